@@ -1,0 +1,91 @@
+"""Lite Transformer (Wu, Liu, Lin, Lin, Han, ICLR 2020, arXiv 2004.11886): long-short range attention.
+
+Self-attention of both stacks becomes a Split: the first half of the channels goes through attention, the second through a
+convolution between two linear layers, with no projection over all channels; the feed-forward layer, flattened to the
+model's width, mixes the halves. Attention to the encoder stays ordinary, on all channels.
+
+What differs from the paper: nothing in the published sizes. As in the authors' code, padded rows of an encoder's
+convolution are zeroed before the first linear layer, whose bias therefore leaks from padding into positions within half a
+kernel. The small sizes are ours.
+"""
+
+from collections.abc import Sequence
+
+from manual_designs.transformer import SMALL_SIZES, layer
+from search_spaces.architecture import Architecture, Stack
+from search_spaces.design import Design
+from search_spaces.ends import TokenEnds, Tying
+from search_spaces.op import Op, Placement
+from search_spaces.ops.attention import Attention
+from search_spaces.ops.combinators import Split
+from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
+from search_spaces.ops.feed_forward import FeedForward
+from search_spaces.ops.norm import Norm
+
+PAPER = "Wu et al. 2020, arXiv 2004.11886"
+KERNELS = (3, 7, 15, 31, 31, 31)
+
+
+def long_short_range_attention(width: int, heads: int, convolution: Op) -> Split:
+    """LSRA: attention on the first half of the channels, the convolution on the second."""
+    return Split(widths=(width // 2, width - width // 2), branches=(Attention(heads=heads), convolution))
+
+
+def lightweight(kernel: int, heads: int) -> LightweightConvolution:
+    """The convolution of the IWSLT form: one kernel a head, no gate."""
+    return LightweightConvolution(kernel=kernel, heads=heads, zeroing="input")
+
+
+def dynamic(kernel: int, heads: int) -> DynamicConvolution:
+    """The convolution of the WMT form: predicted kernels behind a gated linear unit."""
+    return DynamicConvolution(kernel=kernel, heads=heads, gate=True, zeroing="input")
+
+
+def lite_transformer(
+    width: int,
+    convolutions: Sequence[Op],
+    *,
+    heads: int = 4,
+    memory_heads: int,
+    tying: Tying = "all",
+    placement: Placement = "post",
+) -> Architecture:
+    """A Lite Transformer with one layer a convolution in either stack."""
+    feed_forward, memory = FeedForward(inner=width), Attention(heads=memory_heads, memory=1)
+    mixers = [long_short_range_attention(width, heads, convolution) for convolution in convolutions]
+    final = Norm() if placement == "pre" else None
+    encoder = tuple(layer(mixer, feed_forward, placement=placement) for mixer in mixers)
+    decoder = tuple(layer(mixer, memory, feed_forward, placement=placement) for mixer in mixers)
+    return Architecture(
+        encoder=Stack(width=width, layers=encoder, final=final),
+        decoder=Stack(width=width, layers=decoder, final=final),
+        ends=TokenEnds(tying=tying),
+    )
+
+
+def wmt(width: int) -> Design:
+    """The WMT form (200, 408, 496): dynamic convolution with a gate, 8 heads to the encoder, embeddings tied."""
+    architecture = lite_transformer(width, [dynamic(kernel, 4) for kernel in KERNELS], memory_heads=8)
+    return Design(name=f"lite_transformer-wmt-{width}", family="lite_transformer", architecture=architecture, paper=PAPER)
+
+
+def iwslt(width: int) -> Design:
+    """The IWSLT form (160, 240, 320): lightweight convolution without a gate, 4 heads everywhere, nothing tied."""
+    convolutions = [lightweight(kernel, 4) for kernel in KERNELS]
+    architecture = lite_transformer(width, convolutions, memory_heads=4, tying="none")
+    return Design(name=f"lite_transformer-iwslt-{width}", family="lite_transformer", architecture=architecture, paper=PAPER)
+
+
+def small(size: str) -> Design:
+    """Size xs, s or m for a budget of minutes on a CPU: pre-norm, the first kernels of the IWSLT form, tied."""
+    width, layers = SMALL_SIZES[size]
+    convolutions = [lightweight(kernel, 4) for kernel in KERNELS[:layers]]
+    architecture = lite_transformer(width, convolutions, memory_heads=4, placement="pre")
+    return Design(name=f"lite_transformer-{size}", family="lite_transformer", architecture=architecture, paper=PAPER)
+
+
+DESIGNS: tuple[Design, ...] = (
+    *(wmt(width) for width in (200, 408, 496)),
+    *(iwslt(width) for width in (160, 240, 320)),
+    *(small(size) for size in SMALL_SIZES),
+)

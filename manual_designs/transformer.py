@@ -1,0 +1,78 @@
+"""Transformer (Vaswani et al. 2017, arXiv 1706.03762) and the narrowed baselines of Lite Transformer (Wu et al. 2020).
+
+What differs from the paper: positions are numbered from 2 and laid out as fairseq does, the baselines that the published
+Mult-Adds belong to, and the narrowed models keep 8 heads (their number changes no count). Dropout and label smoothing belong
+to the recipe.
+"""
+
+from search_spaces.architecture import Architecture, Stack
+from search_spaces.design import Design
+from search_spaces.ends import TokenEnds, Tying
+from search_spaces.op import Op, Placement
+from search_spaces.ops.attention import Attention
+from search_spaces.ops.combinators import Chain, Residual
+from search_spaces.ops.feed_forward import FeedForward
+from search_spaces.ops.norm import Norm
+
+PAPER = "Vaswani et al. 2017, arXiv 1706.03762"
+
+
+def layer(*ops: Op, placement: Placement) -> Chain:
+    """One layer: every op in a residual with its own norm."""
+    return Chain(tuple(Residual(op=op, placement=placement) for op in ops))
+
+
+def transformer(
+    width: int,
+    *,
+    feed_forward: int,
+    heads: int,
+    encoder_layers: int = 6,
+    decoder_layers: int = 6,
+    tying: Tying = "all",
+    placement: Placement = "post",
+) -> Architecture:
+    """An encoder-decoder Transformer; a pre-norm stack ends with a norm, as everywhere."""
+    encoder = layer(Attention(heads=heads), FeedForward(inner=feed_forward), placement=placement)
+    decoder = layer(
+        Attention(heads=heads), Attention(heads=heads, memory=1), FeedForward(inner=feed_forward), placement=placement
+    )
+    final = Norm() if placement == "pre" else None
+    return Architecture(
+        encoder=Stack(width=width, layers=(encoder,) * encoder_layers, final=final),
+        decoder=Stack(width=width, layers=(decoder,) * decoder_layers, final=final),
+        ends=TokenEnds(tying=tying),
+    )
+
+
+def wmt(width: int) -> Design:
+    """The WMT form: feed-forward 4 x width, embeddings tied three ways. Width 512 is the paper's base model."""
+    architecture = transformer(width, feed_forward=4 * width, heads=8)
+    return Design(name=f"transformer-wmt-{width}", family="transformer", architecture=architecture, paper=PAPER)
+
+
+def iwslt(width: int) -> Design:
+    """The IWSLT form of Lite Transformer's baselines: feed-forward 2 x width, nothing tied."""
+    architecture = transformer(width, feed_forward=2 * width, heads=4, tying="none")
+    return Design(name=f"transformer-iwslt-{width}", family="transformer", architecture=architecture, paper=PAPER)
+
+
+# Sizes for small machines: our own choice of width and layers, pre-norm, because post-norm needs a longer warm-up than a
+# budget of a few minutes has. Both hand families get the same treatment.
+SMALL_SIZES = {"xs": (64, 2), "s": (96, 2), "m": (128, 3)}
+
+
+def small(size: str) -> Design:
+    """Size xs, s or m for a budget of minutes on a CPU: pre-norm, feed-forward 2 x width, tied three ways."""
+    width, layers = SMALL_SIZES[size]
+    architecture = transformer(
+        width, feed_forward=2 * width, heads=4, encoder_layers=layers, decoder_layers=layers, placement="pre"
+    )
+    return Design(name=f"transformer-{size}", family="transformer", architecture=architecture, paper=PAPER)
+
+
+DESIGNS: tuple[Design, ...] = (
+    *(wmt(width) for width in (128, 256, 320, 512)),
+    *(iwslt(width) for width in (128, 192, 240)),
+    *(small(size) for size in SMALL_SIZES),
+)

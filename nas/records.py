@@ -1,0 +1,178 @@
+"""Records: all that is known after running a Design, one JSON line each. Standard library only.
+
+A record is what the report reads; nothing in it has to be recomputed to be understood, and carbon is not in it:
+intensity, PUE and region are applied when the report is made. `SCHEMA` rises with each change that an older reader
+would misread; `Record.from_json` upgrades older lines or says why it cannot.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal
+
+SCHEMA = 1
+
+Role = Literal["reference", "hand", "search", "finalist", "final"]
+Status = Literal["complete", "failed", "infeasible", "lost"]
+Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
+
+ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final")
+STATUSES: tuple[Status, ...] = ("complete", "failed", "infeasible", "lost")
+PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
+
+
+class RecordError(ValueError):
+    """A line that is not a record of a schema this version reads."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Phase:
+    """Time and energy of one phase of a trial.
+
+    `name` is train, validate, test or inference. `energy_uj` is dynamic energy; `loaded_uj` adds the trial's reserved
+    share of idle and its share of overhead. Both are None when the meter could not attribute them: unknown, never zero.
+    `tokens` are target tokens trained on, scored or produced; `sentences` are outputs produced or scored.
+    """
+
+    name: str
+    duration_s: float
+    cpu_s: float
+    tokens: int = 0
+    sentences: int = 0
+    energy_uj: int | None = None
+    loaded_uj: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """Sizes of a model: parameters, and MACs of one teacher-forced pass of 30 source and 30 target tokens.
+
+    `params_paper` leaves out embedding tables (and with them a tied output matrix), `macs_paper` is linear + attention
+    without the vocabulary projection: Lite Transformer's convention. `params` and `macs` leave nothing out.
+    `macs_items` holds the named items of which `macs` is the sum.
+    """
+
+    params: int
+    params_paper: int
+    macs: int
+    macs_paper: int
+    macs_items: Mapping[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnergySource:
+    """Where the energy figures of a record come from, and the interval of the power model.
+
+    `low_factor` and `high_factor` multiply every energy of one run jointly: the model's error is common to all parts.
+    """
+
+    name: str
+    provenance: Provenance
+    version: str
+    low_factor: float = 1.0
+    high_factor: float = 1.0
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Record:
+    """One Design, run once.
+
+    `record_id` is unique within the run, for example `hand/lite_transformer-s/seed0` or `search/trial12`.
+    `sentence_counts["test_bleu"]` holds one row a sentence: hypothesis length, reference length, then matches and totals
+    of 1- to 4-grams, which is all a paired bootstrap of corpus BLEU needs.
+    """
+
+    record_id: str
+    run_id: str
+    role: Role
+    status: Status
+    design: str
+    family: str
+    task: str
+    corpus: Mapping[str, Any]
+    recipe: Mapping[str, Any]
+    budget_tokens: int
+    seed: int
+    machine: Mapping[str, Any]
+    versions: Mapping[str, str]
+    started_at: str
+    finished_at: str
+    schema: int = SCHEMA
+    paper: str = ""
+    architecture: Mapping[str, Any] | None = None
+    genome: tuple[Any, ...] | None = None
+    strategy: str | None = None
+    trial: int | None = None
+    counts: Counts | None = None
+    phases: tuple[Phase, ...] = ()
+    energy: EnergySource | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    sentence_counts: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
+    error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise RecordError(f"record {self.record_id!r}: expected a role of {', '.join(ROLES)}, got {self.role!r}")
+        if self.status not in STATUSES:
+            raise RecordError(f"record {self.record_id!r}: expected a status of {', '.join(STATUSES)}, got {self.status!r}")
+
+    def phase(self, name: str) -> Phase | None:
+        """The phase of that name, or None when the record has none."""
+        return next((phase for phase in self.phases if phase.name == name), None)
+
+    def to_json(self) -> str:
+        """One line of JSON without a line break at its end."""
+        return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, line: str) -> "Record":
+        """The record of one JSON line.
+
+        Raises:
+            RecordError: the line is not JSON, lacks a field, or has a schema newer than this version reads.
+        """
+        try:
+            data = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise RecordError(f"expected one JSON object a line, got {line[:60]!r}: {error}") from error
+        if not isinstance(data, dict):
+            raise RecordError(f"expected a JSON object, got {type(data).__name__}")
+        schema = data.get("schema")
+        if not isinstance(schema, int) or schema > SCHEMA:
+            raise RecordError(f"expected a record of schema {SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
+        return _from_dict(cls, data)
+
+
+def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
+    unknown = sorted(set(data) - {one.name for one in fields(cls)})
+    if unknown:
+        raise RecordError(f"record {data.get('record_id')!r}: unknown fields {', '.join(unknown)}")
+    try:
+        if data.get("counts") is not None:
+            data["counts"] = Counts(**data["counts"])
+        if data.get("energy") is not None:
+            data["energy"] = EnergySource(**data["energy"])
+        if data.get("genome") is not None:
+            data["genome"] = tuple(data["genome"])
+        data["phases"] = tuple(Phase(**phase) for phase in data.get("phases", ()))
+        data["sentence_counts"] = {
+            name: tuple(tuple(row) for row in rows) for name, rows in data.get("sentence_counts", {}).items()
+        }
+        return cls(**data)
+    except TypeError as error:
+        raise RecordError(f"record {data.get('record_id')!r}: {error}") from error
+
+
+def read_records(path: Path) -> Iterator[Record | RecordError]:
+    """Each line of a records file as a Record, or as the RecordError that says what is wrong with it."""
+    with path.open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                yield Record.from_json(line)
+            except RecordError as error:
+                yield RecordError(f"{path.name} line {number}: {error}")

@@ -1,0 +1,36 @@
+"""Conversions between units, all in one place.
+
+Energy is kept in integer microjoules (`energy_uj`) everywhere; kWh and g CO2e exist only where a person reads them.
+Multiply-accumulates (MACs) are the unit of work; a FLOP count is two of them and appears nowhere else.
+"""
+
+MICROJOULES_PER_JOULE = 1_000_000
+JOULES_PER_KWH = 3_600_000
+MICROJOULES_PER_KWH = MICROJOULES_PER_JOULE * JOULES_PER_KWH
+FLOPS_PER_MAC = 2
+GRAMS_PER_POUND = 453.59237
+
+
+def joules(energy_uj: float) -> float:
+    """Joules in `energy_uj` microjoules."""
+    return energy_uj / MICROJOULES_PER_JOULE
+
+
+def kwh(energy_uj: float) -> float:
+    """Kilowatt-hours in `energy_uj` microjoules."""
+    return energy_uj / MICROJOULES_PER_KWH
+
+
+def microjoules_from_kwh(energy_kwh: float) -> int:
+    """Microjoules in `energy_kwh` kilowatt-hours, rounded to the nearest integer."""
+    return round(energy_kwh * MICROJOULES_PER_KWH)
+
+
+def emissions_g_co2e(energy_uj: float, intensity_g_per_kwh: float, pue: float = 1.0) -> float:
+    """Grams of CO2-equivalent of `energy_uj` drawn by the machine, at a grid intensity and a power usage effectiveness."""
+    return kwh(energy_uj) * pue * intensity_g_per_kwh
+
+
+def grams_from_pounds(mass_lb: float) -> float:
+    """Grams in `mass_lb` avoirdupois pounds, the unit of the older carbon literature."""
+    return mass_lb * GRAMS_PER_POUND

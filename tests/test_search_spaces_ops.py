@@ -1,0 +1,120 @@
+"""Every op against the shipped contract, one example or more each."""
+
+from dataclasses import replace
+
+import pytest
+
+from search_spaces.linear import FloatLinear
+from search_spaces.op import Op, Site
+from search_spaces.ops.all_ops import ALL_OPS
+from search_spaces.ops.attention import Attention
+from search_spaces.ops.combinators import Chain, Residual, Skip, Split
+from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
+from search_spaces.ops.feed_forward import FeedForward
+from search_spaces.ops.norm import Norm
+from search_spaces.testing import Example, OpContract
+
+ENCODER = Site(tokens=9, width=16)
+DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=5, width=12)))
+
+
+def narrow(site: Site, width: int) -> Site:
+    """The site at a smaller width, memories unchanged."""
+    return replace(site, width=width)
+
+
+def everywhere(op: Op, *smaller: tuple[Op, int], leaks: bool = False) -> list[Example]:
+    """The same op in an encoder and in a decoder."""
+    return [
+        Example(
+            op=op,
+            site=site,
+            smaller=tuple((one, narrow(site, width)) for one, width in smaller),
+            padding_leaks=leaks and not site.causal,
+        )
+        for site in (ENCODER, DECODER)
+    ]
+
+
+def lsra(width: int, heads: int, kernel: int) -> Split:
+    """A long-short range attention with heads of 4 channels."""
+    convolution = LightweightConvolution(kernel=kernel, heads=heads)
+    return Split(widths=(width // 2, width // 2), branches=(Attention(heads=heads), convolution))
+
+
+def residual(op: Op, placement: str) -> Residual:
+    """The op in a residual."""
+    return Residual(op=op, placement=placement)
+
+
+EXAMPLES = [
+    *everywhere(Attention(heads=4), (Attention(heads=3), 12), (Attention(heads=2), 8)),
+    *everywhere(Attention(heads=4, inner=8, bias=False)),
+    Example(op=Attention(heads=4, memory=1), site=DECODER, smaller=((Attention(heads=2, memory=1), narrow(DECODER, 8)),)),
+    Example(op=Attention(heads=2, memory=2), site=DECODER),
+    *everywhere(FeedForward(inner=32), (FeedForward(inner=24), 16), (FeedForward(inner=8), 8)),
+    *everywhere(FeedForward(inner=8, activation="gelu")),
+    *everywhere(FeedForward(inner=8, activation="silu", bias=False)),
+    *everywhere(
+        LightweightConvolution(kernel=7, heads=4),
+        (LightweightConvolution(kernel=5, heads=3), 12),
+        (LightweightConvolution(kernel=3, heads=2), 8),
+    ),
+    *everywhere(LightweightConvolution(kernel=5, heads=2, zeroing="input"), leaks=True),
+    *everywhere(LightweightConvolution(kernel=3, heads=2, gate=True)),
+    *everywhere(
+        # Taps that a token predicts cannot be made neutral: the first cut keeps the kernel, the second does not.
+        DynamicConvolution(kernel=7, heads=4, gate=True),
+        (DynamicConvolution(kernel=7, heads=3, gate=True), 12),
+        (DynamicConvolution(kernel=3, heads=2, gate=True), 8),
+    ),
+    *everywhere(DynamicConvolution(kernel=3, heads=4, gate=True, zeroing="input"), leaks=True),
+    Example(op=DynamicConvolution(kernel=4, heads=2), site=DECODER),
+    *everywhere(Norm()),
+    *everywhere(Skip(), (Skip(), 8), (Skip(), 4)),
+    *everywhere(
+        Chain((FeedForward(inner=32), Attention(heads=4))),
+        (Chain((FeedForward(inner=16), Attention(heads=3))), 12),
+        (Chain((FeedForward(inner=16), Attention(heads=2))), 8),
+    ),
+    *everywhere(residual(Attention(heads=4), "pre")),
+    *everywhere(residual(LightweightConvolution(kernel=3, heads=4), "post")),
+    *everywhere(lsra(16, 2, 7), (lsra(8, 1, 3), 8)),
+]
+
+
+def label(example: Example) -> str:
+    """A readable test id."""
+    return f"{type(example.op).__name__}-{'decoder' if example.site.causal else 'encoder'}"
+
+
+class TestOps(OpContract):
+    """All examples."""
+
+    @pytest.fixture(params=EXAMPLES, ids=label)
+    def example(self, request: pytest.FixtureRequest) -> Example:
+        """One example."""
+        return request.param
+
+
+def test_no_op_is_left_out() -> None:
+    assert {type(example.op) for example in EXAMPLES} == set(ALL_OPS)
+
+
+@pytest.mark.parametrize("op", [Attention(heads=3), LightweightConvolution(kernel=4, heads=4), lsra(8, 2, 3)])
+def test_an_op_that_does_not_fit_its_site_is_refused(op: Op) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        op.build(ENCODER, FloatLinear())
+
+
+def test_memories_are_addressed_from_the_end() -> None:
+    site = replace(DECODER, memories=(Site(tokens=5, width=8), Site(tokens=5, width=12)))
+    rows = {n: Attention(heads=2, memory=n).parameters(site, FloatLinear())["key.weight"][1].size for n in (1, 2)}
+    assert rows == {1: 12, 2: 8}
+    with pytest.raises(ValueError, match="between 1 and 2"):
+        Attention(heads=2, memory=3).build(site, FloatLinear())
+
+
+def test_dropping_a_residual_keeps_its_norm_under_post_norm() -> None:
+    assert Residual(op=FeedForward(inner=8), placement="pre").dropped() == Skip()
+    assert Residual(op=FeedForward(inner=8), placement="post").dropped() == Norm()
