@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from math import log
+from math import log, sqrt
 from typing import Literal
 
 import torch
@@ -141,7 +141,7 @@ class EndsModule(nn.Module):
         """(B, T) token ids to (B, T, W), scaled by the square root of W."""
         table = self.target if self.tying == "all" or side == "target" else self.source
         embedded: Tensor = table(tokens_bt)
-        return embedded * embedded.shape[-1] ** 0.5
+        return embedded * sqrt(embedded.shape[-1])
 
     @property
     def output_weight(self) -> Tensor:
