@@ -154,9 +154,9 @@ class DynamicConvolution(_Convolution):
     """A kernel a head and position, predicted from the projected token by a linear layer without bias."""
 
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
-        """As above, and kernel: heads x taps x width."""
+        """As above, and predictor: heads x taps x width."""
         kernel = (Axis(self.heads), self._taps(site), Axis(site.width))
-        return super().parameters(site, linear) | {"kernel": kernel}
+        return super().parameters(site, linear) | {"predictor": kernel}
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """As above, and the prediction of the kernels, a linear item."""
@@ -173,12 +173,12 @@ class DynamicModule(_ConvolutionModule):
 
     def __init__(self, op: DynamicConvolution, site: Site, linear: LinearKind) -> None:
         super().__init__(op, site, linear)
-        self.kernel = nn.Parameter(torch.empty(op.heads, op.kernel, site.width))
-        nn.init.xavier_uniform_(self.kernel.flatten(0, 1))
+        self.predictor = nn.Parameter(torch.empty(op.heads, op.kernel, site.width))
+        nn.init.xavier_uniform_(self.predictor.flatten(0, 1))
 
     def weights(self, x_btw: Tensor) -> Tensor:
         """(B, T, H, K)."""
-        scores = torch.nn.functional.linear(x_btw, self.kernel.flatten(0, 1)).unflatten(-1, self.kernel.shape[:2])
+        scores = torch.nn.functional.linear(x_btw, self.predictor.flatten(0, 1)).unflatten(-1, self.predictor.shape[:2])
         kernel: Tensor = self.kernel_dropout(scores.softmax(-1))
         return kernel
 

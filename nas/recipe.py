@@ -1,0 +1,37 @@
+"""The training recipe: one frozen value, the same for everybody in a comparison and part of each record."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How every design is trained and decoded.
+
+    Adam with a linear warm-up and a cosine decay to zero over the token budget, label smoothing as in Vaswani et al. 2017,
+    section 5. `batch_tokens` bounds a batch with padding. `dropout` maps the names of the dropout places that ops declare
+    (embedding, residual, attention, hidden, kernel) to rates; a place that is not named has none.
+    `length_penalty` is the exponent by which the length divides a hypothesis' log-probability.
+    """
+
+    peak_learning_rate: float = 3e-3
+    warmup_steps: int = 300
+    batch_tokens: int = 1024
+    label_smoothing: float = 0.1
+    beta1: float = 0.9
+    beta2: float = 0.98
+    epsilon: float = 1e-9
+    gradient_clip: float = 1.0
+    dropout: dict[str, float] = field(default_factory=dict)
+    beam: int = 4
+    length_penalty: float = 1.0
+    max_output_tokens: int = 100
+    decoding_batch_tokens: int = 2048
+
+    def __post_init__(self) -> None:
+        if self.peak_learning_rate <= 0 or self.batch_tokens < 1 or self.warmup_steps < 0 or self.beam < 1:
+            raise ValueError(f"recipe: expected a positive learning rate, batch and beam, got {self}")
+
+    def describe(self) -> dict[str, Any]:
+        """Plain data for a record."""
+        return asdict(self)

@@ -1,0 +1,69 @@
+"""Byte-pair encoding of both languages with one vocabulary. Travels between processes as its JSON text."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+
+from tokenizers import Tokenizer as BpeTokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+
+from nas.errors import UserError
+
+SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
+PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+MIN_VOCABULARY_SIZE = len(SPECIAL_TOKENS) + 256  # every byte is a token, so that no text is unknown
+
+
+class Tokenizer:
+    """Text to token ids and back. Byte-level: any text returns unchanged up to white space at its ends."""
+
+    def __init__(self, json_text: str) -> None:
+        self.json_text = json_text
+        self._bpe = BpeTokenizer.from_str(json_text)
+        self._bpe.encode_special_tokens = True  # "</s>" written in a text is text
+
+    @property
+    def size(self) -> int:
+        """Number of tokens, special ones included."""
+        return self._bpe.get_vocab_size()
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the JSON text: vocabulary, merges and settings."""
+        return hashlib.sha256(self.json_text.encode()).hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, without <s> and </s>."""
+        return [encoding.ids for encoding in self._bpe.encode_batch(list(texts), add_special_tokens=False)]
+
+    def decode(self, rows: Iterable[Sequence[int]]) -> list[str]:
+        """The text of each row of ids, up to its first </s> if there is one."""
+        cut = [[int(token) for token in row] for row in rows]
+        cut = [row[: row.index(EOS_ID)] if EOS_ID in row else row for row in cut]
+        return [text.strip() for text in self._bpe.decode_batch(cut, skip_special_tokens=True)]
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
+    """A tokenizer trained on `texts`. Equal texts in equal order give equal JSON.
+
+    Small corpora may not have enough distinct pairs to fill the vocabulary; `size` tells what was reached.
+    """
+    if vocabulary_size < MIN_VOCABULARY_SIZE:
+        raise UserError(
+            f"expected a vocabulary_size of {MIN_VOCABULARY_SIZE} or more (256 bytes and 4 special tokens), "
+            f"got {vocabulary_size}; 2000 suits a small corpus"
+        )
+    bpe = BpeTokenizer(BPE(unk_token=SPECIAL_TOKENS[UNK_ID]))
+    bpe.pre_tokenizer = ByteLevel(add_prefix_space=True)
+    bpe.decoder = ByteLevelDecoder()
+    trainer = BpeTrainer(
+        vocab_size=vocabulary_size,
+        special_tokens=list(SPECIAL_TOKENS),
+        initial_alphabet=sorted(ByteLevel.alphabet()),
+        show_progress=False,
+    )
+    bpe.train_from_iterator(texts, trainer)
+    return Tokenizer(json.dumps(json.loads(bpe.to_str()), separators=(",", ":"), ensure_ascii=False))

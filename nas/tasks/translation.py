@@ -1,0 +1,121 @@
+"""The translation task: which corpus, how it is split and encoded."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nas.corpora.catalogue import find_corpus
+from nas.corpora.corpus import Corpus, Pair, SplitRule, Splits
+from nas.errors import UserError
+from nas.tasks.encoding import EncodedSplit, EncodedTask, TokenRows, data_sha256
+from nas.tasks.tokenizer import MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
+
+
+@dataclass(frozen=True, kw_only=True)
+class TranslationTask:
+    """Sentence translation, trained by label-smoothed cross-entropy, judged by corpus BLEU, budgeted in target tokens.
+
+    `corpus` is a name of `carbon-nas corpora` or a folder of parallel files. A maximum of None keeps every sentence.
+    Training pairs with more than `max_training_tokens` tokens on a side are left out; validation and test are complete.
+    """
+
+    name: str = "translation"
+    corpus: str = "homeassistant"
+    source_language: str = "en"
+    target_language: str = "de"
+    vocabulary_size: int = 2000
+    split_seed: int = 0
+    valid_share: float = 0.1
+    test_share: float = 0.1
+    max_train_sentences: int | None = None
+    max_valid_sentences: int | None = None
+    max_test_sentences: int | None = None
+    max_training_tokens: int = 128
+
+    metric = "bleu"
+    budget_unit = "target tokens"
+
+    def __post_init__(self) -> None:
+        if self.vocabulary_size < MIN_VOCABULARY_SIZE:
+            raise UserError(
+                f"expected task.vocabulary_size of {MIN_VOCABULARY_SIZE} or more (256 bytes and 4 special tokens), "
+                f"got {self.vocabulary_size}; 2000 suits a small corpus"
+            )
+        if self.max_training_tokens < 8:
+            raise UserError(f"expected task.max_training_tokens of 8 or more, got {self.max_training_tokens}; 128 is usual")
+        if self.source_language == self.target_language:
+            raise UserError(f"expected two languages, got {self.source_language!r} twice; change one of them")
+        _ = self.split_rule
+
+    @property
+    def split_rule(self) -> SplitRule:
+        """Sizes and seed of the splits."""
+        return SplitRule(
+            seed=self.split_seed,
+            valid_share=self.valid_share,
+            test_share=self.test_share,
+            max_train_sentences=self.max_train_sentences,
+            max_valid_sentences=self.max_valid_sentences,
+            max_test_sentences=self.max_test_sentences,
+        )
+
+    def prepare(self, cache_dir: Path) -> EncodedTask:
+        """Reads the corpus (fetching it if need be), splits it, trains the tokenizer on the training split, encodes."""
+        reader = find_corpus(self.corpus, self.source_language, self.target_language)
+        corpus = reader.read(cache_dir)
+        return encode(self, corpus, reader.split(corpus, self.split_rule))
+
+
+def encode(task: TranslationTask, corpus: Corpus, splits: Splits) -> EncodedTask:
+    """The encoded task. The tokenizer sees training pairs only."""
+    texts = (text for pair in splits.train for text in (pair.source, pair.target))
+    tokenizer = train_tokenizer(texts, task.vocabulary_size)
+    train, num_too_long = _short_enough(_encode_split(tokenizer, splits.train, ()), task.max_training_tokens)
+    valid = _encode_split(tokenizer, splits.valid, [pair.target for pair in splits.valid])
+    test = _encode_split(tokenizer, splits.test, [pair.target for pair in splits.test])
+    encoded = {"train": train, "valid": valid, "test": test}
+    left_out = {**splits.counts, "train_too_long": num_too_long}
+    return EncodedTask(
+        name=task.name,
+        description=_description(corpus, tokenizer, encoded, left_out),
+        tokenizer=tokenizer,
+        train=train,
+        valid=valid,
+        test=test,
+    )
+
+
+def _encode_split(tokenizer: Tokenizer, pairs: Sequence[Pair], references: Sequence[str]) -> EncodedSplit:
+    sources = TokenRows.of(tokenizer.encode([pair.source for pair in pairs]))
+    targets = TokenRows.of(tokenizer.encode([pair.target for pair in pairs]))
+    return EncodedSplit(sources, targets, tuple(references))
+
+
+def _short_enough(split: EncodedSplit, max_tokens: int) -> tuple[EncodedSplit, int]:
+    rows = ((split.sources.lengths <= max_tokens) & (split.targets.lengths <= max_tokens)).nonzero()[0]
+    if not len(rows):
+        raise UserError(f"expected training sentences of at most {max_tokens} tokens, got none; raise task.max_training_tokens")
+    if len(rows) == len(split):
+        return split, 0
+    return EncodedSplit(split.sources.take(rows), split.targets.take(rows)), len(split) - len(rows)
+
+
+def _description(
+    corpus: Corpus, tokenizer: Tokenizer, splits: dict[str, EncodedSplit], left_out: dict[str, int]
+) -> dict[str, Any]:
+    return {
+        "name": corpus.name,
+        "version": corpus.version,
+        "sha256": corpus.sha256,
+        "licence": corpus.licence,
+        "source_language": corpus.source_language,
+        "target_language": corpus.target_language,
+        "num_pairs": len(corpus.pairs),
+        "sentences": {name: len(split) for name, split in splits.items()},
+        "target_tokens": {name: split.num_target_tokens for name, split in splits.items()},
+        "split_counts": left_out,
+        "vocabulary_size": tokenizer.size,
+        "tokenizer_sha256": tokenizer.sha256,
+        "data_sha256": data_sha256(tuple(splits.values())),
+    }

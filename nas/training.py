@@ -1,0 +1,109 @@
+"""Training from scratch for a budget of target tokens."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import cos, pi
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nas.loss import projected_cross_entropy
+from nas.machine import supports_bf16
+from nas.recipe import Recipe
+from nas.tasks.batches import Batch, training_batches
+from nas.tasks.encoding import EncodedSplit
+from search_spaces.model import Model
+
+DROPOUT_SUFFIX = "_dropout"
+
+
+class Diverged(RuntimeError):
+    """The loss is no longer a finite number."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What training leaves to say: steps and target tokens done, and the mean label-smoothed loss (nats) of its end."""
+
+    steps: int
+    tokens: int
+    last_loss: float
+
+
+def mixed_precision() -> torch.autocast:
+    """bfloat16 products where the processor has instructions for them, float32 elsewhere."""
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=supports_bf16())
+
+
+def set_dropout(model: nn.Module, rates: dict[str, float]) -> None:
+    """Sets the rate of each dropout place by name.
+
+    Raises:
+        ValueError: a name that no place in any model has.
+    """
+    known = {"embedding", "residual", "attention", "hidden", "kernel"}
+    if unknown := sorted(set(rates) - known):
+        raise ValueError(f"recipe.dropout: expected names of {', '.join(sorted(known))}; got {', '.join(unknown)}")
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Dropout):
+            module.p = rates.get(name.rsplit(".", 1)[-1].removesuffix(DROPOUT_SUFFIX), 0.0)
+
+
+def learning_rate(recipe: Recipe, step: int, done: float) -> float:
+    """Rate at a step (from 0) when `done` of the token budget is spent: linear warm-up, then cosine to zero."""
+    warm = min(1.0, (step + 1) / max(1, recipe.warmup_steps))
+    return recipe.peak_learning_rate * warm * 0.5 * (1 + cos(pi * min(1.0, done)))
+
+
+def tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """Source, decoder input and labels as tensors."""
+    return torch.from_numpy(batch.source), torch.from_numpy(batch.target_in), torch.from_numpy(batch.target_out)
+
+
+def batch_loss(model: Model, batch: Batch, smoothing: float) -> Tensor:
+    """Summed loss (nats) over the labels of a batch that are not padding."""
+    source, target_in, target_out = tensors(batch)
+    with mixed_precision():
+        hidden = model.hidden(source, target_in)
+        valid = target_out != model.sizes.padding
+        return projected_cross_entropy(hidden[valid], model.ends.output_weight, target_out[valid], smoothing)
+
+
+def train(
+    model: Model,
+    split: EncodedSplit,
+    recipe: Recipe,
+    budget_tokens: int,
+    seed: int,
+    on_step: Callable[[int], None] = lambda tokens: None,
+) -> Trained:
+    """Trains in place until `budget_tokens` target tokens are seen; the last batch may go beyond by its own size.
+
+    `on_step` is told the tokens so far. Dropout draws from torch's global generator, batches from `seed`.
+
+    Raises:
+        Diverged: the loss is not finite.
+    """
+    set_dropout(model, recipe.dropout)
+    model.train()
+    optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(recipe.beta1, recipe.beta2), eps=recipe.epsilon, fused=True)
+    step = tokens = 0
+    recent: list[float] = []
+    for batch in training_batches(split, recipe.batch_tokens, np.random.default_rng(seed)):
+        if tokens >= budget_tokens:
+            break
+        num_labels = batch.num_target_tokens
+        loss = batch_loss(model, batch, recipe.label_smoothing) / num_labels
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(recipe, step, tokens / budget_tokens)
+        optimizer.step()
+        optimizer.zero_grad()
+        step, tokens, recent = step + 1, tokens + num_labels, [*recent[-99:], float(loss.detach())]
+        if not np.isfinite(recent[-1]):
+            raise Diverged(f"the loss is {recent[-1]} at step {step}; a lower recipe.peak_learning_rate may help")
+        on_step(tokens)
+    model.eval()
+    return Trained(steps=step, tokens=tokens, last_loss=float(np.mean(recent)) if recent else float("nan"))

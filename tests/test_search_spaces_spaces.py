@@ -1,0 +1,90 @@
+"""Every space: random genomes decode, count, build, invert; hand designs inside it are found."""
+
+import random
+
+import pytest
+import torch
+
+from manual_designs.all_designs import find_design
+from search_spaces.architecture import Architecture
+from search_spaces.counting import parameters, size
+from search_spaces.ends import Sizes
+from search_spaces.model import build
+from search_spaces.parameter import shape
+from search_spaces.space import OutsideSpace, Space
+from search_spaces.spaces.all_spaces import ALL_SPACES, find_space
+
+SIZES = Sizes(source_vocabulary=20, target_vocabulary=20)
+
+
+@pytest.fixture(params=ALL_SPACES, ids=lambda space: space.name)
+def space(request: pytest.FixtureRequest) -> Space:
+    return request.param
+
+
+def samples(space: Space, count: int) -> list[tuple]:  # type: ignore[type-arg]
+    rng = random.Random(1)
+    return [space.sample(rng) for _ in range(count)]
+
+
+def test_random_genomes_decode_count_and_invert(space: Space) -> None:
+    for genome in samples(space, 300):
+        architecture = space.decode(genome)
+        assert size(architecture, SIZES).macs.total > 0
+        assert space.decode(space.encode(architecture)) == architecture
+        canonical = space.canonical(genome)
+        assert space.canonical(canonical) == canonical and space.decode(canonical) == architecture
+        assert Architecture.from_json(architecture.to_json()) == architecture
+
+
+def test_random_members_train_a_step(space: Space) -> None:
+    torch.manual_seed(0)
+    tokens = torch.randint(1, 20, (2, 5))
+    for genome in samples(space, 8):
+        model = build(space.decode(genome), SIZES)
+        model(tokens, tokens).square().sum().backward()
+        assert all(one.grad is not None for one in model.parameters())
+
+
+def test_largest_holds_every_member(space: Space) -> None:
+    largest = [parameters(one, SIZES) for one in space.largest()]
+    for genome in samples(space, 100):
+        for name, axes in parameters(space.decode(genome), SIZES).items():
+            holders = [one[name] for one in largest if name in one]
+            assert any(all(a <= b for a, b in zip(shape(axes), shape(big), strict=True)) for big in holders), name
+
+
+def test_no_sample_is_smaller_than_the_smallest(space: Space) -> None:
+    least = size(space.smallest(), SIZES).macs.paper
+    assert least <= min(size(space.decode(genome), SIZES).macs.paper for genome in samples(space, 300))
+
+
+def test_inactive_genes_do_not_matter() -> None:
+    space = find_space("lite")
+    names = [gene.name for gene in space.genes()]
+    genome = list(space.encode(find_design("transformer-s").architecture))
+    changed = list(genome)
+    changed[names.index("encoder_0_kernel")] = 31
+    changed[names.index("encoder_2_heads")] = 8
+    assert changed != genome and space.decode(tuple(changed)) == space.decode(tuple(genome))
+    assert space.canonical(tuple(changed)) == tuple(genome)
+
+
+@pytest.mark.parametrize("name", ["transformer-xs", "transformer-m", "lite_transformer-xs", "lite_transformer-m"])
+def test_small_hand_designs_are_members_of_lite(name: str) -> None:
+    space, design = find_space("lite"), find_design(name)
+    assert space.decode(space.encode(design.architecture)) == design.architecture
+
+
+@pytest.mark.parametrize("name", ["transformer-wmt-128", "lite_transformer-iwslt-160"])
+def test_an_outsider_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(OutsideSpace, match="expected|differs"):
+        find_space("lite").encode(find_design(name).architecture)
+
+
+def test_a_wrong_genome_is_refused(space: Space) -> None:
+    genome = samples(space, 1)[0]
+    with pytest.raises(OutsideSpace, match="genes"):
+        space.decode(genome[:-1])
+    with pytest.raises(OutsideSpace, match="expected one of"):
+        space.decode(("wrong", *genome[1:]))
