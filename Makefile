@@ -5,7 +5,7 @@ PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constr
 .PHONY: quickstart test lint format
 
 quickstart: $(VENV)/.installed
-	$(BIN)/carbon-nas designs
+	$(BIN)/carbon-nas run quickstart
 
 test: $(VENV)/.installed
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -q

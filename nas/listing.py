@@ -3,6 +3,7 @@
 from typing import Any
 
 from manual_designs.all_designs import ALL_DESIGNS
+from manual_designs.published import PUBLISHED_MACS
 from search_spaces.counting import size
 from search_spaces.ends import Sizes, TokenEnds
 
@@ -27,6 +28,7 @@ def list_designs() -> list[dict[str, Any]]:
                 "params": counted.params,
                 "macs": counted.macs.total,
                 "macs_items": counted.macs.items(),
+                "published_macs": PUBLISHED_MACS.get(design.name),
                 "vocabulary": sizes.target_vocabulary,
             }
         )

@@ -3,6 +3,16 @@
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+DROPOUT_PLACES = ("embedding", "residual", "attention", "hidden", "kernel")
+
+
+def check_dropout(rates: dict[str, float]) -> None:
+    """Raises ValueError unless every name is a dropout place and every rate lies in [0, 1)."""
+    for name, rate in rates.items():
+        if name not in DROPOUT_PLACES or not 0 <= rate < 1:
+            places = ", ".join(DROPOUT_PLACES)
+            raise ValueError(f"recipe.dropout: expected rates in [0, 1) for {places}; got {name} = {rate!r}")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
@@ -31,6 +41,7 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.peak_learning_rate <= 0 or self.batch_tokens < 1 or self.warmup_steps < 0 or self.beam < 1:
             raise ValueError(f"recipe: expected a positive learning rate, batch and beam, got {self}")
+        check_dropout(self.dropout)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for a record."""

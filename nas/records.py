@@ -140,10 +140,15 @@ class Record:
             raise RecordError(f"expected one JSON object a line, got {line[:60]!r}: {error}") from error
         if not isinstance(data, dict):
             raise RecordError(f"expected a JSON object, got {type(data).__name__}")
+        return cls.from_plain(data)
+
+    @classmethod
+    def from_plain(cls, data: Mapping[str, Any]) -> "Record":
+        """The record of plain JSON data. Raises RecordError as `from_json` does."""
         schema = data.get("schema")
         if not isinstance(schema, int) or schema > SCHEMA:
             raise RecordError(f"expected a record of schema {SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
-        return _from_dict(cls, data)
+        return _from_dict(cls, dict(data))
 
 
 def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:

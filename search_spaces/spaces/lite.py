@@ -111,7 +111,8 @@ class LiteSpace(Space):
             yield LayerGenes(*one)
 
     def _uniform(self, width: int, num_layers: int, one: LayerGenes) -> Architecture:
-        layers: tuple[Choice, ...] = tuple(one) * self.max_layers
+        genes: tuple[Choice, ...] = (one.share, one.kernel, one.convolution, one.heads, one.ratio)
+        layers = genes * self.max_layers
         return self.decode((width, *((num_layers, *layers) * 2)))
 
     def largest(self) -> tuple[Architecture, ...]:

@@ -1,0 +1,231 @@
+"""Experiments as TOML: frozen models that name the key, what was expected and what came.
+
+A built-in experiment ships in `nas/experiments/`; a path to one's own works the same. `--set search.trials=50` overrides.
+"""
+
+import hashlib
+import json
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from manual_designs.all_designs import find_design
+from nas.carbon import intensity
+from nas.errors import UserError
+from nas.recipe import Recipe
+from nas.search.strategies import resolve_options
+from nas.tasks.task import find_task
+from nas.tasks.translation import TranslationTask
+from search_spaces.spaces.all_spaces import find_space
+
+Positive = Annotated[int, Field(gt=0, strict=True)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HandPart(_Part):
+    """The hand-made designs that draw the curve and of which one meets the search's champion."""
+
+    designs: tuple[str, ...] = Field(min_length=1)
+
+
+class SearchPart(_Part):
+    """The search. `mac_limit` bounds both champions: linear + attention MACs at 30 and 30 tokens."""
+
+    space: str = "lite"
+    strategy: str = "aging_evolution"
+    options: dict[str, int] = {}
+    seed: int = 0
+    mac_limit: Positive
+    trial_tokens: Positive
+    trials: Positive | None = None
+    tokens: Positive | None = None
+    wall_minutes: float | None = Field(default=None, gt=0)
+    energy_kwh: float | None = Field(default=None, gt=0)
+    emissions_g_co2e: float | None = Field(default=None, gt=0)
+    objective: Literal["valid_bits_per_character", "valid_loss", "valid_bleu", "valid_chrf"] = "valid_bits_per_character"
+    valid_sentences: Positive = 400
+    first: tuple[str, ...] = ()
+    finalists: Positive = 2
+
+
+class FinalPart(_Part):
+    """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed."""
+
+    tokens: Positive
+    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+    margin_bleu: float = Field(default=3.0, ge=0)
+
+
+class ExecutionPart(_Part):
+    """Where it runs."""
+
+    executor: Literal["ray", "local"] = "ray"
+    workers: Positive = 2
+
+
+class CarbonPart(_Part):
+    """Where it was searched and where its result is used: an ISO code, a state or province, or "123 g/kWh"."""
+
+    searched_in: str
+    used_in: str
+    pue: float = Field(default=1.0, ge=1.0)
+
+
+class Experiment(_Part):
+    """One experiment, complete."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    description: str = ""
+    task: TranslationTask
+    recipe: Recipe = Recipe()
+    hand: HandPart
+    search: SearchPart
+    final: FinalPart
+    execution: ExecutionPart = ExecutionPart()
+    carbon: CarbonPart
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON data of everything, defaults included."""
+        return self.model_dump(mode="json")
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the results; where it runs and which regions are looked at do not."""
+        decisive = {name: part for name, part in self.describe().items() if name not in ("execution", "carbon", "description")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def built_in_experiments() -> tuple[str, ...]:
+    """Names of the experiments that ship with the package."""
+    folder = resources.files("nas") / "experiments"
+    return tuple(sorted(one.name.removesuffix(".toml") for one in folder.iterdir() if one.name.endswith(".toml")))
+
+
+def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
+    """The built-in experiment of that name or the one in that file, with `key=value` overrides.
+
+    Raises:
+        UserError: there is none, it is not TOML, or a key or value in it is wrong.
+    """
+    data = _read(name)
+    for override in overrides:
+        _override(data, override)
+    return validated(data, name)
+
+
+def validated(data: dict[str, Any], origin: str) -> Experiment:
+    """The experiment of plain data. Raises UserError naming the first key that is wrong."""
+    data = {**data, "task": _task(data.get("task", {}))}
+    try:
+        experiment = Experiment.model_validate(data)
+    except ValidationError as error:
+        raise UserError(_first(error, origin)) from error
+    except ValueError as error:
+        raise UserError(f"{origin}: {error}") from error
+    _check_names(experiment, origin)
+    return experiment
+
+
+def _task(given: Any) -> Any:
+    if not isinstance(given, dict):
+        return given
+    base = find_task(str(given.get("name", "translation")))
+    return {**vars(base), **given}
+
+
+def _check_names(experiment: Experiment, origin: str) -> None:
+    search = experiment.search
+    try:
+        find_space(search.space)
+        for name in (*experiment.hand.designs, *search.first):
+            find_design(name)
+    except KeyError as error:
+        raise UserError(f"{origin}: {error.args[0]}") from error
+    resolve_options(search.strategy, search.options, search.trials)
+    limits = (search.trials, search.tokens, search.wall_minutes, search.energy_kwh, search.emissions_g_co2e)
+    if all(limit is None for limit in limits):
+        raise UserError(
+            f"{origin}: search: expected a budget (trials, tokens, wall_minutes, energy_kwh or emissions_g_co2e), got none"
+        )
+    for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
+        intensity(region)
+
+
+def _read(name: str) -> dict[str, Any]:
+    path = Path(name)
+    if name.endswith(".toml") or path.is_file():
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"expected a readable experiment file, got {name}: {error}; check the path") from error
+    elif name in built_in_experiments():
+        text = (resources.files("nas") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        known = ", ".join(built_in_experiments())
+        raise UserError(f"expected an experiment of {known} or the path of a .toml file; got {name!r}")
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{name}: expected TOML, got: {error}; mend the file") from error
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    key, equals, text = override.partition("=")
+    if not equals or not key:
+        raise UserError(f"--set: expected key=value such as search.trials=50, got {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.split(".")
+    here = data
+    for parent in parents:
+        here = here.setdefault(parent, {})
+        if not isinstance(here, dict):
+            raise UserError(f"--set: expected a table at {parent!r} of {key!r}, got {here!r}")
+    here[last] = value
+
+
+def _first(error: ValidationError, origin: str) -> str:
+    one = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in one["loc"])
+    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{origin}: unknown key {key!r}{_near(key)}{more}"
+    if one["type"] == "missing":
+        return f"{origin}: expected the key {key!r}, got none; add it{more}"
+    if one["type"] == "value_error":
+        return f"{origin}: {one['ctx']['error']}{more}"
+    return f"{origin}: {key}: {one['msg'][:1].lower()}{one['msg'][1:]}, got {one['input']!r}{more}"
+
+
+def _near(key: str) -> str:
+    parents = key.split(".")[:-1]
+    part: Any = Experiment
+    for parent in parents:
+        field = part.model_fields.get(parent) if hasattr(part, "model_fields") else None
+        part = field.annotation if field else None
+    names = getattr(part, "model_fields", None) or getattr(part, "__dataclass_fields__", None)
+    return f"; expected one of {', '.join(names)}" if names else "; remove it"
+
+
+class _Single(_Part):
+    task: TranslationTask
+    recipe: Recipe = Recipe()
+
+
+def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[TranslationTask, Recipe]:
+    """Task and recipe of a single evaluation. Raises UserError as `load_experiment` does."""
+    data: dict[str, Any] = {"task": {"name": task_name}}
+    for override in overrides:
+        _override(data, override)
+    try:
+        single = _Single.model_validate({**data, "task": _task(data["task"])})
+    except ValidationError as error:
+        raise UserError(_first(error, "--set")) from error
+    return single.task, single.recipe

@@ -1,0 +1,157 @@
+"""The Meter: one a machine, a thread that ticks, and the calls of trials. Usable in process or as a remote actor."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from nas.energy.client import PhaseEnergy
+from nas.energy.codecarbon_source import CodeCarbonChild, Sample, detect_source
+from nas.energy.energy_ledger import EnergyLedger
+from nas.energy.node_meter import NodeMeter
+from nas.energy.power import PowerSource, restore_source
+from nas.energy.state import MeterState
+from nas.energy.ticks import Clock, Procfs
+
+log = logging.getLogger(__name__)
+
+HARDWARE_TIMEOUT_S = 120.0
+
+
+class Meter:
+    """Meters this machine into the ledger at `path` until `stop`, with CodeCarbon's own total beside it.
+
+    Every argument is plain data, so that the class can run as an actor and be started again with the same arguments
+    after a crash: it then takes its power model and its counters from the ledger and also meters the time between.
+
+    Args:
+        path: the energy ledger, `energy.jsonl` of a run folder; it is continued when it exists.
+        overhead_pids: roots of our own processes (the coordinator, Ray's daemons); their descendants count too, and
+            the meter's own process always does.
+        interval_s: seconds between ticks.
+        source: the power source; by default the linear model with the watts that CodeCarbon detects (a few seconds).
+        check_interval_s: seconds between two lines with CodeCarbon's total; None leaves CodeCarbon's tracker out.
+        procfs: the process folder.
+
+    Raises:
+        UserError: the ledger can't be written, is written by another meter, or is damaged; or this is not Linux.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        overhead_pids: Sequence[int] = (),
+        interval_s: float = 1.0,
+        source: PowerSource | None = None,
+        check_interval_s: float | None = 10.0,
+        procfs: str = "/proc",
+    ) -> None:
+        self._lock = threading.RLock()
+        self._ended = threading.Event()
+        self._interval_s, self._check_interval_s = interval_s, check_interval_s
+        self._next_check_s = 0.0
+        self._check_from_uj: int | None = None
+        reader, ledger = Procfs(procfs), EnergyLedger(path)
+        try:
+            source = source or _source_of(ledger, reader) or detect_source(procfs)
+            self._node = NodeMeter(ledger, source, [*overhead_pids, os.getpid()], reader, Clock())
+        except BaseException:
+            ledger.close()
+            raise
+        self._source = source
+        self._child: CodeCarbonChild | None = None
+        if check_interval_s is not None:
+            self._child = CodeCarbonChild(self._on_sample)
+            self.set_overhead(overhead_pids)  # a child of a process that may run trials itself: never part of one
+        self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> "Meter":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.stop()
+
+    def open(self, trial: str, pid: int, start_time: int) -> None:
+        """Charge this process, with its threads and descendants, to the trial from now on."""
+        with self._lock:
+            self._node.open(trial, pid, start_time)
+
+    def phase(self, trial: str, name: str) -> None:
+        """Charge the trial's energy to this phase from now on; before its first phase it is "setup"."""
+        with self._lock:
+            self._node.phase(trial, name)
+
+    def close(self, trial: str) -> dict[str, PhaseEnergy] | None:
+        """End the trial: its energy by phase since it was opened, or None when that is unknown."""
+        with self._lock:
+            return self._node.close(trial)
+
+    def set_overhead(self, pids: Sequence[int]) -> None:
+        """Name the roots of our own processes anew."""
+        with self._lock:
+            child = [] if self._child is None else [self._child.pid]
+            self._node.set_overhead([*pids, os.getpid(), *child])
+
+    def totals_uj(self) -> dict[str, int]:
+        """Microjoules of this ledger up to the last tick: machine, idle, foreign, overhead, trials."""
+        with self._lock:
+            return dict(self._node.state.totals_uj)
+
+    def source(self) -> dict[str, Any]:
+        """The power source as plain data: the fields of `nas.records.EnergySource`."""
+        return asdict(self._source.info)
+
+    def stop(self) -> None:
+        """Take a last tick and end properly. Calling it again does nothing."""
+        if self._ended.is_set():
+            return
+        if self._child is not None:
+            self._next_check_s = 0.0  # its last sample is always written
+            self._child.stop()
+        self._ended.set()
+        self._thread.join()
+        with self._lock:
+            self._node.stop()
+
+    def _run(self) -> None:
+        due = time.monotonic() + self._interval_s
+        while not self._ended.wait(max(0.0, due - time.monotonic())):
+            try:
+                with self._lock:
+                    self._node.tick()
+            except Exception:  # a full disk, say: the next tick that succeeds covers this one
+                log.exception("the meter missed a tick; it goes on trying")
+            due = max(due + self._interval_s, time.monotonic())
+
+    def _on_sample(self, sample: Sample) -> None:
+        """Write CodeCarbon's total beside ours over the same time, from its first sample (its start) on."""
+        now = time.monotonic()
+        if self._check_interval_s is None or now < self._next_check_s or self._child is None:
+            return
+        self._next_check_s = now + self._check_interval_s
+        try:
+            with self._lock:
+                self._node.tick()
+                total = self._node.state.totals_uj["machine"]
+                if self._check_from_uj is None:
+                    self._check_from_uj = total
+                line = {"kind": "codecarbon", "cumulative_uj": sample.energy_uj, "duration_s": sample.duration_s}
+                hardware = asdict(self._child.hardware(HARDWARE_TIMEOUT_S))
+                self._node.note({**line, "machine_uj": total - self._check_from_uj, "hardware": hardware})
+        except OSError as error:
+            log.warning("CodeCarbon's total could not be written: %s", error)
+
+
+def _source_of(ledger: EnergyLedger, procfs: Procfs) -> PowerSource | None:
+    """The power model that this ledger was metered with, if it was in the same boot of the same machine."""
+    if not Path(ledger.path).stat().st_size:
+        return None
+    state = MeterState()
+    for line in ledger.lines():
+        state.apply(line)
+    return restore_source(state.parameters) if state.boot_id == procfs.boot_id() else None

@@ -1,0 +1,116 @@
+"""Power sources: cumulative microjoules of a machine by component, with provenance and an interval.
+
+A source has no memory of its own: `read_uj` gives raw cumulative counters, `delta_uj` the energy between any two of
+them. The meter writes the counters down, so whoever takes over from a dead meter misses nothing, and a counter that
+wraps around is the business of its source's `delta_uj` alone.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND
+from nas.records import EnergySource
+from nas.units import MICROJOULES_PER_JOULE
+
+Counters = Mapping[str, int]  # component ("cpu", "ram", "gpu:<uuid>") -> cumulative microjoules
+
+
+@dataclass(frozen=True)
+class Moment:
+    """When a source is read: monotonic time, and the machine's cumulative busy ticks at that time."""
+
+    monotonic_ns: int
+    busy_ticks: int
+
+
+class PowerSource(ABC):
+    """What a machine has drawn. Read it, wait, read it again, and ask for the difference.
+
+    `info` says what kind of figure it gives. `idle_w` is the baseline that the meter counts as idle, fixed for a run;
+    `full_w` is the power with every core busy, for display.
+    """
+
+    info: EnergySource
+    idle_w: float
+    full_w: float
+
+    @abstractmethod
+    def read_uj(self, moment: Moment) -> dict[str, int]:
+        """Raw cumulative microjoules by component."""
+
+    def delta_uj(self, before: Counters, after: Counters) -> dict[str, int]:
+        """Energy between two readings. A counter that went backwards, or has no earlier reading, gives 0."""
+        return {name: max(0, now - before.get(name, now)) for name, now in after.items()}
+
+    def idle_uj(self, before_ns: int, after_ns: int) -> int:
+        """Baseline energy between two monotonic times; pieces add up exactly to the whole."""
+        return max(0, self._idle_until(after_ns) - self._idle_until(before_ns))
+
+    def _idle_until(self, monotonic_ns: int) -> int:
+        return _energy_uj(self.idle_w, monotonic_ns)
+
+    def parameters(self) -> dict[str, Any]:
+        """What the start line of a ledger says of this source, as plain data."""
+        return {"source": asdict(self.info), "idle_w": self.idle_w, "full_w": self.full_w}
+
+
+def _energy_uj(power_w: float, monotonic_ns: int) -> int:
+    return round(power_w * MICROJOULES_PER_JOULE) * monotonic_ns // NANOSECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class LinearSource(PowerSource):
+    """Watts that rise linearly from idle to full with the share of busy ticks: a model, so "estimated".
+
+    `idle_w` is drawn always, `ram_w` (constant, the memory's) being a part of it; each busy tick of any core adds the
+    same whole number of microjoules. Hence equal CPU time costs equal energy whatever the neighbours do, and the model
+    has a cumulative counter.
+    """
+
+    info: EnergySource
+    idle_w: float
+    full_w: float
+    ram_w: float
+    cores: int
+
+    def __post_init__(self) -> None:
+        if self.cores < 1 or not 0 <= self.ram_w <= self.idle_w <= self.full_w:
+            raise ValueError(f"expected cores >= 1 and 0 <= ram <= idle <= full watts, got {self}; check the watts")
+
+    @property
+    def tick_uj(self) -> int:
+        """Microjoules of one busy tick of one core."""
+        return round((self.full_w - self.idle_w) * MICROJOULES_PER_JOULE / (self.cores * TICKS_PER_SECOND))
+
+    def read_uj(self, moment: Moment) -> dict[str, int]:
+        """Cumulative microjoules of processor and memory since boot, had the model always held."""
+        ram = _energy_uj(self.ram_w, moment.monotonic_ns)
+        return {"cpu": self._idle_until(moment.monotonic_ns) - ram + self.tick_uj * moment.busy_ticks, "ram": ram}
+
+    def parameters(self) -> dict[str, Any]:
+        """The start line's data, enough for `restore_source`."""
+        return {**super().parameters(), "model": {"ram_w": self.ram_w, "cores": self.cores}}
+
+
+@dataclass(kw_only=True)
+class FixtureSource(PowerSource):
+    """A source for tests: its counters are what was last put into `counters_uj`."""
+
+    info: EnergySource
+    idle_w: float
+    full_w: float
+    counters_uj: dict[str, int]
+
+    def read_uj(self, moment: Moment) -> dict[str, int]:
+        """The counters as they were set."""
+        return dict(self.counters_uj)
+
+
+def restore_source(start: Mapping[str, Any]) -> PowerSource | None:
+    """The source that wrote this start line, or None when it can't be rebuilt from plain data."""
+    if "model" not in start:
+        return None
+    watts = {"idle_w": start["idle_w"], "full_w": start["full_w"]}
+    return LinearSource(info=EnergySource(**start["source"]), **watts, **start["model"])

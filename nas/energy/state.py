@@ -1,0 +1,131 @@
+"""What a meter knows: the fold of its ledger's lines. Live metering and replay after a restart are the same code."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from nas.energy.client import PhaseEnergy
+from nas.energy.energy_ledger import Line, patched
+from nas.energy.processes import OVERHEAD
+from nas.energy.ticks import Identity, ProcessTicks
+
+SETUP = "setup"  # the phase of a trial before it names one
+
+
+@dataclass
+class Account:
+    """One attempt of a trial: who runs it, its phase, and what each phase has cost so far.
+
+    `whole` is false when part of the attempt was not metered (no such process, or the machine was restarted): its
+    energy is unknown.
+    """
+
+    process: Identity
+    whole: bool
+    phase: str = SETUP
+    energy_uj: dict[str, int] = field(default_factory=dict)
+    loaded_uj: dict[str, int] = field(default_factory=dict)
+
+    def charge(self, phase: str, energy_uj: int, loaded_uj: int) -> None:
+        """Add to a phase."""
+        self.energy_uj[phase] = self.energy_uj.get(phase, 0) + energy_uj
+        self.loaded_uj[phase] = self.loaded_uj.get(phase, 0) + loaded_uj
+
+    def phases(self) -> dict[str, PhaseEnergy] | None:
+        """Energy by phase, None when it is unknown."""
+        if not self.whole:
+            return None
+        return {name: PhaseEnergy(energy, self.loaded_uj[name]) for name, energy in self.energy_uj.items()}
+
+
+@dataclass
+class MeterState:
+    """The state after some lines. `apply` is the only way to change it."""
+
+    meters: int = 0
+    boot_id: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+    stopped: bool = True
+    time_s: float = 0.0
+    raw: dict[str, Any] = field(default_factory=dict)
+    processes: dict[str, list[int]] = field(default_factory=dict)
+    roots: set[Identity] = field(default_factory=set)
+    workers: set[Identity] = field(default_factory=set)
+    accounts: dict[str, Account] = field(default_factory=dict)  # of open trials, the last opened last
+    ended: dict[str, Account] = field(default_factory=dict)
+    totals_uj: dict[str, int] = field(
+        default_factory=lambda: dict.fromkeys(("machine", "idle", "foreign", "overhead", "trials"), 0)
+    )
+
+    def apply(self, line: Line) -> None:
+        """Take in one line; kinds that say nothing about the state pass by."""
+        handler = getattr(self, f"_on_{line['kind']}", None)
+        if handler is not None:
+            handler(line)
+        self.time_s = line.get("time", self.time_s)
+
+    def marks(self) -> dict[Identity, str]:
+        """Owners of marked processes: overhead roots and former workers, and open trials, which come before them."""
+        marks = dict.fromkeys(self.roots | self.workers, OVERHEAD)
+        marks.update({account.process: trial for trial, account in self.accounts.items()})
+        return marks
+
+    def tracked(self) -> dict[Identity, ProcessTicks]:
+        """The last reading of each process of ours."""
+        return {(one[0], one[1]): ProcessTicks(*one) for one in self.processes.values()}
+
+    def _on_start(self, line: Line) -> None:
+        self.meters, self.boot_id, self.stopped = line["meter"], line["boot_id"], False
+        self.parameters = {name: line[name] for name in ("source", "idle_w", "full_w", "model") if name in line}
+        roots = {(pid, start) for pid, start in line["overhead"]}
+        if line["gap"] == "metered":
+            self.roots |= roots
+            return
+        for trial, account in self.accounts.items():
+            self.ended[trial] = replace(account, whole=False)
+        self.accounts = {}
+        self.roots, self.workers, self.processes = roots, set(), {}
+        self._read(line)
+
+    def _on_tick(self, line: Line) -> None:
+        self._read(line)
+        for name in ("machine", "idle", "foreign", "overhead"):
+            self.totals_uj[name] += line[f"{name}_uj"]
+        for trial, part in line["trials"].items():
+            self.totals_uj["trials"] += part["uj"]
+            self.accounts[trial].charge(part["phase"], part["uj"], part["loaded_uj"])
+
+    def _on_open(self, line: Line) -> None:
+        process = (line["pid"], line["start"])
+        self.accounts.pop(line["trial"], None)  # a new attempt, and the last opened
+        self.ended.pop(line["trial"], None)
+        self.accounts[line["trial"]] = Account(process, whole=line["found"])
+        if line["found"]:
+            self.workers.add(process)
+        self.processes = patched(self.processes, line["processes"])
+
+    def _on_phase(self, line: Line) -> None:
+        account = self.accounts[line["trial"]]
+        account.phase = line["phase"]
+        account.charge(account.phase, 0, 0)
+
+    def _on_close(self, line: Line) -> None:
+        self.ended[line["trial"]] = self.accounts.pop(line["trial"])
+
+    def _on_overhead(self, line: Line) -> None:
+        self.roots = {(pid, start) for pid, start in line["pids"]}
+        self.processes = patched(self.processes, line["processes"])
+
+    def _on_stop(self, line: Line) -> None:
+        self.stopped = True
+
+    def _read(self, line: Line) -> None:
+        self.raw = dict(line["raw"])
+        self.processes = patched(self.processes, line["processes"])
+        alive = {(one[0], one[1]) for one in self.processes.values()}
+        self.workers &= alive
+
+
+def processes_json(processes: Mapping[Identity, ProcessTicks]) -> dict[str, list[int]]:
+    """Readings of processes as the ledger has them: pid -> [pid, start, parent, own ticks, ended children's ticks]."""
+    return {str(one.pid): [one.pid, one.start, one.parent, one.own, one.dead] for one in processes.values()}

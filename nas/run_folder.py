@@ -1,0 +1,157 @@
+"""A run on disk: its configuration, ledger, energy ledger, records and report in one folder."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from nas import machine
+from nas.configuration import Experiment
+from nas.errors import UserError
+from nas.records import Record
+
+SCHEMA = 1
+
+
+class RunFolder:
+    """One run's folder. `info` is what run.json holds; every change of it is written at once, whole."""
+
+    def __init__(self, path: Path, info: dict[str, Any]) -> None:
+        self.path, self.info = path, info
+
+    @property
+    def run_id(self) -> str:
+        """The run's name."""
+        return str(self.info["run_id"])
+
+    @property
+    def ledger(self) -> Path:
+        """Everything that happened, one line an event."""
+        return self.path / "ledger.jsonl"
+
+    @property
+    def energy(self) -> Path:
+        """Every reading of the meter."""
+        return self.path / "energy.jsonl"
+
+    @property
+    def records(self) -> Path:
+        """Every record."""
+        return self.path / "records.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The report's folder."""
+        return self.path / "report"
+
+    @classmethod
+    def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
+        """A new run. Raises UserError when the folder holds something already or cannot be written."""
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            if any(path.iterdir()):
+                raise UserError(f"expected an empty or new folder for the run, got {path}; add --resume or choose another")
+            info = {
+                "schema": SCHEMA,
+                "run_id": path.resolve().name,
+                "experiment": experiment.describe(),
+                "fingerprint": experiment.fingerprint(),
+                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+                "machine": machine.describe(),
+                "versions": machine.versions(),
+                "phases": [],
+            }
+            run = cls(path, info)
+            run.write()
+        except OSError as error:
+            raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder with --output") from error
+        return run
+
+    @classmethod
+    def resume(cls, path: Path, experiment: Experiment) -> "RunFolder":
+        """The run in `path`. Raises UserError when there is none, or it is one of another experiment; nothing is written."""
+        file = path / "run.json"
+        try:
+            info = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise UserError(f"expected a run to resume in {path}, got: {error}; leave --resume out to start one") from error
+        if not isinstance(info, dict) or info.get("schema") != SCHEMA:
+            raise UserError(f"expected run.json of schema {SCHEMA} in {path}, got another; use the version that wrote it")
+        if info.get("fingerprint") != experiment.fingerprint():
+            difference = first_difference(info.get("experiment", {}), experiment.describe())
+            raise UserError(f"expected the experiment that {path} was started with, got another: {difference}")
+        return cls(path, info)
+
+    def write(self) -> None:
+        """Writes run.json in one step."""
+        write_whole(self.path / "run.json", json.dumps(self.info, indent=1, ensure_ascii=False) + "\n")
+
+    def update(self, **changes: Any) -> None:
+        """Changes entries of `info` and writes them."""
+        self.info.update(changes)
+        self.write()
+
+    def add_phase(self, name: str, seconds: float) -> None:
+        """Adds to the time of a phase: a resumed run has several parts of one."""
+        phases = [dict(one) for one in self.info["phases"]]
+        for one in phases:
+            if one["name"] == name:
+                one["seconds"] = round(one["seconds"] + seconds, 3)
+                break
+        else:
+            phases.append({"name": name, "seconds": round(seconds, 3)})
+        self.update(phases=phases)
+
+    def append_record(self, record: Record) -> None:
+        """One more record, on the disk when this returns."""
+        with self.records.open("a", encoding="utf-8") as file:
+            file.write(record.to_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def rewrite_records(self, records: Iterable[Record]) -> None:
+        """Replaces all records in one step: after a resume they come from the ledger."""
+        write_whole(self.records, "".join(record.to_json() + "\n" for record in records))
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Writes a file so that a reader sees the old text or the new one, never a part."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def first_difference(before: Any, after: Any, key: str = "") -> str:
+    """The first key at which two plain values differ, with both values, in words."""
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        for name in (*before, *(name for name in after if name not in before)):
+            if before.get(name) != after.get(name) and name not in ("execution", "carbon", "description"):
+                return first_difference(before.get(name), after.get(name), f"{key}.{name}" if key else name)
+    return f"{key} was {before!r} and is {after!r}"
+
+
+def default_folder(root: Path, name: str, resume: bool) -> Path:
+    """`root/name`, or with a number behind it: the newest one there is to resume, else the first that is not there."""
+    taken = [path for path in [root / name] if path.exists()]
+    number = 2
+    while (root / f"{name}-{number}").exists():
+        taken.append(root / f"{name}-{number}")
+        number += 1
+    if resume:
+        return taken[-1] if taken else root / name
+    return root / f"{name}-{number}" if taken else root / name
+
+
+def configured_carbon(path: Path) -> dict[str, Any]:
+    """Regions and PUE that the run in `path` was configured with. Raises UserError when there is no run."""
+    try:
+        info = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        carbon = info["experiment"]["carbon"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"expected the folder of a run with a run.json, got {path}: {error}; see runs/") from error
+    return dict(carbon)

@@ -1,0 +1,167 @@
+"""The records of a run: made from the ledger, which is the truth, and written beside it for readers."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from nas import machine
+from nas.configuration import Experiment
+from nas.evaluation import Assignment, counts_of, sizes_of, with_energy
+from nas.execution.executor import Answer, Job
+from nas.ledger import Ledger
+from nas.records import EnergySource, Phase, Record, Role, Status
+from nas.run_folder import RunFolder
+from nas.scoring import Scores, score
+from nas.search.plan import SearchOutcome, Trial
+from nas.search_plan import searched_design
+from nas.tasks.encoding import EncodedSplit, EncodedTask
+from nas.tasks.references import copy_source, nearest_neighbour
+from nas.worker import payload
+from nas.workplace import Workplace
+from search_spaces.design import Design
+from search_spaces.spaces.all_spaces import find_space
+
+REFERENCES = {"copy": copy_source, "nearest_neighbour": nearest_neighbour}
+
+
+class RecordBook:
+    """Every record of the run so far, in memory and in `records.jsonl`."""
+
+    def __init__(
+        self,
+        run: RunFolder,
+        experiment: Experiment,
+        task: EncodedTask,
+        ledger: Ledger,
+        place: Workplace,
+        source: EnergySource,
+    ) -> None:
+        self._run, self._experiment, self._task = run, experiment, task
+        self._ledger, self._place, self._source = ledger, place, source
+        self._records: dict[str, Record] = {}
+
+    def restore(self) -> None:
+        """The finished records that the ledger holds, written anew: after a stop the file may lack some."""
+        for event in self._ledger.events:
+            if event["kind"] == "finished":
+                record = Record.from_plain(event["result"]["record"])
+                self._records[record.record_id] = record
+        self._run.rewrite_records(self._records.values())
+
+    def add(self, record: Record) -> Record:
+        """Keeps a record, once."""
+        if record.record_id not in self._records or self._records[record.record_id].status != "complete":
+            self._records[record.record_id] = record
+            self._run.append_record(record)
+        return record
+
+    def complete(self, record_ids: Sequence[str]) -> list[Record]:
+        """The complete ones of these records."""
+        found = [self._records[one] for one in record_ids if one in self._records]
+        return [record for record in found if record.status == "complete"]
+
+    def design(self, record_id: str) -> dict[str, Any]:
+        """The Design that a complete record was made of, as plain data."""
+        record = self._records[record_id]
+        fields = {"name": record.design, "family": record.family, "paper": record.paper}
+        return {"kind": "Design", **fields, "architecture": record.architecture}
+
+    def add_references(self) -> None:
+        """Scores of copying the source and of the nearest training neighbour, on the sentences that models get."""
+        for name, translate in REFERENCES.items():
+            scores: dict[str, Scores] = {}
+            for label, split in self._splits().items():
+                scores[label] = score(translate(self._task, split), split.references)
+            metrics = {f"{label}_bleu": one.bleu for label, one in scores.items()}
+            metrics |= {f"{label}_chrf": one.chrf for label, one in scores.items()}
+            self.add(
+                self._record(
+                    f"reference/{name}",
+                    "reference",
+                    "complete",
+                    name,
+                    "reference",
+                    metrics=metrics,
+                    signatures={key: text for one in scores.values() for key, text in one.signatures.items()},
+                    sentence_counts={f"{label}_bleu": one.rows for label, one in scores.items()},
+                )
+            )
+
+    def add_answer(self, answer: Answer) -> Record:
+        """The record of a job that ended: its own, or one that says why there is none and what it cost."""
+        if answer.result is not None:
+            return self.add(Record.from_plain(answer.result["record"]))
+        status: Status = "failed" if answer.kind == "failed" else "lost"
+        return self.add(self._unfinished(answer.job, status, answer.reason or "no reason given", answer.duration_s))
+
+    def add_trials(self, outcome: SearchOutcome) -> None:
+        """The records of a search's trials; duplicates cost nothing and have none."""
+        for trial in outcome.trials:
+            if trial.result is not None:
+                self.add(Record.from_plain(trial.result["record"]))
+            elif trial.status in ("failed", "lost", "infeasible"):
+                self.add(self._of_trial(trial))
+
+    def _splits(self) -> dict[str, EncodedSplit]:
+        splits = {"valid": self._task.valid}
+        return splits | ({"test": self._task.test} if self._task.test else {})
+
+    def _of_trial(self, trial: Trial) -> Record:
+        part = self._experiment.search
+        design = searched_design(find_space(part.space), trial.number, trial.candidate)
+        assignment = Assignment(
+            record_id=trial.job_id, role="search", genome=trial.candidate, strategy=part.strategy, trial=trial.number
+        )
+        job = Job(trial.job_id, trial.attempts, payload(design, part.trial_tokens, part.seed, assignment))
+        if trial.status == "infeasible":
+            return self._unfinished(job, "infeasible", "above the limit", 0.0, phases=())
+        status: Status = "failed" if trial.status == "failed" else "lost"
+        return self._unfinished(job, status, trial.reason or "no reason given", 0.0)
+
+    def _unfinished(
+        self, job: Job, status: Status, reason: str, duration_s: float, phases: tuple[Phase, ...] | None = None
+    ) -> Record:
+        design = Design.from_plain(job.payload["design"])
+        given = job.payload["assignment"]
+        if phases is None:
+            energies = self._place.close_trial(job.job_id)
+            unknown = (Phase(name="train", duration_s=duration_s, cpu_s=0.0),)
+            phases = with_energy((), energies) if energies else unknown
+        return self._record(
+            job.job_id,
+            given["role"],
+            status,
+            design.name,
+            design.family,
+            paper=design.paper,
+            architecture=design.architecture.to_plain(),
+            genome=None if given["genome"] is None else tuple(given["genome"]),
+            strategy=given["strategy"],
+            trial=given["trial"],
+            counts=counts_of(design, sizes_of(self._task)),
+            phases=phases,
+            error=reason,
+            budget_tokens=job.payload["budget_tokens"],
+            seed=job.payload["seed"],
+        )
+
+    def _record(self, record_id: str, role: Role, status: Status, design: str, family: str, **fields: Any) -> Record:
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        given: dict[str, Any] = {"budget_tokens": 0, "seed": 0, **fields}
+        return Record(
+            record_id=record_id,
+            run_id=self._run.run_id,
+            role=role,
+            status=status,
+            design=design,
+            family=family,
+            task=self._task.name,
+            corpus=self._task.describe(),
+            recipe=self._experiment.recipe.describe(),
+            machine=machine.describe(),
+            versions=machine.versions(),
+            started_at=now,
+            finished_at=now,
+            energy=self._source,
+            **given,
+        )

@@ -1,0 +1,63 @@
+"""One design, one task, one record: `carbon-nas evaluate`."""
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from manual_designs.all_designs import find_design
+from nas.configuration import single_configuration
+from nas.corpora.fetch import cache_folder
+from nas.energy.client import BoundedClient, local_call
+from nas.energy.meter import Meter
+from nas.errors import UserError
+from nas.evaluation import Assignment, Evaluator
+from nas.progress import Terminal
+from nas.records import EnergySource, Record
+from nas.units import joules
+
+
+def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: tuple[str, ...], output: Path | None) -> Record:
+    """Trains, scores and meters a design on one thread, and says what came out.
+
+    Raises:
+        UserError: an unknown design or task, a wrong override, or an output that cannot be written.
+    """
+    try:
+        design = find_design(name)
+    except KeyError as error:
+        raise UserError(error.args[0]) from error
+    task, recipe = single_configuration(task_name, overrides)
+    terminal = Terminal()
+    encoded = task.prepare(cache_folder())
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, Meter(os.path.join(folder, "energy.jsonl")) as meter:
+        evaluator = Evaluator(
+            run_id="single",
+            task=encoded,
+            recipe=recipe,
+            meter=BoundedClient(local_call(meter)),
+            source=EnergySource(**meter.source()),
+        )
+        assignment = Assignment(record_id=f"hand/{design.name}/seed{seed}", role="hand")
+        with terminal.live(f"training {design.name} on {tokens:,} tokens"):
+            record = evaluator.evaluate(design, tokens, seed, assignment)
+    _tell(terminal, record)
+    if output is not None:
+        try:
+            with output.open("a", encoding="utf-8") as file:
+                file.write(record.to_json() + "\n")
+        except OSError as error:
+            raise UserError(f"expected to append to {output}, got: {error.strerror}; choose another file") from error
+    return record
+
+
+def _tell(terminal: Terminal, record: Record) -> None:
+    for phase in record.phases:
+        energy = "unknown" if phase.loaded_uj is None else f"{joules(phase.loaded_uj):,.1f} J"
+        terminal.line(f"{phase.name}: {phase.duration_s:.1f} s, {phase.tokens:,} tokens, {energy} fully loaded")
+    for name, value in record.metrics.items():
+        terminal.line(f"{name}: {value:.4g}")
+    if record.energy is not None:
+        terminal.line(f"energy is {record.energy.provenance}: {record.energy.note or record.energy.name}")

@@ -1,0 +1,70 @@
+"""What runs in a worker: a context of plain data and arrays once, then jobs as plain data."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache
+from typing import Any
+
+from nas.energy.client import BoundedClient, MeterClient, NoMeter
+from nas.evaluation import Assignment, Evaluator
+from nas.recipe import Recipe
+from nas.records import EnergySource
+from nas.tasks.encoding import EncodedTask
+from search_spaces.design import Design
+
+FACTORY = "nas.worker:make_worker"
+
+
+def context(run_id: str, task: EncodedTask, recipe: Recipe, source: EnergySource | None, call: Any) -> dict[str, Any]:
+    """What `make_worker` needs. `call` reaches the meter (see `nas.energy.client.Call`); None: no meter."""
+    plain_source = None if source is None else vars(source)
+    return {
+        "run_id": run_id,
+        "task": task.context(),
+        "recipe": recipe.describe(),
+        "source": plain_source,
+        "meter_call": call,
+    }
+
+
+def payload(
+    design: Design, budget_tokens: int, seed: int, assignment: Assignment, valid_sentences: int | None = None
+) -> dict[str, Any]:
+    """One evaluation as plain JSON data; `valid_sentences` bounds the validation sentences that are looked at."""
+    return {
+        "design": design.to_plain(),
+        "budget_tokens": budget_tokens,
+        "seed": seed,
+        "valid_sentences": valid_sentences,
+        "assignment": {**vars(assignment), "genome": None if assignment.genome is None else list(assignment.genome)},
+    }
+
+
+def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A worker's run function: a payload in, {"record": record as plain JSON data} out."""
+    call = given["meter_call"]
+    meter: MeterClient = NoMeter() if call is None else BoundedClient(call)
+    evaluator = Evaluator(
+        run_id=given["run_id"],
+        task=EncodedTask.from_context(given["task"]),
+        recipe=Recipe(**given["recipe"]),
+        meter=meter,
+        source=None if given["source"] is None else EnergySource(**given["source"]),
+    )
+
+    @cache
+    def sampled(valid_sentences: int | None) -> Evaluator:
+        if valid_sentences is None:
+            return evaluator
+        task = replace(evaluator.task, valid=evaluator.task.valid.sample(valid_sentences))
+        return replace(evaluator, task=task)
+
+    def run(job: dict[str, Any]) -> dict[str, Any]:
+        data = dict(job["assignment"])
+        data["genome"] = None if data["genome"] is None else tuple(data["genome"])
+        design = Design.from_plain(job["design"])
+        record = sampled(job["valid_sentences"]).evaluate(design, job["budget_tokens"], job["seed"], Assignment(**data))
+        return {"record": json.loads(record.to_json())}
+
+    return run

@@ -1,0 +1,155 @@
+"""Break-even: the hand designs' cost of a quality, and the uses after which a search has paid back.
+
+Pure arithmetic on numbers: no records, no files. Energies are in microjoules, grams in g CO2e.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from reports.statistics import FloatArray, Interval, percentile_interval
+
+Outcome = Literal["number", "never", "not separable", "outside the measured curve", "models too weak for a verdict", "unknown"]
+OUTCOMES: tuple[Outcome, ...] = (
+    "number",
+    "never",
+    "not separable",
+    "outside the measured curve",
+    "models too weak for a verdict",
+    "unknown",
+)
+"""What a break-even can come to; `unknown` is a run that lacks a champion or whose energies were not attributed."""
+
+MAX_OUTSIDE = 0.1
+"""Share of bootstrap draws that may fall outside the hand designs' curve before no number is given."""
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """The hand designs' energy of an output at a quality: the least cost among models of that quality or better.
+
+    `points` are (quality, cost) of every hand model. Between the undominated ones the cost is linear; nothing is said
+    beyond the worst and the best model measured.
+    """
+
+    points: tuple[tuple[float, float], ...]
+
+    def undominated(self) -> tuple[tuple[float, float], ...]:
+        """Points that no other equals or beats in both, by rising quality (and so by rising cost)."""
+        kept: list[tuple[float, float]] = []
+        for quality, cost in sorted(self.points, key=lambda point: (-point[0], point[1])):
+            if not kept or cost < kept[-1][1]:
+                kept.append((quality, cost))
+        return tuple(reversed(kept))
+
+    def cost(self, quality: float) -> float | None:
+        """Cost of an output at `quality`, or None outside the measured range."""
+        if not self.points or not min(q for q, _ in self.points) <= quality <= max(q for q, _ in self.points):
+            return None
+        front = self.undominated()
+        return float(np.interp(quality, [q for q, _ in front], [c for _, c in front]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Investment:
+    """What was spent before the first use, each term one champion's or the search's, in microjoules."""
+
+    search_uj: int
+    final_uj: int
+    hand_uj: int
+
+    @property
+    def net_uj(self) -> int:
+        """Search and the searched champion's trainings, less the hand champion's trainings."""
+        return self.search_uj + self.final_uj - self.hand_uj
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rates:
+    """Grams of CO2e per microjoule where the search ran and where the model is used."""
+
+    searched_g_per_uj: float
+    used_g_per_uj: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class BreakEven:
+    """The answer: an outcome, and where it is a number the uses with their interval.
+
+    `saving_uj` is the point estimate of energy saved per output, `saving` its interval. `outside_share` is the share of
+    bootstrap draws in which the searched model's quality was beyond the hand designs' curve.
+    """
+
+    outcome: Outcome
+    net_g: float | None = None
+    saving_uj: float | None = None
+    saving: Interval | None = None
+    uses: float | None = None
+    interval: Interval | None = None
+    outside_share: float | None = None
+    reason: str = ""
+
+
+def saving_per_use(envelope: Envelope, quality: float, cost: float) -> float | None:
+    """Energy that one output of the searched model saves against the hand designs at its quality; None outside."""
+    hand = envelope.cost(quality)
+    return None if hand is None else hand - cost
+
+
+def saving_draws(points: FloatArray, costs: FloatArray, quality: FloatArray, cost: FloatArray) -> FloatArray:
+    """Savings under the bootstrap [draws], NaN where the quality fell outside the curve.
+
+    `points` and `costs` are [draws, hand models], `quality` and `cost` [draws] are the searched model's.
+    """
+    savings = []
+    for drawn, priced, searched, spent in zip(points, costs, quality, cost, strict=True):
+        envelope = Envelope(tuple(zip(drawn.tolist(), priced.tolist(), strict=True)))
+        saving = saving_per_use(envelope, float(searched), float(spent))
+        savings.append(np.nan if saving is None else saving)
+    return np.asarray(savings, dtype=np.float64)
+
+
+def break_even(investment: Investment, rates: Rates, saving_uj: float | None, draws: FloatArray) -> BreakEven:
+    """The uses after which the search has paid back, or the word for why there is no such number.
+
+    An interval of the saving wholly below zero is "never", one that holds zero is "not separable". A net investment of
+    zero or less pays from the first use: 0 uses.
+    """
+    net_g = investment.net_uj * rates.searched_g_per_uj
+    inside = draws[~np.isnan(draws)]
+    outside_share = 1 - len(inside) / len(draws)
+    if saving_uj is None or outside_share > MAX_OUTSIDE:
+        return BreakEven(outcome="outside the measured curve", net_g=net_g, saving_uj=saving_uj, outside_share=outside_share)
+    saving = percentile_interval(inside)
+    outcome: Outcome = "never" if saving.high <= 0 else "not separable" if saving.low <= 0 else "number"
+    found = BreakEven(outcome=outcome, net_g=net_g, saving_uj=saving_uj, saving=saving, outside_share=outside_share)
+    if outcome != "number":
+        return found
+    if rates.used_g_per_uj == 0 and net_g > 0:
+        return replace(found, outcome="never", reason="electricity without emissions is used, so that none are saved")
+    uses = uses_to_pay_back(net_g, np.asarray([saving_uj]), rates.used_g_per_uj)
+    interval = percentile_interval(uses_to_pay_back(net_g, inside, rates.used_g_per_uj))
+    return replace(found, uses=float(uses[0]), interval=interval)
+
+
+def uses_to_pay_back(net_g: float, savings_uj: FloatArray, used_g_per_uj: float) -> FloatArray:
+    """Uses until savings cover `net_g`: 0 when there is nothing to pay back, infinite where nothing is saved."""
+    if net_g <= 0:
+        return np.zeros_like(savings_uj)
+    with np.errstate(divide="ignore"):
+        return np.where(savings_uj > 0, net_g / np.maximum(savings_uj * used_g_per_uj, 0.0), np.inf)
+
+
+def net_emissions_g(answer: BreakEven, rates: Rates, uses: Sequence[int]) -> tuple[tuple[int, float, Interval], ...]:
+    """Net g CO2e after each number of uses with the interval of the saving; below zero the search has paid back."""
+    if answer.net_g is None or answer.saving_uj is None or answer.saving is None:
+        return ()
+
+    def net(saving_uj: float, number: int) -> float:
+        return float(answer.net_g or 0.0) - number * saving_uj * rates.used_g_per_uj
+
+    return tuple(
+        (one, net(answer.saving_uj, one), Interval(net(answer.saving.high, one), net(answer.saving.low, one))) for one in uses
+    )

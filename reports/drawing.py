@@ -1,0 +1,165 @@
+"""Canvas of the figures: sizes, a colour-blind safe palette, byte-stable SVG whose colours follow the page's theme."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from html import escape
+from io import BytesIO, StringIO
+from typing import Any
+
+import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+INK, MUTED, GRID, SURFACE = "#1a1c1f", "#5c626a", "#dde0e4", "#fefefe"
+SEARCHED_COLOUR = "#d55e00"
+FAMILY_COLOURS = ("#0072b2", "#009e73", "#aa4499", "#8a6d00", "#56b4e9", "#44546a")
+"""Okabe and Ito's palette, its yellows darkened; families beyond the sixth start again with other markers."""
+FAMILY_MARKERS = ("o", "s", "^", "D", "v", "P", "X")
+
+THEMED = {
+    INK: "--ink",
+    MUTED: "--muted",
+    GRID: "--grid",
+    SURFACE: "--surface",
+    SEARCHED_COLOUR: "--searched",
+} | {colour: f"--family-{index}" for index, colour in enumerate(FAMILY_COLOURS, start=1)}
+"""Colours of the figures and the custom property of the page that replaces each."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """A size to draw at: width in points (one CSS pixel on the page), and whether there is little room."""
+
+    name: str
+    width: int
+    narrow: bool
+
+    def figure(self, height: int, panels: int = 1) -> tuple[Figure, list[Axes]]:
+        """A figure with panels side by side, or below each other where there is little room."""
+        rows = panels if self.narrow else 1
+        figure = Figure(figsize=(self.width / 72, height * rows / 72), layout="constrained")
+        grid = figure.subplots(rows, panels // rows, squeeze=False)
+        return figure, list(grid.ravel())
+
+
+WIDE, NARROW = Paper("wide", 860, False), Paper("narrow", 370, True)
+
+STYLE: dict[str, Any] = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11.5,
+    "axes.titlesize": 12,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.labelsize": 11.5,
+    "axes.labelcolor": MUTED,
+    "axes.edgecolor": MUTED,
+    "axes.facecolor": "none",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.unicode_minus": True,
+    "grid.color": GRID,
+    "grid.linewidth": 0.8,
+    "text.color": INK,
+    "xtick.color": MUTED,
+    "ytick.color": MUTED,
+    "xtick.labelsize": 10.5,
+    "ytick.labelsize": 10.5,
+    "legend.frameon": False,
+    "legend.fontsize": 10.5,
+    "lines.linewidth": 1.8,
+    "svg.fonttype": "none",
+    "path.simplify": True,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawing:
+    """A finished figure: two sizes of SVG for the page, one PNG for slides, and its words."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    wide_svg: str
+    narrow_svg: str
+    png: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sketch:
+    """A figure still to be drawn: its words, and the function that draws it on a paper."""
+
+    name: str
+    title: str
+    caption: str
+    alt: str
+    draw: Callable[[Paper], Figure]
+
+
+def render(sketch: Sketch) -> Drawing:
+    """Draws a sketch at both sizes."""
+    return Drawing(
+        name=sketch.name,
+        title=sketch.title,
+        caption=sketch.caption,
+        alt=sketch.alt,
+        wide_svg=_svg(sketch, WIDE),
+        narrow_svg=_svg(sketch, NARROW),
+        png=_png(sketch),
+    )
+
+
+def _svg(sketch: Sketch, paper: Paper) -> str:
+    prefix = f"{sketch.name}-{paper.name}"
+    style: Any = STYLE | {"svg.hashsalt": prefix}
+    with matplotlib.rc_context(style):
+        figure = sketch.draw(paper)
+        FigureCanvasSVG(figure)
+        out = StringIO()
+        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
+    return themed(out.getvalue(), prefix, sketch.alt)
+
+
+def themed(svg: str, prefix: str, alt: str) -> str:
+    """The SVG element alone, for use inside a page: unique ids, the page's fonts and colours, and an alternative text."""
+    text = svg[svg.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'\bid="', f'id="{prefix}-', text)
+    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
+    text = re.sub(r"(font:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
+    for colour, name in THEMED.items():
+        text = text.replace(colour, f"var({name})")
+    width, height = (re.search(rf'{side}="([\d.]+)pt"', text) for side in ("width", "height"))
+    assert width and height, "matplotlib writes the size of an SVG in points"
+    opening = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width[1]} {height[1]}">'
+    return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.DOTALL).strip()
+
+
+def _png(sketch: Sketch) -> bytes:
+    style: Any = STYLE
+    with matplotlib.rc_context(style):
+        figure = sketch.draw(WIDE)
+        FigureCanvasAgg(figure)
+        out = BytesIO()
+        figure.savefig(out, format="png", dpi=144, facecolor="white", metadata={"Software": None})
+    return out.getvalue()
+
+
+def spread(values: list[float], gap: float) -> list[float]:
+    """Positions near `values`, in the same order, at least `gap` apart: for labels that must not overlap."""
+    order = sorted(range(len(values)), key=lambda index: values[index])
+    placed: list[float] = []
+    for index in order:
+        placed.append(max(values[index], placed[-1] + gap) if placed else values[index])
+    shift = sum(values[index] - position for index, position in zip(order, placed, strict=True)) / max(1, len(placed))
+    result = [0.0] * len(values)
+    for index, position in zip(order, placed, strict=True):
+        result[index] = position + shift
+    return result

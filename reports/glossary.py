@@ -1,0 +1,44 @@
+"""The terms of the report, each in a sentence or two."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term and what it means here."""
+
+    name: str
+    meaning: str
+
+
+GLOSSARY: tuple[Term, ...] = (
+    Term(
+        "BLEU",
+        "Overlap of words and word sequences with a reference translation, 0 to 100, by sacrebleu. Higher is better.",
+    ),
+    Term("Break-even uses", "Outputs after which the energy saved per output has made up for what the search cost more."),
+    Term(
+        "Champion",
+        "The best design on validation data with seed 0, one searched and one by hand, both within the MAC limit.",
+    ),
+    Term(
+        "Dynamic energy",
+        "What the machine draws above idle for a trial's work. It ranks models, since it does not depend on neighbours.",
+    ),
+    Term("Estimated", "From a power model fitted to the hardware's rated watts. It carries an interval."),
+    Term("Finalist", "A top trial of the search, trained again at the full budget."),
+    Term("Fully loaded", "Dynamic energy plus the trial's share of idle power and of the engine's overhead."),
+    Term(
+        "g CO2e",
+        "Grams of carbon dioxide and other greenhouse gases by warming effect: energy times the grid's intensity.",
+    ),
+    Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test sentences are drawn again 2,000 times."),
+    Term("MACs", "Multiply-accumulates of one pass with 30 source and 30 target tokens. A FLOP count is two of them."),
+    Term("Measured, sampled", "From hardware energy counters, or from power readings at intervals."),
+    Term(
+        "Minimum detectable difference",
+        "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
+    ),
+    Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
+    Term("Use", "One output, for example one sentence translated."),
+)

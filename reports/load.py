@@ -1,0 +1,248 @@
+"""Reading run folders: the run's description, its records and its energy ledger. Nothing is dropped silently."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from nas.errors import UserError
+from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
+
+RUN_SCHEMA = 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one trial drew in one tick: dynamic energy, and loaded with its part of idle and overhead."""
+
+    trial: str
+    phase: str
+    energy_uj: int
+    loaded_uj: int
+
+
+@dataclass(frozen=True)
+class Tick:
+    """One reading of the meter: idle + foreign + overhead + trials is the machine's energy, exactly."""
+
+    time_s: float
+    machine_uj: int
+    idle_uj: int
+    foreign_uj: int
+    overhead_uj: int
+    shares: tuple[Share, ...]
+    gap: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run folder as read: every line of it is a value here or named in `warnings`."""
+
+    folder: Path
+    info: Mapping[str, Any]
+    records: tuple[Record, ...]
+    ticks: tuple[Tick, ...]
+    codecarbon_uj: int | None
+    source: EnergySource | None
+    warnings: tuple[str, ...]
+
+    @property
+    def run_id(self) -> str:
+        """The run's name, its folder's when run.json has none."""
+        return str(self.info.get("run_id") or self.folder.name)
+
+    @property
+    def experiment(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        found = self.info.get("experiment")
+        return found if isinstance(found, dict) else {}
+
+
+def load_run(folder: Path) -> Run:
+    """The run in `folder`.
+
+    Raises:
+        UserError: the folder has no readable run.json or no records.jsonl.
+    """
+    info = _read_info(folder / "run.json")
+    records, record_warnings = _load_records(folder / "records.jsonl")
+    ticks, codecarbon_uj, tick_warnings = _load_energy(folder / "energy.jsonl")
+    return Run(
+        folder=folder,
+        info=info,
+        records=records,
+        ticks=ticks,
+        codecarbon_uj=codecarbon_uj,
+        source=_source(info, records),
+        warnings=(*record_warnings, *tick_warnings),
+    )
+
+
+def _read_info(path: Path) -> Mapping[str, Any]:
+    advice = "give the folder of a run, for example runs/quickstart"
+    try:
+        info = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"expected a run folder with a run.json, found none at {path}; {advice}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, OSError) as error:
+        raise UserError(f"expected readable JSON in {path}, got: {error}; restore the file or {advice}") from error
+    if not isinstance(info, dict) or not isinstance(info.get("schema"), int) or info["schema"] > RUN_SCHEMA:
+        schema = info.get("schema") if isinstance(info, dict) else type(info).__name__
+        raise UserError(f"expected run.json of schema {RUN_SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
+    return info
+
+
+def _load_records(path: Path) -> tuple[tuple[Record, ...], list[str]]:
+    if not path.is_file():
+        raise UserError(f"expected records at {path}, found none; let the run finish its first model, then report again")
+    kept: dict[tuple[str, str], Record] = {}
+    warnings: list[str] = []
+    older = 0
+    for one in read_records(path):
+        if isinstance(one, RecordError):
+            warnings.append(f"left out: {one}")
+            continue
+        key = (one.run_id, one.record_id)
+        if key in kept:
+            warnings.append(f"{path.name}: {one.record_id} occurs more than once; the last line counts")
+        older += one.schema < SCHEMA
+        kept[key] = one
+    if older:
+        warnings.append(
+            f"{path.name}: {older} line(s) of a schema older than {SCHEMA}, read with today's defaults for what they lack"
+        )
+    return tuple(kept.values()), warnings
+
+
+def _load_energy(path: Path) -> tuple[tuple[Tick, ...], int | None, list[str]]:
+    if not path.is_file():
+        return (
+            (),
+            None,
+            ["energy.jsonl is missing: energies come from the records alone, and their sum cannot be checked"],
+        )
+    ticks: list[Tick] = []
+    totals: list[int] = [0]
+    checked = False
+    warnings: list[str] = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        try:
+            event = json.loads(line)
+            kind = event["kind"]
+            if kind == "tick":
+                ticks.append(_tick(event))
+            elif kind == "start":
+                totals.append(0)
+            elif kind == "codecarbon":
+                totals[-1] = max(totals[-1], int(event["cumulative_uj"]))
+                checked = True
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            warnings.append(f"left out: {path.name} line {number}: {type(error).__name__}: {error}")
+    return tuple(ticks), sum(totals) if checked else None, warnings
+
+
+def _tick(event: Mapping[str, Any]) -> Tick:
+    shares = tuple(
+        Share(trial, str(one["phase"]), int(one["uj"]), int(one["loaded_uj"])) for trial, one in event["trials"].items()
+    )
+    return Tick(
+        time_s=float(event["time"]),
+        machine_uj=int(event["machine_uj"]),
+        idle_uj=int(event["idle_uj"]),
+        foreign_uj=int(event["foreign_uj"]),
+        overhead_uj=int(event["overhead_uj"]),
+        shares=shares,
+        gap=bool(event.get("gap", False)),
+    )
+
+
+def _source(info: Mapping[str, Any], records: Iterable[Record]) -> EnergySource | None:
+    known = {one.name for one in fields(EnergySource)}
+    described = info.get("energy")
+    if isinstance(described, dict) and {"name", "provenance", "version"} <= set(described):
+        return EnergySource(**{name: value for name, value in described.items() if name in known})
+    return next((record.energy for record in records if record.energy is not None), None)
+
+
+def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+    """The runs in `folders`, which must be comparable.
+
+    Raises:
+        UserError: no folder was given, one cannot be read, or two differ in task, corpus, recipe or budget.
+    """
+    if not folders:
+        raise UserError("expected at least one run folder, got none; give one, for example runs/quickstart")
+    runs = tuple(load_run(folder) for folder in folders)
+    for other in runs[1:]:
+        _refuse_mixture(runs[0], other)
+    if len({run.run_id for run in runs}) < len(runs):
+        raise UserError(f"expected different runs, got {', '.join(run.run_id for run in runs)}; give each folder once")
+    return runs
+
+
+FULL_BUDGET_ROLES = ("hand", "finalist", "final")
+"""Roles trained at the experiment's full budget, which must agree for their models to be compared."""
+
+
+def setting(record: Record) -> dict[str, Any]:
+    """What two models must share to be compared."""
+    return {
+        "task": record.task,
+        "corpus": dict(record.corpus),
+        "recipe": dict(record.recipe),
+        "budget_tokens": record.budget_tokens,
+    }
+
+
+def _refuse_mixture(one: Run, other: Run) -> None:
+    pair = [next((setting(r) for r in run.records if r.role in FULL_BUDGET_ROLES), None) for run in (one, other)]
+    if pair[0] is None or pair[1] is None:
+        return
+    for name, expected in pair[0].items():
+        received = pair[1][name]
+        if expected != received:
+            raise UserError(
+                f"expected runs that share their {name}, got {differing(name, expected, received)} in {one.run_id} "
+                f"and {other.run_id}; report them one by one"
+            )
+
+
+def differing(name: str, expected: Any, received: Any) -> str:
+    """The first difference of two settings in words."""
+    if isinstance(expected, dict) and isinstance(received, dict):
+        key = next(key for key in sorted({*expected, *received}) if expected.get(key) != received.get(key))
+        return f"{name}.{key} = {expected.get(key)!r} and {received.get(key)!r}"
+    return f"{expected!r} and {received!r}"
+
+
+def records_table(records: Iterable[Record]) -> pd.DataFrame:
+    """One row a record, tidy: identity, counts, `metric_*` columns, and `<phase>_*` durations and energies."""
+    return pd.DataFrame([_row(record) for record in records])
+
+
+def _row(record: Record) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "run_id": record.run_id,
+        "record_id": record.record_id,
+        "role": record.role,
+        "status": record.status,
+        "family": record.family,
+        "design": record.design,
+        "seed": record.seed,
+        "trial": record.trial,
+        "strategy": record.strategy,
+        "genome": None if record.genome is None else " ".join(map(str, record.genome)),
+        "budget_tokens": record.budget_tokens,
+        "energy_provenance": record.energy.provenance if record.energy else "unattributed",
+        "error": record.error,
+    }
+    if record.counts is not None:
+        row |= {name: getattr(record.counts, name) for name in ("params", "params_paper", "macs", "macs_paper")}
+    row |= {f"metric_{name}": value for name, value in record.metrics.items()}
+    for phase in record.phases:
+        for quantity in ("duration_s", "cpu_s", "tokens", "sentences", "energy_uj", "loaded_uj"):
+            row[f"{phase.name}_{quantity}"] = getattr(phase, quantity)
+    return row

@@ -1,0 +1,229 @@
+"""The verdict in plain sentences, each made from numbers of the analysis and nothing else."""
+
+from dataclasses import dataclass
+
+from nas.carbon import Intensity
+from nas.units import kwh
+from reports.analysis import Analysis
+from reports.break_even import BreakEven, Outcome
+from reports.words import energy, mass, mass_range, number, shortest, signed, significant
+
+COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """A statement of the report; `provenance` says where its energy figures come from, None when it has none."""
+
+    topic: str
+    text: str
+    provenance: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What the report concludes: the break-even's outcome, one line that answers the question, and the reasons."""
+
+    outcome: Outcome
+    headline: str
+    sentences: tuple[Sentence, ...]
+
+    def plain(self) -> str:
+        """Headline and sentences as text for a terminal, one a line."""
+        return "\n".join([self.headline, *(one.text for one in self.sentences)])
+
+
+def make_verdict(analysis: Analysis) -> Verdict:
+    """The verdict of an analysis."""
+    found = (
+        _compared(analysis),
+        _quality(analysis),
+        _references(analysis),
+        _cost(analysis),
+        _per_bleu(analysis),
+        _break_even(analysis),
+        _dynamic(analysis),
+        _not_counted(analysis),
+    )
+    return Verdict(
+        outcome=analysis.findings.answer.outcome,
+        headline=_headline(analysis),
+        sentences=tuple(one for one in found if one is not None),
+    )
+
+
+def region_words(region: Intensity) -> str:
+    """A region with its carbon intensity."""
+    year = "" if region.year is None else f", {region.year}"
+    return f"{region.name} ({shortest(region.g_per_kwh)} g CO2e per kWh, {region.kind}{year})"
+
+
+def uses_words(answer: BreakEven) -> str:
+    """A number of uses with its interval."""
+    if answer.uses is None or answer.interval is None:
+        return answer.outcome
+    if answer.net_g is not None and answer.net_g <= 0:
+        return "the first use on"
+    return f"{number(answer.uses)} uses (95 % interval {number(answer.interval.low)} to {number(answer.interval.high)})"
+
+
+def _headline(analysis: Analysis) -> str:
+    answer = analysis.findings.answer
+    if answer.outcome == "number" and answer.net_g is not None and answer.net_g <= 0:
+        return "The search pays from the first use on: it cost no more than it replaced."
+    lines: dict[Outcome, str] = {
+        "number": f"The search pays back its carbon after {uses_words(answer)}.",
+        "never": "The search never pays back its carbon: "
+        + (answer.reason or "at its quality, a hand design needs less energy per output")
+        + ".",
+        "not separable": "Not separable: whether the searched model saves energy cannot be told from these runs.",
+        "outside the measured curve": (
+            "Outside the measured curve: no pair of hand designs brackets the searched model's quality, "
+            "so what it saves was not measured."
+        ),
+        "models too weak for a verdict": ("Models too weak for a verdict: they hardly beat answers that need no model at all."),
+        "unknown": f"No verdict yet: {answer.reason}.",
+    }
+    return lines[answer.outcome]
+
+
+def _compared(analysis: Analysis) -> Sentence:
+    models = analysis.evidence.models
+    hands = [model for model in models if not model.searched]
+    families = sorted({model.family.replace("_", " ") for model in hands})
+    num_trials = len(analysis.records("search"))
+    tokens = next((model.runs[0].budget_tokens for model in models if model.runs), 0)
+    text = (
+        f"{len(hands)} hand designs of {_plural(len(families), 'family', 'families')} ({', '.join(families)}) met the best of "
+        f"{_plural(num_trials, 'searched trial', 'searched trials')} on the same task, recipe, budget "
+        f"({number(tokens)} target tokens) and meter."
+    )
+    limit = analysis.lookup("search", "mac_limit")
+    within = f"within {shortest(limit / 1e6)} million MACs, " if isinstance(limit, int | float) and limit else ""
+    pair = [one for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
+    if len(pair) == 2:
+        seeds = sorted({len(one.finals) for one in pair})
+        text += (
+            f" One champion each, {within}chosen on validation data with seed 0, was retrained with "
+            f"{_plural(seeds[0], 'fresh seed', 'fresh seeds') if len(seeds) == 1 else 'fresh seeds'} and scored on "
+            f"{analysis.findings.num_sentences:,} test sentences."
+        )
+    return Sentence("What was compared", text)
+
+
+def _quality(analysis: Analysis) -> Sentence | None:
+    comparison, search, hand = analysis.findings.comparison, analysis.evidence.search, analysis.evidence.hand
+    if comparison is None or search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
+        return None
+    low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+    return Sentence(
+        "Quality",
+        f"The search champion ({search.design}, {search.test_bleu:.2f} BLEU) {COMPARED[comparison.sign]} the hand champion "
+        f"({hand.design}, {hand.test_bleu:.2f} BLEU): a difference of {signed(comparison.difference)} BLEU "
+        f"(95 % interval {low} to {high}, over seeds and test sentences). This comparison could show a true difference of "
+        f"{comparison.minimum_detectable:.2f} BLEU or more.",
+    )
+
+
+def _references(analysis: Analysis) -> Sentence | None:
+    best, margin = analysis.findings.best_reference, analysis.evidence.margin_bleu
+    if best is None or best.test_bleu is None:
+        return None
+    without = f"Without any model, {best.design.replace('_', ' ')} scores {best.test_bleu:.2f} BLEU on the same sentences"
+    weak = analysis.findings.too_weak
+    if weak:
+        names = " and ".join(weak)
+        return Sentence("Strength", f"{without}; {names} did not beat that by {shortest(margin)} BLEU, so nothing is concluded.")
+    return Sentence("Strength", f"{without}; a champion must beat that by {shortest(margin)} BLEU to count.")
+
+
+def _cost(analysis: Analysis) -> Sentence:
+    cost, source = analysis.evidence.cost, analysis.source
+    total_kwh = kwh(cost.loaded_uj)
+    low, high = analysis.model_interval(total_kwh).low, analysis.model_interval(total_kwh).high
+    bound = "at least " if not cost.from_ledger and cost.num_unattributed else ""
+    ranges = ""
+    if low < high:
+        ranges = f", {significant(low)} to {significant(high)} kWh by the power model's interval,"
+    grams = mass(analysis.search_g)
+    grams_range = f" ({mass_range(analysis.model_interval(analysis.search_g))})" if low < high else ""
+    return Sentence(
+        "Cost of the search",
+        f"The search drew {bound}{energy(total_kwh)}{ranges} and so emitted {bound}{grams} CO2e{grams_range} in "
+        f"{region_words(analysis.settings.searched_in)}: all trials including failed and lost ones, finalists, supervision, "
+        "and the idle power meanwhile.",
+        source.provenance,
+    )
+
+
+def _per_bleu(analysis: Analysis) -> Sentence | None:
+    findings = analysis.findings
+    if findings.comparison is None:
+        return None
+    if findings.per_bleu_g is None or findings.per_bleu_interval is None:
+        why = {
+            1: "the models are too weak to conclude a gain",
+            0: "no gain over the hand champion could be told from zero",
+            -1: "the search lost quality",
+        }[findings.comparison.sign]
+        return Sentence("Carbon per gain", f"There is no figure of CO2e per BLEU gained, since {why}.")
+    return Sentence(
+        "Carbon per gain",
+        f"That is {mass(findings.per_bleu_g)} CO2e per BLEU gained over the hand champion "
+        f"(95 % interval {mass_range(findings.per_bleu_interval)}).",
+        analysis.source.provenance,
+    )
+
+
+def _break_even(analysis: Analysis) -> Sentence | None:
+    answer = analysis.findings.answer
+    if answer.outcome in ("unknown", "models too weak for a verdict") or answer.net_g is None:
+        return None
+    start = f"Search and final trainings less the hand champion's trainings leave {mass(answer.net_g)} CO2e to earn back. "
+    if answer.saving_uj is None or answer.saving is None:
+        end = "The searched model's quality lies beyond the worst or the best hand design, where no saving was measured."
+        share = answer.outside_share or 0.0
+        if answer.saving_uj is not None:
+            end = (
+                f"In {share:.0%} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
+            )
+        return Sentence("Break-even", start + end, analysis.source.provenance)
+    saved = [value / 1000 for value in (answer.saving_uj, answer.saving.low, answer.saving.high)]
+    end = (
+        f"At equal quality the searched model saves {significant(saved[0])} J per 1,000 outputs against the hand designs "
+        f"(95 % interval {significant(saved[1])} to {significant(saved[2])} J), used in {region_words(analysis.settings.used_in)}"
+    )
+    closing = {
+        "number": f": it pays back after {uses_words(answer)}.",
+        "never": ": it never pays back.",
+        "not separable": ": that cannot be told from nothing.",
+    }
+    if answer.outcome == "number" and answer.net_g <= 0:
+        closing["number"] = ": there is nothing to pay back."
+    return Sentence("Break-even", start + end + closing[answer.outcome], analysis.source.provenance)
+
+
+def _dynamic(analysis: Analysis) -> Sentence | None:
+    answer = analysis.findings.answer_dynamic
+    if analysis.findings.answer.outcome in ("unknown", "models too weak for a verdict"):
+        return None
+    words = f"after {uses_words(answer)}" if answer.outcome == "number" else f"“{answer.outcome}”"
+    return Sentence(
+        "Dynamic energy alone",
+        f"Leaving idle power and overhead out of every term, the answer is {words}. The headline is fully loaded.",
+        analysis.source.provenance,
+    )
+
+
+def _not_counted(analysis: Analysis) -> Sentence:
+    text = (
+        "What it took people to invent the hand designs is not counted. "
+        "Re-using one search for k deployments divides its cost by k."
+    )
+    if analysis.source.high_factor > analysis.source.low_factor:
+        text += " The power model's error is common to all parts: it scales the totals together and cancels in the break-even."
+    return Sentence("Not counted", text)
+
+
+def _plural(count: int, one: str, many: str) -> str:
+    return f"{count} {one if count == 1 else many}"

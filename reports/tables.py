@@ -1,0 +1,267 @@
+"""Rows of the page's tables: text that is ready to show, unknown values said to be unknown."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from manual_designs.published import PUBLISHED_COSTS, PUBLISHED_RESULTS
+from nas.records import Record
+from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.analysis import Analysis
+from reports.break_even import net_emissions_g
+from reports.models import Model, View
+from reports.words import (
+    MINUS,
+    UNKNOWN,
+    duration,
+    energy,
+    mass,
+    mass_range,
+    millions,
+    number,
+    optional,
+    shortest,
+    significant,
+)
+
+NOT_RUN = "–"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table: heads, rows, and the columns whose cells are numbers (set right), `marked` rows, the `widest` column."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    numeric: frozenset[int]
+    note: str = ""
+    marked: frozenset[int] = frozenset()
+    widest: int | None = None
+
+
+def models_table(analysis: Analysis) -> Table:
+    """Every design trained at the full budget."""
+    heads = (
+        "Design",
+        "Params, M, paper / all",
+        "MACs, M, paper / all",
+        "Valid BLEU",
+        "Test BLEU",
+        "Seeds",
+        "J per 1,000 loaded",
+        "J per 1,000 dynamic",
+        "Training kWh",
+    )
+    models = analysis.evidence.models
+    champions = {id(one) for one in (analysis.evidence.search, analysis.evidence.hand)}
+    return Table(
+        "All models at the full budget",
+        heads,
+        tuple(_model_row(model) for model in models),
+        frozenset(range(1, len(heads))),
+        "Champions are marked; their test BLEU is mean ± standard deviation over fresh seeds, their validation BLEU that of "
+        "seed 0. Finalists that were not chosen never met the test set. “Paper” leaves out embeddings and the vocabulary "
+        "projection, “all” leaves out nothing. J per 1,000 outputs; training is of all seeds together, loaded.",
+        frozenset(index for index, model in enumerate(models) if id(model) in champions),
+    )
+
+
+def _model_row(model: Model) -> tuple[str, ...]:
+    counts = model.counts
+    sizes = (None,) * 4 if counts is None else (counts.params_paper, counts.params, counts.macs_paper, counts.macs)
+    test = NOT_RUN
+    if model.test_bleu is not None:
+        test = f"{model.test_bleu:.2f}" + ("" if model.test_spread is None else f" ± {model.test_spread:.2f}")
+    training = model.training_uj("loaded")
+    return (
+        model.design,
+        f"{millions(sizes[0])} / {millions(sizes[1])}",
+        f"{millions(sizes[2])} / {millions(sizes[3])}",
+        optional(model.valid_bleu),
+        test,
+        str(len(model.test_scores) or NOT_RUN),
+        _per_thousand(model, "loaded"),
+        _per_thousand(model, "dynamic"),
+        UNKNOWN if training is None else significant(kwh(training)),
+    )
+
+
+def _per_thousand(model: Model, view: View) -> str:
+    if all(record.phase("inference") is None for record in model.runs):
+        return NOT_RUN
+    energy_uj = model.mean_output_uj(view)
+    return UNKNOWN if energy_uj is None else significant(energy_uj * 1000 / MICROJOULES_PER_JOULE)
+
+
+def references_table(analysis: Analysis) -> Table:
+    """What needs no model."""
+    rows = tuple(
+        (
+            reference.design.replace("_", " "),
+            optional(reference.record.metrics.get("valid_bleu")),
+            optional(reference.test_bleu),
+        )
+        for reference in analysis.evidence.references
+    )
+    note = f"Champions must beat the better one by {shortest(analysis.evidence.margin_bleu)} BLEU on the test sentences."
+    return Table("Without any model", ("Reference", "Valid BLEU", "Test BLEU"), rows, frozenset((1, 2)), note)
+
+
+def trials_table(analysis: Analysis) -> Table:
+    """Every trial of the search, the best first, those without a score last."""
+    records = sorted(analysis.records("search"), key=lambda one: (-one.metrics.get("valid_bleu", float("-inf")), one.trial or 0))
+    heads = ("Trial", "Genome", "MACs, M", "Valid BLEU", "J loaded", "Status")
+    return Table(
+        "Trials of the search",
+        heads,
+        tuple(_trial_row(record) for record in records),
+        frozenset((0, 2, 3, 4)),
+        "Trained at the short budget, so their scores do not compare with those of the full budget. An energy that the "
+        "meter could not attribute is unknown, and still part of the search's cost above.",
+        widest=1,
+    )
+
+
+def _trial_row(record: Record) -> tuple[str, ...]:
+    energies = [phase.loaded_uj for phase in record.phases]
+    known = [one for one in energies if one is not None]
+    spent = NOT_RUN if not energies and record.status == "infeasible" else UNKNOWN
+    if known and len(known) == len(energies):
+        spent = significant(sum(known) / MICROJOULES_PER_JOULE)
+    return (
+        NOT_RUN if record.trial is None else str(record.trial),
+        genome_words(record),
+        millions(record.counts.macs_paper if record.counts else None),
+        optional(record.metrics["valid_bleu"]) if "valid_bleu" in record.metrics else NOT_RUN,
+        spent,
+        record.status + (f": {record.error}" if record.error else ""),
+    )
+
+
+def genome_words(record: Record) -> str:
+    """A genome in short: its choices in gene order, repeated ones counted."""
+    if record.genome is None:
+        return UNKNOWN
+    runs: list[tuple[str, int]] = []
+    for choice in map(str, record.genome):
+        if runs and runs[-1][0] == choice:
+            runs[-1] = (choice, runs[-1][1] + 1)
+        else:
+            runs.append((choice, 1))
+    return " · ".join(choice if count == 1 else f"{count}×{choice}" for choice, count in runs)
+
+
+def uses_table(analysis: Analysis) -> Table | None:
+    """Net emissions after some numbers of uses; None where no saving was measured."""
+    found = net_emissions_g(analysis.findings.answer, analysis.settings.rates, analysis.settings.uses)
+    if not found:
+        return None
+    rows = tuple((number(uses), mass(net), mass_range(interval)) for uses, net, interval in found)
+    note = f"Search and trainings less savings. A minus ({MINUS}) means that the search has paid back more than it cost."
+    return Table("After so many uses", ("Uses", "Net CO2e", "95 % interval"), rows, frozenset((1, 2)), note)
+
+
+def budget_table(analysis: Analysis) -> Table:
+    """The terms of the break-even, loaded and dynamic."""
+    findings, cost = analysis.findings, analysis.evidence.cost
+    rows = [
+        ("Search, loaded", energy(kwh(cost.loaded_uj)), mass(analysis.search_g)),
+        (
+            "Search, trials' dynamic energy alone",
+            energy(kwh(cost.dynamic_uj)),
+            mass(analysis.settings.searched_g(cost.dynamic_uj)),
+        ),
+    ]
+    if findings.investment is not None:
+        for name, energy_uj in (
+            ("Search champion's trainings, all fresh seeds, loaded", findings.investment.final_uj),
+            ("Hand champion's trainings, all fresh seeds, loaded", findings.investment.hand_uj),
+            ("Left to earn back", findings.investment.net_uj),
+        ):
+            rows.append((name, energy(kwh(energy_uj)), mass(analysis.settings.searched_g(energy_uj))))
+    defined = (
+        "The search's cost is everything the machine drew while it ran, foreign work left out (energy ledger)."
+        if cost.from_ledger
+        else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
+    )
+    return Table("What was spent", ("Item", "Energy", "CO2e"), tuple(rows), frozenset((1, 2)), defined)
+
+
+def costs_table() -> Table:
+    """Published costs of searches and trainings."""
+    rows = tuple((one.what, mass(one.emissions_g_co2e), one.kind, one.source, one.note) for one in PUBLISHED_COSTS)
+    note = "The ratio of 20,000 often quoted sets a whole search, by its first estimate, against one training; with the "
+    note += "search as it was run the ratio is about 220."
+    return Table("Published carbon", ("What", "CO2e", "Kind", "Source", "Note"), rows, frozenset((1,)), note)
+
+
+def results_table() -> Table:
+    """Published scores of translation designs; values from memory are marked."""
+    rows = tuple(
+        (
+            one.model,
+            one.task,
+            NOT_RUN if one.params is None else millions(one.params),
+            NOT_RUN if one.mult_adds is None else millions(one.mult_adds),
+            f"{one.value:.1f}{' (recalled)' if one.recalled else ''}",
+            one.source,
+        )
+        for one in PUBLISHED_RESULTS
+        if one.metric.startswith("BLEU")
+    )
+    note = "Tokenised BLEU of models trained on other data for much longer: context, not a comparison with this run."
+    return Table(
+        "Published results",
+        ("Model", "Task", "Params, M", "Mult-adds, M", "BLEU", "Source"),
+        rows,
+        frozenset((2, 3, 4)),
+        note,
+    )
+
+
+def setup_table(analysis: Analysis) -> Table:
+    """Machine, versions, corpus, recipe and scoring of the first run."""
+    run = analysis.run
+    full = analysis.records("final", "hand")
+    phases = run.info.get("phases") or ()
+    times = ", ".join(f"{one.get('name')} {duration(float(one.get('seconds', 0)))}" for one in phases)
+    signatures = full[0].signatures if full else {}
+    source = analysis.source
+    rows = [
+        ("Run", ", ".join(one.run_id for one in analysis.runs)),
+        ("Started", str(run.info.get("created_at", UNKNOWN))),
+        ("Configuration", str(run.info.get("fingerprint", UNKNOWN))[:16]),
+        ("Machine", _pairs(run.info.get("machine"))),
+        ("Versions", _pairs(run.info.get("versions"))),
+        ("Energy source", f"{source.name} {source.version}, {source.provenance}. {source.note}".strip()),
+        ("CodeCarbon's own total", _codecarbon(analysis)),
+        ("Corpus", _pairs(run.info.get("corpus"))),
+        ("Recipe", _pairs(full[0].recipe if full else None)),
+        ("Scoring", _pairs(signatures)),
+        ("Time", times or UNKNOWN),
+        ("Search", _pairs(analysis.lookup("search"))),
+    ]
+    return Table("How it was done", ("", ""), tuple(rows), frozenset())
+
+
+def _pairs(values: Any) -> str:
+    """A mapping in words, nested ones flattened."""
+    if not isinstance(values, Mapping) or not values:
+        return UNKNOWN
+    parts = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            parts.append(f"{name} ({_pairs(value)})" if value else f"{name} –")
+        else:
+            parts.append(f"{name} {', '.join(map(str, value)) if isinstance(value, list | tuple) else value}")
+    return "; ".join(parts)
+
+
+def _codecarbon(analysis: Analysis) -> str:
+    totals = [run.codecarbon_uj for run in analysis.runs]
+    known = [one for one in totals if one is not None]
+    ours = sum(tick.machine_uj for run in analysis.runs for tick in run.ticks)
+    if len(known) < len(totals) or not ours:
+        return UNKNOWN
+    return f"{energy(kwh(sum(known)))}, {sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here (a check, not used)"

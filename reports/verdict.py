@@ -1,0 +1,230 @@
+"""The verdict: did the search beat the hand designs, what did it cost, and does it pay back?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from nas.records import Record
+from reports.break_even import BreakEven, Envelope, Investment, Rates, break_even, saving_draws, saving_per_use
+from reports.energy import SearchCost
+from reports.models import Model, Reference, View
+from reports.statistics import (
+    NUM_DRAWS,
+    Comparison,
+    FloatArray,
+    IntArray,
+    Interval,
+    compare,
+    corpus_bleu,
+    mean_over_seeds,
+    percentile_interval,
+    pick_seeds,
+    resampled_bleu,
+    same_sentences,
+)
+
+DEFAULT_MARGIN_BLEU = 3.0
+"""A champion must beat the better reference by this much, or nothing is concluded."""
+
+COUNT_TOLERANCE_BLEU = 0.05
+BOOTSTRAP_SEED = 20260101
+
+
+@dataclass(frozen=True)
+class Draws:
+    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name."""
+
+    bleu: Mapping[str, FloatArray]
+    output_uj: Mapping[View, Mapping[str, FloatArray]]
+    num_sentences: int
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """All that the verdict rests on."""
+
+    models: tuple[Model, ...]
+    references: tuple[Reference, ...]
+    search: Model | None
+    hand: Model | None
+    cost: SearchCost
+    rates: Rates
+    margin_bleu: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """The numbers behind the verdict, each None when it cannot be had.
+
+    `per_bleu_g` is the search's g CO2e per BLEU gained over the hand champion, only where the gain's interval leaves out
+    zero. `bleu_intervals` are of each model's mean test BLEU, by design name.
+    """
+
+    comparison: Comparison | None
+    per_bleu_g: float | None
+    per_bleu_interval: Interval | None
+    answer: BreakEven
+    answer_dynamic: BreakEven
+    too_weak: tuple[str, ...]
+    best_reference: Reference | None
+    investment: Investment | None
+    num_sentences: int
+    bleu_intervals: Mapping[str, Interval]
+    warnings: tuple[str, ...]
+
+
+def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
+    """Resamples test sentences jointly for all models, and each model's seeds."""
+    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    records = {_key(record): record for model in models for record in model.runs if "test_bleu" in record.metrics}
+    tables, warnings = _count_tables(records)
+    columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
+    bleu: dict[str, FloatArray] = {}
+    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
+    for model in models:
+        scored = [record for record in model.runs if _key(record) in records]
+        if not scored:
+            continue
+        picks = pick_seeds(len(scored), num_draws, rng)
+        fixed = {_key(one): np.full(num_draws, one.metrics["test_bleu"]) for one in scored}
+        drawn = np.stack([columns.get(_key(one), fixed[_key(one)]) for one in scored], axis=1)
+        bleu[model.design] = mean_over_seeds(drawn, picks)
+        for view, drawn_output in output.items():
+            energies = model.output_uj(view)
+            if energies is not None and len(energies) == len(scored):
+                drawn_output[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (num_draws, 1)), picks)
+    return Draws(bleu, output, len(next(iter(tables.values()), ())), tuple(warnings))
+
+
+def _key(record: Record) -> str:
+    return f"{record.run_id}/{record.record_id}"
+
+
+def _count_tables(records: Mapping[str, Record]) -> tuple[dict[str, IntArray], list[str]]:
+    """Count tables about the same sentences, and a warning for every record that has none."""
+    found: dict[str, IntArray] = {}
+    for name, record in records.items():
+        rows = record.sentence_counts.get("test_bleu", ())
+        if rows and len({len(row) for row in rows}) == 1:
+            found[name] = np.asarray(rows, dtype=np.int64)
+    kept = same_sentences(found)
+    warnings = [
+        f"{name}: no counts of the same test sentences, so its score is held fixed when sentences are resampled"
+        for name in sorted(set(records) - set(kept))
+    ]
+    for name, table in kept.items():
+        recomputed = float(corpus_bleu(table.sum(axis=0)))
+        stored = records[name].metrics["test_bleu"]
+        if abs(recomputed - stored) > COUNT_TOLERANCE_BLEU:
+            warnings.append(f"{name}: stored test BLEU {stored:.2f}, but its sentence counts give {recomputed:.2f}")
+    return kept, warnings
+
+
+def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...]:
+    """Designs of champions that do not beat the better reference by the margin."""
+    if best is None or best.test_bleu is None:
+        return ()
+    needed = best.test_bleu + evidence.margin_bleu
+    pair = (evidence.search, evidence.hand)
+    return tuple(one.design for one in pair if one and one.test_bleu is not None and one.test_bleu < needed)
+
+
+def judge(evidence: Evidence) -> Findings:
+    """The findings of the evidence."""
+    draws = draw(evidence.models)
+    scored = [one for one in evidence.references if one.test_bleu is not None]
+    best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
+    weak = weak_champions(evidence, best)
+    comparison = _comparison(evidence, draws)
+    per_bleu, per_bleu_interval = _per_bleu(evidence, draws, comparison)
+    answers: dict[View, BreakEven] = {}
+    views: tuple[View, ...] = ("loaded", "dynamic")
+    for view in views:
+        answers[view] = _answer(evidence, draws, view, weak)
+    warnings = (*draws.warnings, *_gaps(evidence, best))
+    return Findings(
+        comparison=comparison,
+        per_bleu_g=None if weak else per_bleu,
+        per_bleu_interval=None if weak else per_bleu_interval,
+        answer=answers["loaded"],
+        answer_dynamic=answers["dynamic"],
+        too_weak=weak,
+        best_reference=best,
+        investment=_investment(evidence, "loaded"),
+        num_sentences=draws.num_sentences,
+        bleu_intervals={name: percentile_interval(drawn) for name, drawn in draws.bleu.items()},
+        warnings=warnings,
+    )
+
+
+def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
+    """What the evidence lacks, in words."""
+    found = [] if best else ["no reference scores: whether models are too weak is unknown"]
+    for one in (evidence.search, evidence.hand):
+        if one is not None and len(one.finals) == 1:
+            found.append(f"{one.design}: one fresh seed, so intervals leave out how much seeds differ")
+    return found
+
+
+def _comparison(evidence: Evidence, draws: Draws) -> Comparison | None:
+    search, hand = evidence.search, evidence.hand
+    if search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
+        return None
+    return compare(search.test_bleu - hand.test_bleu, draws.bleu[search.design] - draws.bleu[hand.design])
+
+
+def _per_bleu(evidence: Evidence, draws: Draws, comparison: Comparison | None) -> tuple[float | None, Interval | None]:
+    if comparison is None or comparison.sign != 1 or evidence.search is None or evidence.hand is None:
+        return None, None
+    grams = evidence.cost.loaded_uj * evidence.rates.searched_g_per_uj
+    gains = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
+    with np.errstate(divide="ignore"):
+        ratios = np.where(gains > 0, grams / np.maximum(gains, 0.0), np.inf)
+    return grams / comparison.difference, percentile_interval(ratios)
+
+
+def _investment(evidence: Evidence, view: View) -> Investment | None:
+    if evidence.search is None or evidence.hand is None:
+        return None
+    final_uj, hand_uj = evidence.search.training_uj(view), evidence.hand.training_uj(view)
+    search_uj = evidence.cost.loaded_uj if view == "loaded" else evidence.cost.dynamic_uj
+    if final_uj is None or hand_uj is None:
+        return None
+    return Investment(search_uj=search_uj, final_uj=final_uj, hand_uj=hand_uj)
+
+
+def envelope_of(models: Sequence[Model], view: View) -> Envelope:
+    """The hand designs' energy per output against test BLEU, from every hand model whose two numbers are known."""
+    return Envelope(
+        tuple(
+            (model.test_bleu, cost)
+            for model in models
+            if not model.searched and model.test_bleu is not None and (cost := model.mean_output_uj(view)) is not None
+        )
+    )
+
+
+def _answer(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) -> BreakEven:
+    search = evidence.search
+    if search is None or evidence.hand is None:
+        missing = "search champion" if search is None else "hand champion"
+        return BreakEven(outcome="unknown", reason=f"the run has no {missing} with fresh seeds yet")
+    if weak:
+        return BreakEven(outcome="models too weak for a verdict", reason=f"too weak: {', '.join(weak)}")
+    investment = _investment(evidence, view)
+    cost, quality = search.mean_output_uj(view), search.test_bleu
+    drawn_costs = draws.output_uj[view]
+    if investment is None or cost is None or quality is None or search.design not in drawn_costs:
+        return BreakEven(outcome="unknown", reason="a champion's energy or test score is not known")
+    hands = [model.design for model in evidence.models if not model.searched and model.design in drawn_costs]
+    if not hands:
+        return BreakEven(outcome="unknown", reason="no hand design has a known energy per output")
+    savings = saving_draws(
+        np.stack([draws.bleu[name] for name in hands], axis=1),
+        np.stack([drawn_costs[name] for name in hands], axis=1),
+        draws.bleu[search.design],
+        drawn_costs[search.design],
+    )
+    return break_even(investment, evidence.rates, saving_per_use(envelope_of(evidence.models, view), quality, cost), savings)

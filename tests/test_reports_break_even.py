@@ -1,0 +1,127 @@
+"""Break-even arithmetic by hand, one case for every outcome."""
+
+import math
+
+import numpy as np
+import pytest
+
+from reports.break_even import (
+    BreakEven,
+    Envelope,
+    Investment,
+    Rates,
+    break_even,
+    net_emissions_g,
+    saving_draws,
+    saving_per_use,
+)
+from reports.statistics import Interval
+
+INVESTMENT = Investment(search_uj=900, final_uj=300, hand_uj=200)  # 1,000 microjoules to earn back
+SAME = Rates(searched_g_per_uj=2.0, used_g_per_uj=2.0)
+CURVE = Envelope(((10.0, 100.0), (20.0, 200.0), (15.0, 180.0)))
+
+
+def test_cost_is_linear_between_undominated_models() -> None:
+    assert CURVE.undominated() == ((10.0, 100.0), (15.0, 180.0), (20.0, 200.0))
+    assert CURVE.cost(12.5) == 140
+    assert CURVE.cost(17.5) == 190
+
+
+def test_a_better_and_cheaper_model_sets_the_cost_of_lesser_quality() -> None:
+    curve = Envelope(((10.0, 300.0), (12.0, 250.0), (20.0, 200.0), (25.0, 400.0)))
+    assert curve.undominated() == ((20.0, 200.0), (25.0, 400.0))
+    assert curve.cost(10.0) == curve.cost(11.0) == 200
+    assert curve.cost(22.5) == 300
+
+
+def test_equal_quality_keeps_the_cheaper_and_equal_cost_the_better() -> None:
+    assert Envelope(((10.0, 5.0), (10.0, 4.0), (11.0, 4.0))).undominated() == ((11.0, 4.0),)
+
+
+@pytest.mark.parametrize("quality", [9.99, 20.01])
+def test_nothing_is_said_beyond_the_curve(quality: float) -> None:
+    assert CURVE.cost(quality) is None
+    assert saving_per_use(CURVE, quality, 1.0) is None
+    assert Envelope(()).cost(5.0) is None
+
+
+def test_number_in_one_region() -> None:
+    # at quality 12.5 hand designs need 140, the searched model 130: 10 a use, 1,000 to earn back
+    saving = saving_per_use(CURVE, 12.5, 130.0)
+    answer = break_even(INVESTMENT, SAME, saving, np.full(100, 10.0))
+    assert (answer.outcome, answer.uses, answer.net_g) == ("number", 100.0, 2000.0)
+    assert answer.interval == Interval(100.0, 100.0)
+
+
+def test_each_term_is_weighed_by_its_own_region() -> None:
+    rates = Rates(searched_g_per_uj=2.0, used_g_per_uj=0.5)
+    answer = break_even(INVESTMENT, rates, 10.0, np.full(100, 10.0))
+    assert answer.uses == 400  # 2,000 g over 5 g a use
+
+
+def test_a_common_factor_of_the_power_model_cancels() -> None:
+    scaled = Investment(search_uj=1800, final_uj=600, hand_uj=400)
+    plain = break_even(INVESTMENT, SAME, 10.0, np.linspace(5, 15, 101))
+    double = break_even(scaled, SAME, 20.0, np.linspace(10, 30, 101))
+    assert plain.uses == double.uses
+    assert plain.interval == double.interval
+
+
+def test_interval_of_uses_comes_from_the_savings() -> None:
+    answer = break_even(INVESTMENT, SAME, 10.0, np.linspace(5, 15, 1001))
+    assert answer.interval is not None and answer.interval.low == pytest.approx(1000 / 14.75)
+    assert answer.interval.high == pytest.approx(1000 / 5.25)
+
+
+def test_never() -> None:
+    answer = break_even(INVESTMENT, SAME, -3.0, np.linspace(-5, -1, 101))
+    assert (answer.outcome, answer.uses, answer.interval) == ("never", None, None)
+
+
+def test_never_where_electricity_has_no_emissions() -> None:
+    answer = break_even(INVESTMENT, Rates(searched_g_per_uj=2.0, used_g_per_uj=0.0), 10.0, np.full(100, 10.0))
+    assert answer.outcome == "never"
+    assert "without emissions" in answer.reason
+
+
+def test_not_separable() -> None:
+    answer = break_even(INVESTMENT, SAME, 3.0, np.linspace(-5, 11, 101))
+    assert (answer.outcome, answer.uses) == ("not separable", None)
+
+
+@pytest.mark.parametrize(
+    ("saving", "draws"), [(None, np.full(100, 10.0)), (10.0, np.array([np.nan] * 11 + [10.0] * 89))], ids=["point", "draws"]
+)
+def test_outside_the_measured_curve(saving: float | None, draws: np.ndarray) -> None:
+    answer = break_even(INVESTMENT, SAME, saving, draws)
+    assert (answer.outcome, answer.uses) == ("outside the measured curve", None)
+
+
+def test_few_draws_outside_are_left_out_and_counted() -> None:
+    answer = break_even(INVESTMENT, SAME, 10.0, np.array([np.nan] * 10 + [10.0] * 90))
+    assert answer.outcome == "number"
+    assert answer.outside_share == pytest.approx(0.1)
+
+
+def test_nothing_to_earn_back() -> None:
+    answer = break_even(Investment(search_uj=5, final_uj=5, hand_uj=20), SAME, 10.0, np.full(50, 10.0))
+    assert (answer.outcome, answer.uses) == ("number", 0.0)
+
+
+def test_saving_of_each_draw() -> None:
+    points = np.array([[10.0, 20.0], [10.0, 20.0], [16.0, 20.0]])
+    costs = np.array([[100.0, 200.0]] * 3)
+    drawn = saving_draws(points, costs, np.array([15.0, 20.0, 15.0]), np.array([140.0, 210.0, 1.0]))
+    assert drawn[:2].tolist() == [10.0, -10.0]
+    assert math.isnan(drawn[2])
+
+
+def test_net_emissions_after_uses() -> None:
+    answer = BreakEven(outcome="number", net_g=1000.0, saving_uj=10.0, saving=Interval(5.0, 20.0))
+    rates = Rates(searched_g_per_uj=1.0, used_g_per_uj=2.0)
+    assert net_emissions_g(answer, rates, (10, 100)) == (
+        (10, 800.0, Interval(600.0, 900.0)),
+        (100, -1000.0, Interval(-3000.0, 0.0)),
+    )
+    assert net_emissions_g(BreakEven(outcome="never"), rates, (1,)) == ()

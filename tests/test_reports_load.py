@@ -1,0 +1,155 @@
+"""Reading run folders: what is malformed or old is named, what cannot be compared is refused."""
+
+import importlib.util
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.errors import UserError
+from reports.load import load_run, load_runs, records_table
+
+RECORDS = Path(__file__).parent / "records"
+
+
+@pytest.fixture
+def run_copy(tmp_path: Path) -> Callable[..., Path]:
+    def copy(name: str = "copy", edit: Callable[[dict[str, Any]], None] | None = None) -> Path:
+        """The synthetic run under another name, each record edited."""
+        folder = tmp_path / name
+        shutil.copytree(RECORDS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        info = json.loads((folder / "run.json").read_text())
+        (folder / "run.json").write_text(json.dumps(info | {"run_id": name}))
+        lines = []
+        for line in (folder / "records.jsonl").read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            record["run_id"] = name
+            if edit:
+                edit(record)
+            lines.append(json.dumps(record))
+        (folder / "records.jsonl").write_text("\n".join(lines) + "\n")
+        return folder
+
+    return copy
+
+
+def test_the_committed_run_is_what_its_script_makes(tmp_path: Path) -> None:
+    spec = importlib.util.spec_from_file_location("make_records", RECORDS / "make.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.make(tmp_path)
+    for name in ("run.json", "records.jsonl", "energy.jsonl"):
+        assert (tmp_path / name).read_bytes() == (RECORDS / name).read_bytes(), name
+
+
+def test_malformed_and_older_lines_are_named_and_the_rest_is_read() -> None:
+    run = load_run(RECORDS)
+    assert len(run.records) == 28
+    assert [record.schema for record in run.records].count(0) == 1
+    malformed, older = run.warnings
+    assert malformed.startswith("left out: records.jsonl line 6: expected one JSON object a line")
+    assert older == "records.jsonl: 1 line(s) of a schema older than 1, read with today's defaults for what they lack"
+
+
+def test_every_tick_is_read() -> None:
+    run = load_run(RECORDS)
+    events = [json.loads(line) for line in (RECORDS / "energy.jsonl").read_text().splitlines()]
+    ticks = [event for event in events if event["kind"] == "tick"]
+    assert len(run.ticks) == len(ticks)
+    assert sum(tick.machine_uj for tick in run.ticks) == ticks[-1]["counter_uj"]
+    assert run.codecarbon_uj == events[-1]["cumulative_uj"]
+    assert run.source is not None and run.source.high_factor == 1.6
+
+
+def test_torn_energy_line_is_named(run_copy: Callable[..., Path]) -> None:
+    folder = run_copy()
+    with (folder / "energy.jsonl").open("a") as file:
+        file.write('{"kind":"tick","ti')
+    run = load_run(folder)
+    assert any(one.startswith("left out: energy.jsonl line") for one in run.warnings)
+    assert len(run.ticks) == len(load_run(RECORDS).ticks)
+
+
+def test_missing_energy_ledger_is_said(run_copy: Callable[..., Path]) -> None:
+    folder = run_copy()
+    (folder / "energy.jsonl").unlink()
+    run = load_run(folder)
+    assert run.ticks == ()
+    assert any("energy.jsonl is missing" in one for one in run.warnings)
+
+
+def test_repeated_record_counts_once(run_copy: Callable[..., Path]) -> None:
+    folder = run_copy()
+    lines = (folder / "records.jsonl").read_text().splitlines()
+    (folder / "records.jsonl").write_text("\n".join([*lines, lines[-1]]) + "\n")
+    run = load_run(folder)
+    assert len(run.records) == len(lines)
+    assert any("occurs more than once" in one for one in run.warnings)
+
+
+def test_no_run_folder(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a run folder with a run.json, found none"):
+        load_run(tmp_path / "nowhere")
+    (tmp_path / "run.json").write_text("{torn")
+    with pytest.raises(UserError, match="expected readable JSON"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text('{"schema": 99}')
+    with pytest.raises(UserError, match="schema 1 or older, got 99"):
+        load_run(tmp_path)
+    (tmp_path / "run.json").write_text('{"schema": 1}')
+    with pytest.raises(UserError, match="expected records at"):
+        load_run(tmp_path)
+    with pytest.raises(UserError, match="at least one run folder"):
+        load_runs([])
+
+
+def full_budget(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str, Any]], None]:
+    def edit(record: dict[str, Any]) -> None:
+        if record["role"] in ("hand", "finalist", "final"):
+            change(record)
+
+    return edit
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda record: record.update(task="summarisation"), "'translation' and 'summarisation'"),
+        (lambda record: record["corpus"].update(sha256="1"), "corpus.sha256 = '0000"),
+        (lambda record: record["recipe"].update(learning_rate=0.1), "recipe.learning_rate = 0.003 and 0.1"),
+        (lambda record: record.update(budget_tokens=5), "800000 and 5"),
+    ],
+    ids=["task", "corpus", "recipe", "budget"],
+)
+def test_runs_that_differ_are_refused(run_copy: Callable[..., Path], change: Callable[..., None], named: str) -> None:
+    with pytest.raises(UserError, match="report them one by one") as refused:
+        load_runs([run_copy("one"), run_copy("two", full_budget(change))])
+    assert named in str(refused.value)
+
+
+def test_the_same_run_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="give each folder once"):
+        load_runs([RECORDS, RECORDS])
+
+
+def test_runs_that_agree_are_read_together(run_copy: Callable[..., Path]) -> None:
+    assert [run.run_id for run in load_runs([run_copy("one"), run_copy("two")])] == ["one", "two"]
+
+
+def test_table_has_one_row_a_record() -> None:
+    run = load_run(RECORDS)
+    table = records_table(run.records).set_index("record_id")
+    assert len(table) == len(run.records)
+    record = next(one for one in run.records if one.record_id == "hand/transformer-m/seed0")
+    phase = record.phase("inference")
+    assert phase is not None
+    assert table.loc[record.record_id, "inference_loaded_uj"] == phase.loaded_uj
+    assert table.loc[record.record_id, "metric_test_bleu"] == record.metrics["test_bleu"]
+    assert table["inference_loaded_uj"].isna()["search/trial8"]

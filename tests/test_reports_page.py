@@ -1,0 +1,342 @@
+"""The whole report on the committed run: numbers, outcomes, and a page that stands alone."""
+
+import csv
+import json
+import re
+import shutil
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.carbon import intensity
+from nas.errors import UserError
+from reports.export import neutralised
+from reports.page import write_report
+from reports.sentences import Verdict
+
+RECORDS = Path(__file__).parent / "records"
+FIGURES = ("quality-macs", "quality-energy", "best-carbon", "energy-split")
+Edit = Callable[[dict[str, Any]], None]
+
+
+def edited_run(folder: Path, edit: Edit, info: dict[str, Any] | None = None, run_id: str = "synthetic") -> Path:
+    """The committed run with every record edited and parts of its configuration replaced."""
+    shutil.copytree(RECORDS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    described = json.loads((folder / "run.json").read_text())
+    described["experiment"] |= info or {}
+    described["run_id"] = run_id
+    (folder / "run.json").write_text(json.dumps(described))
+    lines = []
+    for line in (RECORDS / "records.jsonl").read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:
+            lines.append(line)
+            continue
+        record["run_id"] = run_id
+        edit(record)
+        lines.append(json.dumps(record))
+    (folder / "records.jsonl").write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def keep(record: dict[str, Any]) -> None:
+    """No edit."""
+
+
+@pytest.fixture(scope="module")
+def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
+    output = tmp_path_factory.mktemp("report")
+    return output, write_report([RECORDS], output, "DEU", "FRA")
+
+
+@pytest.fixture(scope="module")
+def results(report: tuple[Path, Verdict]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((report[0] / "results.json").read_text())
+    return found
+
+
+def final_records(design: str) -> list[dict[str, Any]]:
+    lines = (RECORDS / "records.jsonl").read_text().splitlines()
+    records = [json.loads(line) for line in lines if line.endswith("}")]
+    return [one for one in records if one["role"] == "final" and one["design"] == design]
+
+
+def phase_sum(design: str, phase: str, quantity: str) -> int:
+    return sum(one[quantity] for record in final_records(design) for one in record["phases"] if one["name"] == phase)
+
+
+def test_files(report: tuple[Path, Verdict]) -> None:
+    expected = {"index.html", "results.json", "results.csv", *(f"{name}.png" for name in FIGURES)}
+    assert {path.name for path in report[0].iterdir()} == expected
+
+
+def test_difference_is_that_of_the_means(results: dict[str, Any]) -> None:
+    means = [
+        sum(one["metrics"]["test_bleu"] for one in final_records(design)) / 3
+        for design in ("search-trial7", "lite_transformer-m")
+    ]
+    comparison = results["comparison"]
+    assert comparison["difference"] == pytest.approx(means[0] - means[1])
+    assert comparison["interval"]["low"] < comparison["difference"] < comparison["interval"]["high"]
+    assert comparison["minimum_detectable_bleu"] == pytest.approx(2.801585 * comparison["standard_error"])
+
+
+def test_break_even_by_hand(results: dict[str, Any]) -> None:
+    search, final = results["search"]["loaded_uj"], phase_sum("search-trial7", "train", "loaded_uj")
+    hand = phase_sum("lite_transformer-m", "train", "loaded_uj")
+    assert results["investment"] == {"search_uj": search, "final_uj": final, "hand_uj": hand}
+
+    def point(design: str) -> tuple[float, float]:
+        model = next(one for one in results["models"] if one["design"] == design)
+        return sum(model["test_bleu"]) / len(model["test_bleu"]), sum(model["output_uj_loaded"]) / len(model["test_bleu"])
+
+    quality, cost = point("search-trial7")
+    (q_low, c_low), (q_high, c_high) = point("lite_transformer-m"), point("lite_transformer-l")
+    saving = c_low + (quality - q_low) / (q_high - q_low) * (c_high - c_low) - cost
+    answer = results["break_even_loaded"]
+    assert answer["saving_uj"] == pytest.approx(saving)
+    searched, used = intensity("DEU").g_per_kwh, intensity("FRA").g_per_kwh
+    assert answer["uses"] == pytest.approx((search + final - hand) * searched / (saving * used))
+    assert answer["interval"]["low"] < answer["uses"] < answer["interval"]["high"]
+
+
+def test_energy_per_output_is_loaded_over_sentences(results: dict[str, Any]) -> None:
+    model = next(one for one in results["models"] if one["design"] == "search-trial7")
+    phases = [p for record in final_records("search-trial7") for p in record["phases"] if p["name"] == "inference"]
+    assert model["output_uj_loaded"] == pytest.approx([phase["loaded_uj"] / 60 for phase in phases])
+
+
+def test_emissions_of_the_search(results: dict[str, Any]) -> None:
+    grams = results["search"]["loaded_uj"] / 3.6e12 * intensity("DEU").g_per_kwh
+    assert results["search"]["emissions_g_co2e"] == pytest.approx(grams)
+    assert results["search"]["emissions_g_co2e_interval"]["low"] == pytest.approx(0.7 * grams)
+
+
+def test_pue_scales_totals_and_cancels_in_the_break_even(tmp_path: Path, results: dict[str, Any]) -> None:
+    write_report([RECORDS], tmp_path, "DEU", "FRA", pue=1.5)
+    scaled = json.loads((tmp_path / "results.json").read_text())
+    assert scaled["search"]["emissions_g_co2e"] == pytest.approx(1.5 * results["search"]["emissions_g_co2e"])
+    assert scaled["break_even_loaded"]["uses"] == pytest.approx(results["break_even_loaded"]["uses"])
+
+
+def test_verdict_in_words(report: tuple[Path, Verdict]) -> None:
+    verdict = report[1]
+    assert verdict.outcome == "number"
+    text = verdict.plain()
+    for expected in (
+        "6 hand designs of 2 families",
+        "12 searched trials",
+        "within 16 million MACs",
+        "3 fresh seeds",
+        "60 test sentences",
+        "cannot be told apart from the hand champion",
+        "Germany",
+        "France",
+        "failed and lost ones",
+        "is not counted",
+        "cancels in the break-even",
+    ):
+        assert expected in text
+
+
+class Links(HTMLParser):
+    """Everything that a browser would load or follow, and every element."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.elements: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "data", "action")]
+
+
+def test_page_stands_alone(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    parser = Links()
+    parser.feed(page)
+    assert parser.links and all(link.startswith("#") for link in parser.links)
+    assert not {"script", "iframe", "link", "img", "object"} & set(parser.elements)
+    assert not re.findall(r"url\((?!#)|@import|javascript:", page)
+    assert "prefers-color-scheme: dark" in page
+    assert parser.elements.count("svg") == 2 * len(FIGURES)
+
+
+def test_svg_is_well_formed_themed_and_described(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    drawings = re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL)
+    for drawing in drawings:
+        root = ElementTree.fromstring(drawing.replace("<svg ", '<svg xmlns:xlink="http://www.w3.org/1999/xlink" ', 1))
+        assert len(root.attrib["aria-label"]) > 40
+        assert "var(--ink)" in drawing or "var(--muted)" in drawing
+        assert "#1a1c1f" not in drawing and "<metadata>" not in drawing
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+    assert {target for target in re.findall(r'(?:href="#|url\(#)([^")]+)', page)} <= set(ids)
+
+
+def test_same_records_give_the_same_bytes(report: tuple[Path, Verdict], tmp_path: Path) -> None:
+    write_report([RECORDS], tmp_path, "DEU", "FRA")
+    for path in sorted(report[0].iterdir()):
+        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+
+
+def test_warnings_and_unknown_energies_are_shown(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert "left out: records.jsonl line 6" in page
+    assert "schema older than 1" in page
+    row = re.search(r'<th scope="row"[^>]*>8</th>.*?</tr>', page, flags=re.DOTALL)
+    assert row and "unknown" in row[0] and "lost: worker died" in row[0]
+    assert "The parts sum to the machine&#39;s" in page
+
+
+def test_csv_has_a_row_for_each_record(report: tuple[Path, Verdict]) -> None:
+    with (report[0] / "results.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 28
+    lost = next(row for row in rows if row["record_id"] == "search/trial8")
+    assert lost["train_loaded_uj"] == "" and lost["status"] == "lost"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_cells_cannot_start_a_formula(text: str) -> None:
+    assert neutralised(text) == "'" + text
+    assert neutralised(-1.5) == -1.5
+    assert neutralised("a=b") == "a=b"
+
+
+def test_names_are_escaped(tmp_path: Path) -> None:
+    def rename(record: dict[str, Any]) -> None:
+        if record["design"] == "transformer-s":
+            record["design"] = "=<script>alert($1)</script>_$x^2$"
+
+    run = edited_run(tmp_path / "run", rename, {"name": "<img src=x onerror=alert(1)>"})
+    write_report([run], tmp_path / "report", "DEU", "FRA")
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert "<script" not in page and "<img" not in page
+    assert "&lt;script&gt;" in page
+    assert "'=<script>" in (tmp_path / "report" / "results.csv").read_text()
+
+
+def scaled_energy(factor: float) -> Edit:
+    """Makes the searched champion's outputs cost `factor` times as much."""
+
+    def edit(record: dict[str, Any]) -> None:
+        if record["family"] == "searched" and record["role"] == "final":
+            for phase in record["phases"]:
+                if phase["name"] == "inference":
+                    phase["loaded_uj"] = round(phase["loaded_uj"] * factor)
+                    phase["energy_uj"] = round(phase["energy_uj"] * factor)
+
+    return edit
+
+
+def better_than_all(record: dict[str, Any]) -> None:
+    """Makes the searched champion perfect."""
+    if record["family"] == "searched" and record["role"] == "final":
+        rows = [[10, 10, 10, 9, 8, 7, 10, 9, 8, 7] for _ in record["sentence_counts"]["test_bleu"]]
+        for row, known in zip(rows, record["sentence_counts"]["test_bleu"], strict=True):
+            row[0] = row[1] = known[1]
+        record["sentence_counts"]["test_bleu"] = rows
+        record["metrics"]["test_bleu"] = 100.0
+
+
+def without(role: str) -> Edit:
+    """Makes records of a role failures."""
+
+    def edit(record: dict[str, Any]) -> None:
+        if record["role"] == role:
+            record["status"] = "failed"
+
+    return edit
+
+
+def unattributed(record: dict[str, Any]) -> None:
+    """Takes away the energies of the champions."""
+    if record["role"] == "final":
+        for phase in record["phases"]:
+            phase["energy_uj"] = phase["loaded_uj"] = None
+
+
+@pytest.mark.parametrize(
+    ("edit", "info", "outcome", "words"),
+    [
+        (scaled_energy(3.0), {}, "never", "never pays back"),
+        (scaled_energy(1.164), {}, "not separable", "cannot be told from nothing"),
+        (better_than_all, {}, "outside the measured curve", "no saving was measured"),
+        (keep, {"final": {"margin_bleu": 25}}, "models too weak for a verdict", "did not beat that by 25 BLEU"),
+        (without("final"), {}, "unknown", "no search champion"),
+        (unattributed, {}, "unknown", "energy or test score is not known"),
+    ],
+    ids=["never", "not-separable", "outside", "too-weak", "no-finals", "unattributed"],
+)
+def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str, words: str) -> None:
+    verdict = write_report([edited_run(tmp_path / "run", edit, info)], tmp_path / "report", "DEU", "FRA")
+    assert verdict.outcome == outcome
+    assert words in verdict.plain()
+    page = (tmp_path / "report" / "index.html").read_text()
+    assert verdict.headline.replace("'", "&#39;") in page
+    assert json.loads((tmp_path / "report" / "results.json").read_text())["break_even_loaded"]["uses"] is None
+
+
+def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
+    run = edited_run(tmp_path / "run", better_than_all)
+    verdict = write_report([run], tmp_path / "report", "DEU", "FRA")
+    found = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert "beat the hand champion" in verdict.plain()
+    expected = found["search"]["emissions_g_co2e"] / found["comparison"]["difference"]
+    assert found["g_co2e_per_bleu"] == pytest.approx(expected)
+    assert any("sentence counts" in one for one in found["warnings"]) is False
+
+
+def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> None:
+    def shift(record: dict[str, Any]) -> None:
+        if record["record_id"] == "hand/transformer-l/seed0":
+            record["metrics"]["test_bleu"] += 1
+
+    write_report([edited_run(tmp_path / "run", shift)], tmp_path / "report", "DEU", "FRA")
+    assert "but its sentence counts give" in (tmp_path / "report" / "index.html").read_text()
+
+
+def test_two_runs_merge(tmp_path: Path, results: dict[str, Any]) -> None:
+    runs = [edited_run(tmp_path / name, keep, run_id=name) for name in ("one", "two")]
+    write_report(runs, tmp_path / "report", "DEU", "FRA")
+    merged = json.loads((tmp_path / "report" / "results.json").read_text())
+    assert merged["search"]["loaded_uj"] == 2 * results["search"]["loaded_uj"]
+    assert merged["investment"]["hand_uj"] == results["investment"]["hand_uj"]
+    assert [one["design"] for one in merged["models"]].count("lite_transformer-m") == 1
+    assert {"search-trial7 (one)", "search-trial7 (two)"} <= {one["design"] for one in merged["models"]}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"searched_in": "ATLANTIS"}, "ATLANTIS"),
+        ({"used_in": "DEUX"}, "DEUX"),
+        ({"pue": 0.5}, "PUE"),
+        ({"uses": (0,)}, "numbers of uses"),
+    ],
+)
+def test_bad_settings_write_nothing(tmp_path: Path, change: dict[str, Any], message: str) -> None:
+    settings: dict[str, Any] = {"searched_in": "DEU", "used_in": "FRA"} | change
+    with pytest.raises(UserError, match=message):
+        write_report([RECORDS], tmp_path / "report", **settings)
+    assert not (tmp_path / "report").exists()
+
+
+def test_output_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UserError, match="expected a folder that can be written"):
+        write_report([RECORDS], tmp_path / "file", "DEU", "FRA")
+
+
+def test_given_intensities_need_no_year(tmp_path: Path) -> None:
+    verdict = write_report([RECORDS], tmp_path, "100 g/kWh", "0 g/kWh")
+    assert verdict.outcome == "never"
+    assert "without emissions" in verdict.headline

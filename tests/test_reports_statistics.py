@@ -1,0 +1,104 @@
+"""BLEU from summed counts and the bootstrap, against sacrebleu and hand computations."""
+
+import math
+
+import numpy as np
+import pytest
+from sacrebleu.metrics import BLEU
+
+from reports.statistics import (
+    Interval,
+    compare,
+    corpus_bleu,
+    mean_and_spread,
+    mean_over_seeds,
+    percentile_interval,
+    resampled_bleu,
+    same_sentences,
+)
+
+HYPOTHESES = ["the cat sat on the mat today", "there is a dog in the garden", "yes", "a b c d e f"]
+REFERENCES = ["the cat sat on a mat", "there is a big dog in our garden", "yes indeed", "a b c x e f"]
+
+
+def rows(hypotheses: list[str], references: list[str]) -> np.ndarray:
+    table = []
+    for hypothesis, reference in zip(hypotheses, references, strict=True):
+        score = BLEU(effective_order=True).corpus_score([hypothesis], [[reference]])
+        table.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
+    return np.array(table, dtype=np.int64)
+
+
+def test_bleu_of_summed_counts_is_sacrebleus_corpus_score() -> None:
+    expected = BLEU().corpus_score(HYPOTHESES, [REFERENCES]).score
+    assert corpus_bleu(rows(HYPOTHESES, REFERENCES).sum(axis=0)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_bleu_by_hand() -> None:
+    # precisions 8/10, 4/8, 2/6, 1/4; as long as the reference: no penalty
+    expected = 100 * (0.8 * 0.5 * (2 / 6) * 0.25) ** 0.25
+    assert corpus_bleu([10, 10, 8, 4, 2, 1, 10, 8, 6, 4]) == pytest.approx(expected)
+    assert corpus_bleu([10, 12, 8, 4, 2, 1, 10, 8, 6, 4]) == pytest.approx(expected * math.exp(1 - 12 / 10))
+
+
+@pytest.mark.parametrize(
+    "counts", [[10, 10, 5, 2, 0, 0, 10, 9, 8, 7], [10, 10, 5, 0, 0, 0, 10, 9, 8, 7], [4, 5, 0, 0, 0, 0, 4, 3, 2, 1]]
+)
+def test_smoothing_equals_sacrebleus(counts: list[int]) -> None:
+    expected = BLEU.compute_bleu(counts[2:6], counts[6:10], counts[0], counts[1], smooth_method="exp").score
+    assert corpus_bleu(counts) == pytest.approx(expected, abs=1e-9)
+
+
+def test_nothing_produced_scores_zero() -> None:
+    assert corpus_bleu([0, 10, 0, 0, 0, 0, 0, 0, 0, 0]) == 0
+
+
+def test_sentences_are_resampled_jointly() -> None:
+    table = rows(HYPOTHESES, REFERENCES)
+    drawn = resampled_bleu([table, table], 300, np.random.default_rng(0))
+    assert drawn.shape == (300, 2)
+    assert np.array_equal(drawn[:, 0], drawn[:, 1])
+    assert drawn[:, 0].std() > 1
+
+
+def test_each_draw_is_bleu_of_the_drawn_sentences() -> None:
+    table = rows(HYPOTHESES, REFERENCES)
+    weights = np.random.default_rng(7).multinomial(4, np.full(4, 0.25), size=5)
+    expected = [float(corpus_bleu(weight @ table)) for weight in weights]
+    assert resampled_bleu([table], 5, np.random.default_rng(7))[:, 0] == pytest.approx(expected)
+
+
+def test_seed_spread_is_that_of_the_mean() -> None:
+    rng = np.random.default_rng(1)
+    values = np.tile([10.0, 11.0, 13.0], (20_000, 1))
+    drawn = mean_over_seeds(values, rng.integers(0, 3, size=(20_000, 3)))
+    assert drawn.std() == pytest.approx(np.std([10, 11, 13], ddof=1) / math.sqrt(3), rel=0.03)
+    assert drawn.mean() == pytest.approx(34 / 3, abs=0.03)
+
+
+def test_one_seed_has_no_spread() -> None:
+    assert mean_over_seeds(np.full((3, 1), 5.0), np.zeros((3, 1), dtype=np.int64)).tolist() == [5, 5, 5]
+
+
+def test_interval_leaves_out_one_fortieth_at_each_end() -> None:
+    assert percentile_interval(np.arange(1001)) == Interval(25.0, 975.0)
+    assert percentile_interval([*range(999), math.inf, math.inf]).high < math.inf
+
+
+@pytest.mark.parametrize(("shift", "sign"), [(3.0, 1), (-3.0, -1), (0.5, 0)])
+def test_comparison_says_who_won(shift: float, sign: int) -> None:
+    comparison = compare(shift, np.random.default_rng(0).normal(shift, 1.0, 4000))
+    assert comparison.sign == sign
+    assert comparison.minimum_detectable == pytest.approx(2.8016, rel=0.05)
+
+
+def test_only_tables_of_the_same_sentences_are_kept() -> None:
+    table = rows(HYPOTHESES, REFERENCES)
+    other = table[::-1].copy()
+    assert set(same_sentences({"a": table, "b": table + 0, "c": other, "d": table[:2]})) == {"a", "b"}
+    assert same_sentences({"short": table[:, :5]}) == {}
+
+
+def test_mean_and_spread() -> None:
+    assert mean_and_spread([1.0, 3.0]) == (2.0, pytest.approx(math.sqrt(2)))
+    assert mean_and_spread([4.0]) == (4.0, None)
