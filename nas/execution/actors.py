@@ -1,0 +1,49 @@
+"""What runs inside actors: generic, loading a factory or a class by its import name. Knows nothing of Ray."""
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from nas.execution.executor import Context, Payload, load, one_line
+
+_ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+
+
+class Worker:
+    """Makes a worker's function from its factory and runs payloads through it, with one thread."""
+
+    def __init__(self, factory: str, context: Context) -> None:
+        os.environ.update(_ONE_THREAD)
+        self._run = load(factory)(context)
+        if torch := sys.modules.get("torch"):
+            torch.set_num_threads(1)
+
+    def ready(self) -> tuple[int, int]:
+        """Process ids of this worker and of its parent, once it is made."""
+        return os.getpid(), os.getppid()
+
+    def run(self, payload: Payload) -> tuple[str, Any, float]:
+        """What became of a payload, the result or the reason, and the seconds it took."""
+        start = time.perf_counter()
+        try:
+            result = self._run(payload)
+        except Exception as error:
+            return "failed", one_line(error), time.perf_counter() - start
+        return "finished", result, time.perf_counter() - start
+
+
+class Service:
+    """Holds an object whose methods other processes call."""
+
+    def __init__(self, name: str, kwargs: Mapping[str, Any]) -> None:
+        self._object = load(name)(**kwargs)
+
+    def ready(self) -> tuple[int, int]:
+        """Process ids of this service and of its parent, once it is made."""
+        return os.getpid(), os.getppid()
+
+    def call(self, method: str, args: tuple[Any, ...]) -> Any:
+        """What the method returns."""
+        return getattr(self._object, method)(*args)

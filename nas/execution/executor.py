@@ -1,0 +1,79 @@
+"""Executors: where jobs run. A job is plain data in, plain data out; the coordinator never knows what is behind it."""
+
+import importlib
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Context = dict[str, Any]
+Payload = dict[str, Any]
+Result = dict[str, Any]
+Run = Callable[[Payload], Result]
+WorkerFactory = Callable[[Context], Run]
+
+AnswerKind = Literal["finished", "failed", "lost"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work. `payload` is plain JSON data; a second attempt has the same `job_id`."""
+
+    job_id: str
+    attempt: int
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What became of a job: finished with a result, failed with a reason, or lost with its worker.
+
+    `duration_s` is the time the worker spent on it, 0 when it is not known.
+    """
+
+    job: Job
+    kind: AnswerKind
+    result: Result | None = None
+    reason: str | None = None
+    duration_s: float = 0.0
+
+
+class Executor(ABC):
+    """Runs jobs on `num_workers` workers, one job a worker at a time."""
+
+    num_workers: int
+
+    @abstractmethod
+    def free(self) -> int:
+        """Number of workers without a job."""
+
+    @abstractmethod
+    def submit(self, job: Job) -> None:
+        """Gives `job` to a free worker. Raises ValueError when there is none."""
+
+    @abstractmethod
+    def wait(self, timeout_s: float) -> list[Answer]:
+        """The answers that came, in order; an empty list when none came within `timeout_s`."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Stops the workers."""
+
+    def __enter__(self) -> "Executor":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def load(name: str) -> Any:
+    """The object that `package.module:name` stands for."""
+    module, colon, attribute = name.partition(":")
+    if not colon or not attribute:
+        raise ValueError(f"expected package.module:name, got {name!r}")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def one_line(error: BaseException) -> str:
+    """An exception in one line of at most 300 characters."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]

@@ -1,0 +1,181 @@
+"""The ledger of a run: one fsynced JSON line per event, with a sequence number and a checksum. Standard library only.
+
+The ledger is the truth about a run. A line that was being written when the process died (a torn tail) is cut when the
+ledger is opened; a bad line anywhere else is an error, and nothing is written. One process owns a ledger at a time.
+"""
+
+import fcntl
+import json
+import os
+import socket
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from nas.errors import UserError
+
+Event = dict[str, Any]
+
+KINDS = (
+    "opened",
+    "asked",
+    "infeasible",
+    "duplicate",
+    "started",
+    "rung",
+    "paused",
+    "finished",
+    "failed",
+    "lost",
+)
+_MARK = ',"crc":"'
+_TAIL = len(_MARK) + 8 + len('"}')
+
+
+class LineError(ValueError):
+    """A line that is not a ledger line."""
+
+
+def encode_line(event: Event) -> bytes:
+    """One ledger line with its checksum (CRC-32 of the line without the checksum) and its line break."""
+    body = json.dumps(event, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f'{body[:-1]}{_MARK}{zlib.crc32(body.encode()):08x}"}}\n'.encode()
+
+
+def decode_line(line: bytes, seq: int) -> Event:
+    """The event of a line (without its break) that is number `seq` of its ledger. Raises LineError with the reason."""
+    body = line[:-_TAIL] + b"}"
+    if line[-_TAIL:] != f'{_MARK}{zlib.crc32(body):08x}"}}'.encode():
+        raise LineError("the checksum does not match the line")
+    event = json.loads(body)
+    if event.get("seq") != seq:
+        raise LineError(f"expected sequence number {seq}, got {event.get('seq')!r}")
+    return dict(event)
+
+
+def _scan(path: Path) -> tuple[list[Event], int]:
+    """The events of a ledger file and the number of its bytes that hold them; a bad last line is a torn tail."""
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
+    torn = lines.pop()
+    events: list[Event] = []
+    good = 0
+    for number, line in enumerate(lines, start=1):
+        try:
+            events.append(decode_line(line, seq=number - 1))
+        except ValueError as error:
+            if number == len(lines) and not torn:
+                break
+            raise UserError(
+                f"{path} line {number}: expected a whole ledger line, but {error}; "
+                "restore the file from a copy or start a new run"
+            ) from error
+        good += len(line) + 1
+    return events, good
+
+
+def read_events(path: Path) -> Iterator[Event]:
+    """The events of a ledger, also while another process writes it: nothing is locked, cut or changed.
+
+    Raises:
+        UserError: a line other than the last is corrupt.
+    """
+    yield from _scan(path)[0]
+
+
+class Ledger:
+    """The append-only ledger of one run, owned by this process from `open` to `close`."""
+
+    def __init__(self, path: Path, lock_fd: int, fd: int, events: list[Event], size: int, cut_bytes: int) -> None:
+        self.path = path
+        self.events = events
+        self.cut_bytes = cut_bytes
+        self._lock_fd = lock_fd
+        self._fd = fd
+        self._size = size
+
+    @classmethod
+    def open(cls, path: Path) -> "Ledger":
+        """The ledger at `path`, created if there is none; a torn last line is cut (`cut_bytes` says how much).
+
+        Raises:
+            UserError: another process owns it, it has a corrupt line in the middle, or it cannot be written.
+        """
+        try:
+            lock_fd = _lock(path)
+        except OSError as error:
+            raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder") from error
+        try:
+            events, good = _scan(path)
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            cut_bytes = os.fstat(fd).st_size - good
+            if cut_bytes:
+                os.ftruncate(fd, good)
+                os.fsync(fd)
+            _sync_folder(path.parent)
+        except OSError as error:
+            os.close(lock_fd)
+            raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder") from error
+        except UserError:
+            os.close(lock_fd)
+            raise
+        return cls(path, lock_fd, fd, events, good, cut_bytes)
+
+    def append(self, kind: str, **fields: Any) -> Event:
+        """Writes one event and returns it once it is on the disk, as a reader would see it.
+
+        Raises:
+            UserError: it could not be written (disk full); what was there before is intact.
+        """
+        if kind not in KINDS:
+            raise ValueError(f"expected a kind of {', '.join(KINDS)}, got {kind!r}")
+        line = encode_line({"seq": len(self.events), "time": round(time.time(), 6), "kind": kind, **fields})
+        try:
+            written = os.write(self._fd, line)
+            if written != len(line):
+                raise OSError(28, "no space left for a whole line")
+            os.fsync(self._fd)
+        except OSError as error:
+            os.ftruncate(self._fd, self._size)
+            raise UserError(f"expected to append to {self.path}, got: {error.strerror}; free space, then resume") from error
+        self._size += len(line)
+        event = decode_line(line[:-1], seq=len(self.events))
+        self.events.append(event)
+        return event
+
+    def close(self) -> None:
+        """Gives the ledger up; another process may own it then."""
+        for fd in (self._fd, self._lock_fd):
+            if fd >= 0:
+                os.close(fd)
+        self._fd = self._lock_fd = -1
+
+    def __enter__(self) -> "Ledger":
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+def _lock(path: Path) -> int:
+    """A locked file beside the ledger that names its owner; the kernel frees it however the owner ends."""
+    lock = path.with_suffix(".lock")
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
+        os.close(fd)
+        raise UserError(f"expected to own {path}, but {owner} does; wait for it to end or use another run folder") from None
+    os.ftruncate(fd, 0)
+    os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+    return fd
+
+
+def _sync_folder(folder: Path) -> None:
+    fd = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)

@@ -1,0 +1,119 @@
+"""Strategies: every one is an Optuna sampler, built once per search from (space, seed, options)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import CategoricalDistribution
+from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESampler
+
+from nas.errors import UserError
+from nas.search.aging_evolution import AgingEvolutionSampler
+
+if TYPE_CHECKING:
+    from search_spaces.space import Space
+
+Options = Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strategy:
+    """A way to search: its name, what builds its sampler, its options with their defaults, and one line on it."""
+
+    name: str
+    build: Callable[[Space, int, Options], BaseSampler]
+    options: Mapping[str, int]
+    single_objective: bool
+    summary: str
+
+
+def distributions(space: Space) -> dict[str, CategoricalDistribution]:
+    """Every gene of `space` as an Optuna distribution, in gene order. All are suggested in every trial."""
+    return {gene.name: CategoricalDistribution(gene.choices) for gene in space.genes()}
+
+
+def _random(space: Space, seed: int, options: Options) -> BaseSampler:
+    return RandomSampler(seed=seed)
+
+
+def _tpe(space: Space, seed: int, options: Options) -> BaseSampler:
+    return TPESampler(seed=seed, n_startup_trials=options["startup"])
+
+
+def _nsga2(space: Space, seed: int, options: Options) -> BaseSampler:
+    return NSGAIISampler(seed=seed, population_size=options["population"])
+
+
+def _aging_evolution(space: Space, seed: int, options: Options) -> BaseSampler:
+    names = [gene.name for gene in space.genes()]
+
+    def canonical(params: Mapping[str, Any]) -> Any:
+        return space.canonical(tuple(params[name] for name in names))
+
+    return AgingEvolutionSampler(seed=seed, population=options["population"], sample=options["sample"], canonical=canonical)
+
+
+ALL_STRATEGIES: tuple[Strategy, ...] = (
+    Strategy(
+        name="random",
+        build=_random,
+        options={},
+        single_objective=False,
+        summary="Independent uniform draws: the baseline every other strategy has to beat.",
+    ),
+    Strategy(
+        name="tpe",
+        build=_tpe,
+        options={"startup": 10},
+        single_objective=False,
+        summary="Tree-structured Parzen estimator (Optuna's); `startup` random trials come first.",
+    ),
+    Strategy(
+        name="nsga2",
+        build=_nsga2,
+        options={"population": 20},
+        single_objective=False,
+        summary="NSGA-II (Optuna's) on the fixed-length genome; generations of `population` trials.",
+    ),
+    Strategy(
+        name="aging_evolution",
+        build=_aging_evolution,
+        options={"population": 20, "sample": 5},
+        single_objective=True,
+        summary="Aging evolution: one-gene mutations of tournament winners among the last `population` trials.",
+    ),
+)
+
+
+def strategy(name: str) -> Strategy:
+    """The strategy of that name. Raises UserError that lists the known ones."""
+    for one in ALL_STRATEGIES:
+        if one.name == name:
+            return one
+    raise UserError(f"strategy: expected one of {', '.join(one.name for one in ALL_STRATEGIES)}, got {name!r}")
+
+
+def resolve_options(name: str, given: Options, trials: int | None = None) -> dict[str, int]:
+    """All options of a strategy: those given, and for the others defaults that suit a search of `trials` trials.
+
+    A population or start-up that fills most of a small budget would make every strategy random search; it gets a fifth.
+
+    Raises:
+        UserError: an option is unknown or not a positive integer.
+    """
+    chosen = strategy(name)
+    unknown = sorted(set(given) - set(chosen.options))
+    if unknown:
+        known = ", ".join(chosen.options) or "no options"
+        raise UserError(f"strategy {name}: expected {known}, got the option {unknown[0]!r}; remove it")
+    room = max(4, trials // 5) if trials else 10**9
+    options = {key: min(default, room) for key, default in chosen.options.items()} | dict(given)
+    for key, value in options.items():
+        least = 2 if key == "population" else 1
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise UserError(f"strategy {name}: expected {key} to be an integer of {least} or more, got {value!r}")
+    if options.get("sample", 0) > options.get("population", 10**9):
+        raise UserError(f"strategy {name}: expected sample <= population, got {options['sample']} > {options['population']}")
+    return options

@@ -1,0 +1,75 @@
+"""A closed-form space and a plan over it, for tests and for measuring the engine."""
+
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from nas.execution.executor import Job
+from nas.execution.testing import CHOICES, GENES
+from nas.search.budget import Budget, Cost
+from nas.search.plan import Measured, SearchPlan
+from nas.search.strategies import resolve_options
+from search_spaces.space import Gene, Genome, OutsideSpace, Space
+
+WORKER = "nas.execution.testing:factory"
+TOKENS = 1_000
+
+
+class ToySpace(Space):
+    """Six genes of five choices with the objective of `nas.execution.testing`, and a gene that is inactive when the first
+    is 0. Its genomes stand for themselves: there are no architectures.
+    """
+
+    name = "toy"
+
+    def genes(self) -> tuple[Gene, ...]:
+        """g0 to g5, and `extra`."""
+        return (*(Gene(f"g{place}", tuple(range(CHOICES))) for place in range(GENES)), Gene("extra", ("a", "b")))
+
+    def canonical(self, genome: Genome) -> Genome:
+        """`extra` counts only when g0 is not 0."""
+        return genome if genome[0] else (*genome[:-1], "a")
+
+    def decode(self, genome: Genome) -> NoReturn:
+        """Raises: a toy has no architectures."""
+        raise OutsideSpace("space toy: its genomes have no architectures")
+
+    def encode(self, architecture: Any) -> NoReturn:
+        """Raises: a toy has no architectures."""
+        raise OutsideSpace("space toy: its genomes have no architectures")
+
+    def largest(self) -> NoReturn:
+        """Raises: a toy has no architectures."""
+        raise OutsideSpace("space toy: its genomes have no architectures")
+
+    def smallest(self) -> NoReturn:
+        """Raises: a toy has no architectures."""
+        raise OutsideSpace("space toy: its genomes have no architectures")
+
+
+def macs(genome: Genome) -> int:
+    """A cost between 60 and 300."""
+    return 10 * sum(int(choice) + 1 for choice in genome[:GENES])
+
+
+def toy_plan(strategy: str, trials: int, mac_limit: int | None = None, **changes: Any) -> SearchPlan:
+    """A search of the toy space for `trials` trials; `changes` replace fields of the plan."""
+    limits = {} if mac_limit is None else {"macs": mac_limit}
+
+    def make_job(number: int, genome: Genome) -> Job:
+        payload = {"genome": list(genome), "tokens": TOKENS}
+        return Job(f"{changes.get('name', 'search')}/trial{number}", 1, payload)
+
+    plan = SearchPlan(
+        space=ToySpace(),
+        strategy=strategy,
+        options=resolve_options(strategy, {}, trials),
+        seed=7,
+        directions=("minimize",),
+        budget=Budget(trials=trials),
+        planned=Cost(tokens=TOKENS),
+        measure=lambda genome: Measured({"macs": macs(genome)}, limits),
+        make_job=make_job,
+        value_of=lambda result: (result["loss"],),
+        cost_of=lambda result: Cost(tokens=result["tokens"]),
+    )
+    return replace(plan, **changes)
