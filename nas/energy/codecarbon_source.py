@@ -136,14 +136,14 @@ def _detect() -> Hardware:
     from codecarbon.core.util import count_cpus, count_physical_cpus
     from codecarbon.external.ram import RAM
 
-    tdp = TDP()  # type: ignore[no-untyped-call]
+    tdp = TDP()
     ram, threads = RAM(tracking_mode="machine"), count_cpus()
     return Hardware(
         cpu_model=tdp.model,
         tdp_w=tdp.tdp,
         known=tdp.tdp is not None and tdp.tdp != WATTS_PER_THREAD * threads,
         threads=threads,
-        sockets=count_physical_cpus(),  # type: ignore[no-untyped-call]
+        sockets=count_physical_cpus(),
         ram_w=ram.total_power().W,
         ram_gb=ram.machine_memory_GB,
         gpus=AllGPUDevices().device_count if is_nvidia_system() or is_rocm_system() else 0,
