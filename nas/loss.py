@@ -14,15 +14,20 @@ class _ProjectedCrossEntropy(torch.autograd.Function):
         dtype = torch.bfloat16 if torch.is_autocast_enabled("cpu") else hidden_nw.dtype
         with torch.autocast("cpu", enabled=False):
             hidden, weight = hidden_nw.to(dtype), weight_vw.to(dtype)
-            logits = (hidden @ weight.T).float()
-            mean = logits.mean(1)
+            logits = hidden @ weight.T
+            probabilities = logits.softmax(1, dtype=torch.promote_types(dtype, torch.float32))
+            # log(sum(exp(x))) = max(x) - log(max(softmax(x))), and a largest probability never underflows.
+            normaliser = logits.amax(1).to(probabilities.dtype) - probabilities.amax(1).log()
+            # The smoothed part of the target is the same for every entry, so it needs no pass over the logits.
+            even = smoothing / weight.shape[0]
             chosen = logits.gather(1, labels_n[:, None]).squeeze(1)
-            normaliser = logits.logsumexp(1)
+            mean = hidden_nw @ weight_vw.mean(0)
             loss = (normaliser - (1 - smoothing) * chosen - smoothing * mean).sum()
-            gradient = logits.sub_(normaliser[:, None]).exp_().sub_(smoothing / weight.shape[0])
-            gradient.scatter_add_(1, labels_n[:, None], gradient.new_full((len(labels_n), 1), smoothing - 1))
-            gradient = gradient.to(dtype)
-            ctx.save_for_backward((gradient @ weight).to(hidden_nw.dtype), (gradient.T @ hidden).to(weight_vw.dtype))
+            probabilities.scatter_add_(1, labels_n[:, None], probabilities.new_full((len(labels_n), 1), smoothing - 1))
+            gradient = probabilities.to(dtype)
+            hidden_gradient = (gradient @ weight).to(hidden_nw.dtype) - even * weight_vw.sum(0)
+            weight_gradient = (gradient.T @ hidden).to(weight_vw.dtype) - even * hidden_nw.sum(0)
+            ctx.save_for_backward(hidden_gradient.to(hidden_nw.dtype), weight_gradient)
         return loss
 
     @staticmethod

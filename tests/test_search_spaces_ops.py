@@ -3,16 +3,18 @@
 from dataclasses import replace
 
 import pytest
+import torch
 
 from search_spaces.linear import FloatLinear
 from search_spaces.op import Op, Site
+from search_spaces.ops import convolution
 from search_spaces.ops.all_ops import ALL_OPS
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual, Skip, Split
 from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
-from search_spaces.testing import Example, OpContract
+from search_spaces.testing import Example, OpContract, built, inputs
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=5, width=12)))
@@ -95,6 +97,17 @@ class TestOps(OpContract):
     def example(self, request: pytest.FixtureRequest) -> Example:
         """One example."""
         return request.param
+
+
+@pytest.mark.parametrize("site", [ENCODER, DECODER], ids=["encoder", "decoder"])
+@pytest.mark.parametrize("kind", [LightweightConvolution, DynamicConvolution])
+def test_band_matrix_and_plain_convolution_agree(kind: type, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = built(kind(kernel=5, heads=4, gate=True), site)
+    x_btw, flow = inputs(site)
+    banded = module(x_btw, flow)[0]
+    monkeypatch.setattr(convolution, "BAND_TOKENS", 0)
+    plain = module(x_btw, flow)[0]
+    assert torch.allclose(banded, plain, atol=1e-12) and not torch.equal(banded, torch.zeros_like(banded))
 
 
 def test_no_op_is_left_out() -> None:

@@ -18,6 +18,9 @@ from search_spaces.parameter import Axes, Axis
 
 Zeroing = Literal["input", "projected"]
 
+# Up to this length a T x T band matrix is several times faster on a CPU than the plain form, beyond it slower.
+BAND_TOKENS = 64
+
 
 @dataclass(frozen=True, kw_only=True)
 class _Convolution(Op):
@@ -69,6 +72,7 @@ class _ConvolutionModule(OpModule):
         super().__init__()
         op.check(site)
         self.op, self.causal, self.width = op, site.causal, site.width
+        self.left = op.kernel - 1 if site.causal else op.kernel // 2
         self.input = linear.build(site.width, site.width)
         if op.gate:
             self.gate = linear.build(site.width, site.width)
@@ -97,9 +101,25 @@ class _ConvolutionModule(OpModule):
         projected = self.project(x_btw)
         if padding is not None and self.op.zeroing == "projected":
             projected = projected.masked_fill(padding, 0)
-        left = self.op.kernel - 1 if self.causal else self.op.kernel // 2
-        windows = pad(projected, (0, 0, left, self.op.kernel - 1 - left))
-        return self.output(self.convolve(windows, self.weights(projected))), flow
+        weights = self.weights(projected)
+        # Work is counted on the meta device, in the plain form.
+        if projected.shape[1] <= BAND_TOKENS and not projected.is_meta:
+            return self.output(self.multiply(projected, weights)), flow
+        windows = pad(projected, (0, 0, self.left, self.op.kernel - 1 - self.left))
+        return self.output(self.convolve(windows, weights)), flow
+
+    def multiply(self, x_btw: Tensor, weights: Tensor) -> Tensor:
+        """The same result as `convolve` of padded windows by one T x T band matrix a head: (B, T, W) to (B, T, W)."""
+        tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
+        tap_tt = tokens - tokens[:, None] + self.left
+        inside = (tap_tt >= 0) & (tap_tt < self.op.kernel)
+        band = self.band(weights, tap_tt.clamp(0, self.op.kernel - 1)).masked_fill(~inside, 0).to(x_btw.dtype)
+        by_head: Tensor = x_btw.unflatten(2, (self.op.heads, -1))
+        return (band @ by_head.transpose(1, 2)).transpose(1, 2).flatten(2)
+
+    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
+        """Kernels laid out by tap: (H, T, T), or (B, H, T, T)."""
+        raise AssertionError("a convolution module without kernels")
 
     def start(self, flow: Flow, room: int) -> State:
         """The last K - 1 projected tokens of each row, (B, K - 1, W), zeros before the first."""
@@ -143,6 +163,10 @@ class LightweightModule(_ConvolutionModule):
         kernel: Tensor = self.kernel_dropout(self.kernel.softmax(-1))
         return kernel
 
+    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
+        """(H, T, T)."""
+        return weights[:, tap_tt]
+
     def convolve(self, windows: Tensor, weights: Tensor) -> Tensor:
         """Depthwise convolution with each head's kernel repeated over its channels."""
         repeated = weights.to(windows.dtype).repeat_interleave(self.width // self.op.heads, dim=0).unsqueeze(1)
@@ -181,6 +205,11 @@ class DynamicModule(_ConvolutionModule):
         scores = torch.nn.functional.linear(x_btw, self.predictor.flatten(0, 1)).unflatten(-1, self.predictor.shape[:2])
         kernel: Tensor = self.kernel_dropout(scores.softmax(-1))
         return kernel
+
+    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
+        """(B, H, T, T)."""
+        by_head = weights.transpose(1, 2)
+        return by_head.gather(-1, tap_tt.expand(*by_head.shape[:2], -1, -1))
 
     def convolve(self, windows: Tensor, weights: Tensor) -> Tensor:
         """One K x (W / H) product a row, position and head."""
