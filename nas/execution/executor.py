@@ -69,7 +69,7 @@ class Executor(ABC):
 def load(name: str) -> Any:
     """The object that `package.module:name` stands for."""
     module, colon, attribute = name.partition(":")
-    if not colon or not attribute:
+    if not (module and colon and attribute):
         raise ValueError(f"expected package.module:name, got {name!r}")
     return getattr(importlib.import_module(module), attribute)
 

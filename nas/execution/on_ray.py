@@ -1,6 +1,7 @@
 """The executor on Ray: one actor a worker. The only module that imports ray, and only inside functions.
 
-Nothing but import names, plain data and numpy arrays crosses the wire. Liveness comes from Ray: an actor that dies is an answer "lost", and another takes its place.
+Nothing but import names, plain data and numpy arrays crosses the wire. Liveness comes from Ray: an actor that dies is
+an answer "lost", and another takes its place.
 """
 
 import re

@@ -1,13 +1,13 @@
-"""A worker with a closed-form objective, for tests and for measuring the engine: no training, standard library only."""
+"""A closed-form objective, a worker for it and workers of mixed luck: for tests and for measuring the engine."""
 
 import os
 import random
 import signal
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from nas.execution.executor import Context, Payload, Result, Run
+from nas.execution.executor import Answer, AnswerKind, Context, Executor, Job, Payload, Result, Run
 
 GENES = 6
 CHOICES = 5
@@ -27,8 +27,8 @@ def objective(genome: Sequence[int]) -> float:
 def factory(context: Context) -> Run:
     """A worker: `genome` in the payload gives `loss`.
 
-    Faults on demand: `fail` raises, `kill_once` names a file whose absence kills the process (it is made first), `sleep_s`
-    waits. The result tells the process, its threads, and what a `meter` in the context answered.
+    Faults on demand: `fail` raises, `kill_once` names a file whose absence kills the process (it is made first),
+    `sleep_s` waits. The result tells the process, its threads, and what a `meter` in the context answered.
     """
     array, meter = context.get("array"), context.get("meter")
 
@@ -70,3 +70,55 @@ class Counter:
     def sleep(self, seconds: float) -> None:
         """Answers late."""
         time.sleep(seconds)
+
+
+class Crowd(Executor):
+    """Workers in this process that answer in a shuffled order.
+
+    Args:
+        num_workers: number of workers.
+        seed: seed of the order.
+        fate: for an attempt, "failed" or "lost" where it has to end so.
+        together: how many answer at once.
+    """
+
+    def __init__(
+        self,
+        num_workers: int,
+        seed: int = 0,
+        fate: Callable[[Job], AnswerKind | None] = lambda job: None,
+        together: int = 1,
+    ) -> None:
+        self.num_workers = num_workers
+        self.submitted: list[Job] = []
+        self._rng = random.Random(seed)
+        self._fate = fate
+        self._together = together
+        self._run = factory({})
+        self._jobs: list[Job] = []
+
+    def free(self) -> int:
+        """Workers without a job."""
+        return self.num_workers - len(self._jobs)
+
+    def submit(self, job: Job) -> None:
+        """Takes a job, as long as a worker is free."""
+        if not self.free():
+            raise ValueError(f"expected a free worker for {job.job_id}")
+        self.submitted.append(job)
+        self._jobs.append(job)
+
+    def wait(self, timeout_s: float) -> list[Answer]:
+        """Some of the answers."""
+        self._rng.shuffle(self._jobs)
+        done, self._jobs = self._jobs[: self._together], self._jobs[self._together :]
+        return [self._answer(job) for job in done]
+
+    def _answer(self, job: Job) -> Answer:
+        if kind := self._fate(job):
+            return Answer(job, kind, reason=f"{kind} on demand")
+        return Answer(job, "finished", self._run(job.payload), duration_s=0.5)
+
+    def close(self) -> None:
+        """Forgets all jobs."""
+        self._jobs.clear()

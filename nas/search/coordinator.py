@@ -63,7 +63,8 @@ class Coordinator:
         self._measured: dict[Genome, tuple[Genome, Measured]] = {}
         self._before_s = 0.0
         self._start = time.perf_counter()
-        self._engine_s = 0.0
+        self._busy_s = 0.0
+        self._idle_s = 0.0
 
     def run(self, poll_s: float) -> SearchOutcome:
         """Replays, finishes what was cut short, then asks until nothing more is admitted and nothing runs."""
@@ -153,13 +154,14 @@ class Coordinator:
         self._executor.submit(replace(job, attempt=trial.attempts))
 
     def _wait(self, poll_s: float) -> list[Answer]:
-        start = time.perf_counter()
+        """Answers; keeps the books of worker time: busy with trials, or idle because there was nothing to give."""
+        start, idle = time.perf_counter(), self._executor.free()
         answers = self._executor.wait(poll_s)
         now = time.perf_counter()
-        self._engine_s -= now - start
+        self._idle_s += idle * (now - start)
         for answer in answers:
-            turnaround_s = now - self._submitted.pop(answer.job.job_id)
-            self._engine_s += max(0.0, turnaround_s - answer.duration_s) / self._executor.num_workers
+            submitted = self._submitted.pop(answer.job.job_id)
+            self._busy_s += now - submitted if answer.kind == "lost" else answer.duration_s
         return answers
 
     def _settle(self, answer: Answer) -> None:
@@ -220,7 +222,7 @@ class Coordinator:
             stopped="proposals" if len(state.trials) >= self._plan.proposals() else "budget",
             warnings=tuple(state.warnings),
             wall_s=wall_s,
-            overhead_s=max(0.0, wall_s + self._engine_s),
+            overhead_s=max(0.0, wall_s - (self._busy_s + self._idle_s) / self._executor.num_workers),
         )
 
     def _nothing_feasible(self) -> str:

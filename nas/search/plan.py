@@ -131,7 +131,11 @@ class Progress:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOutcome:
-    """A search that ended. `overhead_s` is an upper bound of the time that went to the engine instead of to trials."""
+    """A search that ended.
+
+    `overhead_s` is the part of `wall_s` in which the workers, on average, neither ran a trial nor lacked one because
+    the budget was given out: asking, writing, telling and dispatching.
+    """
 
     trials: tuple[Trial, ...]
     spent: Cost

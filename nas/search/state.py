@@ -42,7 +42,8 @@ class SearchState:
         self.best: Trial | None = None
         self.warnings: list[str] = []
         self._genes = distributions(plan.space)
-        self._sampler = RecordedSampler(chosen.build(plan.space, plan.seed, plan.options), self._genes)
+        sampler = chosen.build(plan.space, plan.seed, {**chosen.options, **plan.options})
+        self._sampler = RecordedSampler(sampler, self._genes)
         self._study = _quiet_study(self._sampler, plan.directions)
         self._open: dict[int, optuna.Trial] = {}
 

@@ -15,8 +15,9 @@ TOKENS = 1_000
 
 
 class ToySpace(Space):
-    """Six genes of five choices with the objective of `nas.execution.testing`, and a gene that is inactive when the first
-    is 0. Its genomes stand for themselves: there are no architectures.
+    """Six genes of five choices with the objective of `nas.execution.testing`, and a seventh without effect.
+
+    The seventh is inactive when the first is 0. Genomes stand for themselves: there are no architectures.
     """
 
     name = "toy"

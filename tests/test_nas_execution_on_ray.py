@@ -1,0 +1,255 @@
+"""Ray: workers that die, services, a cluster joined by address with a token."""
+
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from nas.errors import UserError
+from nas.execution import on_ray, ray_access
+from nas.execution.executor import Job
+from nas.execution.testing import objective
+from nas.ledger import Ledger
+from nas.search.coordinator import search
+from nas.search.jobs import run_jobs
+from nas.search.testing import WORKER, toy_plan
+
+GENOME = [0, 1, 2, 3, 4, 0]
+COUNTER = "nas.execution.testing:Counter"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def environment(tmp_path_factory):
+    """One token for this process (Ray reads it once), and our packages for its workers."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("0123456789abcdef" * 4)
+    token.chmod(0o644)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*ray_access.ENVIRONMENT, "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(on_ray.__file__).parents[2]), *sys.path]))
+        yield token
+
+
+@pytest.fixture(scope="module")
+def cluster(environment):
+    cluster = on_ray.connect(num_cpus=2)
+    yield cluster
+    cluster.close()
+
+
+@pytest.fixture
+def executor(cluster):
+    with on_ray.RayExecutor(WORKER, {"array": np.zeros(100_000)}, 2, cluster=cluster) as executor:
+        yield executor
+
+
+def _answers(executor, number):
+    answers = []
+    while len(answers) < number:
+        answers += executor.wait(10)
+    return answers
+
+
+def test_workers_get_the_context_once_and_have_one_thread(executor):
+    for number in range(2):
+        executor.submit(Job(f"a{number}", 1, {"genome": GENOME, "sleep_s": 0.2}))
+    assert executor.free() == 0 and executor.wait(0) == []
+    with pytest.raises(ValueError, match="all 2 are busy"):
+        executor.submit(Job("b", 1, {}))
+    answers = _answers(executor, 2)
+    assert sorted(answer.job.job_id for answer in answers) == ["a0", "a1"]
+    results = [answer.result for answer in answers]
+    assert {result["loss"] for result in results} == {objective(GENOME)}
+    assert {(result["writeable"], result["threads"]) for result in results} == {(False, "1")}
+    pids = executor.pids()
+    assert {result["pid"] for result in results} == set(pids["workers"])
+    names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids["daemons"]]
+    assert "raylet" in names and "gcs_server" in names
+    assert not set(pids["daemons"]) & {*pids["workers"], os.getpid()}
+    assert answers[0].duration_s >= 0.2
+
+
+def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp_path, capfd):
+    before = executor.pids()["workers"]
+    executor.submit(Job("dead", 1, {"kill_once": str(tmp_path / "marker")}))
+    executor.submit(Job("bad", 1, {"fail": "yes"}))
+    answers = {answer.job.job_id: answer for answer in _answers(executor, 2)}
+    assert (answers["bad"].kind, answers["bad"].reason) == ("failed", "ValueError: asked to fail, so it fails: yes")
+    assert answers["dead"].kind == "lost" and "process died" in answers["dead"].reason
+    assert executor.free() == 2
+    for number in range(2):
+        executor.submit(Job(f"after{number}", 1, {"genome": GENOME, "sleep_s": 0.3}))
+    assert {answer.kind for answer in _answers(executor, 2)} == {"finished"}
+    after = executor.pids()["workers"]
+    assert len(after) == 2 and len(set(after) & set(before)) == 1
+    assert "died" not in "".join(capfd.readouterr())
+
+
+def test_a_search_survives_the_death_of_a_worker(executor, tmp_path):
+    plan = toy_plan("aging_evolution", 30, seeds=((0, 1, 2, 3, 4, 0, "a"),))
+
+    def make_job(number, genome):
+        kill = {"kill_once": str(tmp_path / "marker")} if number == 4 else {}
+        return Job(f"search/trial{number}", 1, {"genome": list(genome), **kill})
+
+    with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
+        outcome = search(replace(plan, make_job=make_job), executor, ledger)
+        answers = run_jobs([Job("final/a", 1, {"genome": GENOME})], executor, ledger)
+    assert outcome.spent.trials == 30
+    assert outcome.trials[4].attempts == 2
+    assert {trial.status for trial in outcome.trials} <= {"complete", "duplicate"}
+    assert answers[0].result["loss"] == objective(GENOME)
+
+
+def test_workers_that_only_die_end_the_search(executor, tmp_path):
+    with pytest.raises(UserError, match="7 died one after another"):
+        for number in range(7):
+            executor.submit(Job(f"dead{number}", 1, {"kill_once": str(tmp_path / f"marker{number}")}))
+            _answers(executor, 1)
+
+
+def test_a_service_answers_workers_and_never_raises(cluster):
+    service = cluster.start_actor(COUNTER, {"start": 10})
+    assert service.call("add", 5) == 15
+    with on_ray.RayExecutor(WORKER, {"meter": service}, 1, cluster=cluster) as executor:
+        executor.submit(Job("a", 1, {}))
+        (answer,) = _answers(executor, 1)
+        assert answer.result["meter"] == 16
+        assert service.call("pid") in executor.pids()["daemons"]
+    assert service.call("add", "text") is None
+    assert service.call("missing") is None
+    assert service.call("sleep", 5.0, timeout_s=0.1) is None
+    other = cluster.start_actor(COUNTER, {"start": 1})
+    os.kill(other.call("pid"), signal.SIGKILL)
+    answers = [other.call("add", 1, timeout_s=10) for _ in range(3)]
+    assert answers[-1] in (2, 3, 4)
+
+
+def test_what_cannot_start_says_why(cluster):
+    with pytest.raises(RuntimeError, match="could not be started on Ray.*no_such_module"):
+        cluster.start_actor("no_such_module:Thing", {})
+    with pytest.raises(RuntimeError, match="a worker could not be started on Ray.*no_such_module"):
+        on_ray.RayExecutor("no_such_module:factory", {}, 1, cluster=cluster)
+    with pytest.raises(UserError, match="at most 2, the cores of the Ray cluster, got 3"):
+        on_ray.RayExecutor(WORKER, {}, 3, cluster=cluster)
+
+
+def test_authentication_is_on_and_the_token_private(cluster, environment):
+    assert os.environ["RAY_AUTH_MODE"] == "token"
+    assert stat.S_IMODE(environment.stat().st_mode) == 0o600
+    code = f"import ray; ray.init(address='{cluster.ray.get_runtime_context().gcs_address}', logging_level='ERROR')"
+    stranger = {**os.environ, "RAY_AUTH_MODE": "disabled", "RAY_gcs_rpc_server_connect_timeout_s": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], env=stranger, stderr=subprocess.PIPE, text=True)
+    try:
+        for line in process.stderr:
+            if "InvalidAuthToken" in line:
+                break
+        else:
+            pytest.fail("a stranger without a token was let in")
+    finally:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def head(environment, cluster):
+    """A head node of its own, as a user would start it, and its end."""
+    cluster.close()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
+    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", f"--port={port}", "--num-cpus=2"]
+    command += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats"]
+    command += ["--object-store-memory=100000000", f"--temp-dir={folder}"]
+    try:
+        subprocess.run(command, env=os.environ | ray_access.ENVIRONMENT, check=True, capture_output=True, timeout=120)
+        yield f"127.0.0.1:{port}"
+    finally:
+        for process in Path("/proc").glob("[0-9]*"):
+            if folder.encode() in _cmdline(process):
+                os.kill(int(process.name), signal.SIGKILL)
+        subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def _cmdline(process):
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+def test_a_running_cluster_is_joined_by_address(head, tmp_path):
+    with (
+        on_ray.RayExecutor(WORKER, {"array": np.zeros(10)}, 2, address=head) as executor,
+        Ledger.open(tmp_path / "ledger.jsonl") as ledger,
+    ):
+        outcome = search(toy_plan("nsga2", 12), executor, ledger)
+        assert outcome.spent.trials == 12
+        names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in executor.pids()["daemons"]}
+        assert {"raylet", "gcs_server"} <= names
+
+
+def test_addresses_that_do_not_answer(monkeypatch, tmp_path):
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        closed = f"127.0.0.1:{silent.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"address {closed}: expected a Ray head node to answer"):
+            on_ray.connect(closed)
+        silent.listen()
+        with pytest.raises(UserError, match="timed out"):
+            ray_access.probe(closed, timeout_s=0.2)
+        threading.Thread(target=_answer_http, args=(silent,)).start()
+        with pytest.raises(UserError, match="another kind of server"):
+            on_ray.connect(closed)
+    for address in ("nowhere", "host:", "host:99999", ":80"):
+        with pytest.raises(UserError, match="expected HOST:PORT"):
+            on_ray.connect(address)
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", str(tmp_path / "missing"))
+    with pytest.raises(UserError, match="expected the cluster's token in .*missing"):
+        on_ray.connect("127.0.0.1:1")
+
+
+def _answer_http(listening):
+    for _ in range(2):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(100)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_auto_means_the_address_in_the_environment(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "10.0.0.1:6379")
+    assert ray_access.resolve_address("auto") == "10.0.0.1:6379"
+
+
+def test_a_fresh_token_is_made_private(monkeypatch):
+    monkeypatch.setenv("RAY_AUTH_TOKEN_PATH", "/nonexistent")
+    made = []
+    monkeypatch.setattr(ray_access.atexit, "register", lambda function, **kwargs: made.append(function))
+    ray_access.token_for_new_cluster()
+    path = Path(os.environ["RAY_AUTH_TOKEN_PATH"])
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600 and len(path.read_text()) == 64
+    made[0]()
+    assert not path.exists()
+
+
+def test_only_one_module_imports_ray():
+    root = Path(on_ray.__file__).parents[1]
+    importing = [path.name for path in root.rglob("*.py") if "import ray" in path.read_text() and path.name != "on_ray.py"]
+    assert [name for name in importing if name != "ray_access.py"] == []
+    code = "import sys, nas.execution.on_ray, nas.search.coordinator; print('ray' in sys.modules, 'torch' in sys.modules)"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.split() == ["False", "False"]
