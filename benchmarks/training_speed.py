@@ -23,7 +23,7 @@ from nas.tasks.batches import Batch, training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.translation import TranslationTask
 from nas.training import batch_loss, tensors
-from search_spaces.ends import Sizes, Sinusoidal
+from search_spaces.ends import Sinusoidal, Sizes
 from search_spaces.model import build
 
 WIDTH, INNER, LAYERS, HEADS, VOCABULARY = 128, 256, 4, 4, 8000

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from nas.recipe import Recipe
 from nas.tasks.batches import decoding_batches, in_row_order
@@ -54,8 +55,10 @@ def greedy(model: Model, source_bs: Tensor, max_tokens: int) -> list[list[int]]:
 def beam_search(model: Model, source_bs: Tensor, beam: int, max_tokens: int, length_penalty: float) -> list[list[int]]:
     """The best of the hypotheses that a beam finishes, scored by log-probability / length ** length_penalty.
 
-    A sentence is done when no live hypothesis can beat its best finished one at its present length; a hypothesis that
-    reaches `max_tokens` unfinished counts only where a sentence has finished none. Ids without <s> and </s>.
+    The length counts </s>. A sentence is done when no live hypothesis would beat its best finished one by ending for certain
+    at the next token. This is exact for penalties up to 0; under a positive one it may miss what would have won two or more
+    tokens later. A hypothesis that reaches `max_tokens` unfinished counts only where a sentence has finished none.
+    Ids without <s> and </s>.
     """
     batch = source_bs.shape[0]
     state, flow = model.start(source_bs, max_tokens)
@@ -63,7 +66,7 @@ def beam_search(model: Model, source_bs: Tensor, beam: int, max_tokens: int, len
     finished = _Finished([float("-inf")] * batch, [[] for _ in range(batch)])
     alive = list(range(batch))
     # The first step has one row a sentence; it becomes the rows of all its beams.
-    scores_bk, tokens_bk = _allowed(logits[:, -1]).log_softmax(-1).topk(beam, dim=-1)
+    scores_bk, tokens_bk = _best(_allowed(logits[:, -1]).log_softmax(-1), beam)
     rows = torch.arange(batch).repeat_interleave(beam)
     state, flow = select_rows(state, rows), flow.rows(rows)
     prefixes = tokens_bk.reshape(-1, 1)
@@ -73,7 +76,7 @@ def beam_search(model: Model, source_bs: Tensor, beam: int, max_tokens: int, len
             score = float(scores_bk[position, slot]) / length**length_penalty
             finished.offer(alive[position], score, prefixes[position * beam + slot, :-1].tolist())
         scores_bk = scores_bk.masked_fill(ended, float("-inf"))
-        best = scores_bk.max(1).values / length**length_penalty
+        best = scores_bk.max(1).values / (length + 1) ** length_penalty
         keep = [at for at, score in enumerate(best.tolist()) if score > finished.scores[alive[at]]]
         if not keep or length == max_tokens:
             _offer_unfinished(finished, alive, keep, prefixes, scores_bk, beam)
@@ -85,11 +88,18 @@ def beam_search(model: Model, source_bs: Tensor, beam: int, max_tokens: int, len
             state, flow, prefixes = select_rows(state, live_rows), flow.rows(live_rows), prefixes[live_rows]
         logits, state, flow = model.step(prefixes[:, -1:], state, flow)
         steps = _allowed(logits[:, -1]).log_softmax(-1).view(len(alive), beam, -1)
-        scores_bk, flat = (scores_bk[..., None] + steps).flatten(1).topk(beam, dim=-1)
+        scores_bk, flat = _best((scores_bk[..., None] + steps).flatten(1), beam)
         origin = (torch.arange(len(alive))[:, None] * beam + flat // steps.shape[-1]).flatten()
         state, flow = select_rows(state, origin), flow.rows(origin)
         prefixes = torch.cat([prefixes[origin], (flat % steps.shape[-1]).reshape(-1, 1)], dim=1)
     return finished.tokens
+
+
+def _best(scores_bc: Tensor, beam: int) -> tuple[Tensor, Tensor]:
+    """Scores and indices (B, K) of the best of C candidates; where there are fewer than K, impossible ones fill up."""
+    scores_bk, index_bk = scores_bc.topk(min(beam, scores_bc.shape[1]), dim=-1)
+    missing = (0, beam - scores_bk.shape[1])
+    return pad(scores_bk, missing, value=float("-inf")), pad(index_bk, missing)
 
 
 def _offer_unfinished(

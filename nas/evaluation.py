@@ -17,11 +17,12 @@ from nas.records import Counts, EnergySource, Phase, Record, Role
 from nas.scoring import Scores, bits_per_character, score
 from nas.tasks.batches import evaluation_batches
 from nas.tasks.encoding import EncodedSplit, EncodedTask
-from nas.training import batch_loss, train
+from nas.training import Diverged, batch_loss, train
 from search_spaces.counting import size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
+from search_spaces.stage import Train
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +58,7 @@ class _Clockwork:
 
 
 def with_energy(phases: tuple[Phase, ...], energies: Mapping[str, PhaseEnergy] | None) -> tuple[Phase, ...]:
-    """The phases with the meter's energies; what was drawn between phases is added to the first one."""
+    """The phases with the meter's energies. What was drawn before the first phase stands behind them, as "setup"."""
     if energies is None:
         return phases
     left = dict(energies)
@@ -104,9 +105,11 @@ class Evaluator:
         """Trains for `budget_tokens` target tokens with `seed`, scores validation data, and test data where there is any.
 
         Raises:
-            Diverged: the training lost its footing.
+            Diverged: the loss is not finite, in training or in validation.
             ValueError: the design does not fit the task, or has a stage that cannot be carried out.
         """
+        if design.stages != (Train(),):
+            raise ValueError(f"design {design.name}: expected training as its only stage, got {design.stages}")
         started = datetime.now(UTC)
         self.meter.open(assignment.record_id)
         clockwork = _Clockwork(self.meter, assignment.record_id)
@@ -164,6 +167,8 @@ class Evaluator:
 
         def loss() -> tuple[int, int]:
             nats = summed_loss(model, valid, self.recipe)
+            if not math.isfinite(nats):
+                raise Diverged("the validation loss is not finite; a lower recipe.peak_learning_rate may help")
             metrics["valid_loss"] = nats / valid.num_target_tokens
             metrics["valid_bits_per_character"] = bits_per_character(nats, valid.num_reference_characters)
             return valid.num_target_tokens, len(valid)
@@ -190,6 +195,5 @@ class Evaluator:
 
 @torch.inference_mode()
 def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
-    """Cross-entropy in nats over all target tokens of a split, without label smoothing; infinite when it is not a number."""
-    total = sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
-    return total if math.isfinite(total) else math.inf
+    """Cross-entropy in nats over all target tokens of a split, without label smoothing."""
+    return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))

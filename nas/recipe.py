@@ -4,6 +4,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 DROPOUT_PLACES = ("embedding", "residual", "attention", "hidden", "kernel")
+POSITIVE = (
+    "peak_learning_rate",
+    "batch_tokens",
+    "epsilon",
+    "gradient_clip",
+    "beam",
+    "max_output_tokens",
+    "decoding_batch_tokens",
+)
+BELOW_ONE = ("label_smoothing", "beta1", "beta2")
 
 
 def check_dropout(rates: dict[str, float]) -> None:
@@ -39,8 +49,15 @@ class Recipe:
     decoding_batch_tokens: int = 2048
 
     def __post_init__(self) -> None:
-        if self.peak_learning_rate <= 0 or self.batch_tokens < 1 or self.warmup_steps < 0 or self.beam < 1:
-            raise ValueError(f"recipe: expected a positive learning rate, batch and beam, got {self}")
+        given = vars(self)
+        for name in POSITIVE:
+            if not given[name] > 0:
+                raise ValueError(f"recipe.{name}: expected more than 0, got {given[name]!r}")
+        for name in BELOW_ONE:
+            if not 0 <= given[name] < 1:
+                raise ValueError(f"recipe.{name}: expected 0 or more and less than 1, got {given[name]!r}")
+        if self.warmup_steps < 0:
+            raise ValueError(f"recipe.warmup_steps: expected 0 or more, got {self.warmup_steps}")
         check_dropout(self.dropout)
 
     def describe(self) -> dict[str, Any]:

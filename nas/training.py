@@ -77,7 +77,10 @@ def train(
 
     Raises:
         Diverged: the loss is not finite.
+        ValueError: there is no budget to train for.
     """
+    if budget_tokens < 1:
+        raise ValueError(f"budget_tokens: expected 1 or more, got {budget_tokens}")
     set_dropout(model, recipe.dropout)
     model.train()
     optimizer = torch.optim.Adam(model.parameters(), lr=0.0, betas=(recipe.beta1, recipe.beta2), eps=recipe.epsilon, fused=True)
@@ -99,4 +102,4 @@ def train(
             raise Diverged(f"the loss is {recent[-1]} at step {step}; a lower recipe.peak_learning_rate may help")
         on_step(tokens)
     model.eval()
-    return Trained(steps=step, tokens=tokens, last_loss=float(np.mean(recent)) if recent else float("nan"))
+    return Trained(steps=step, tokens=tokens, last_loss=float(np.mean(recent)))
