@@ -167,7 +167,7 @@ def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
             name: tuple(tuple(row) for row in rows) for name, rows in data.get("sentence_counts", {}).items()
         }
         return cls(**data)
-    except TypeError as error:
+    except (TypeError, AttributeError) as error:
         raise RecordError(f"record {data.get('record_id')!r}: {error}") from error
 
 

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,7 +18,7 @@ from nas.evaluation import sizes_of, summed_loss
 from nas.loss import projected_cross_entropy
 from nas.machine import supports_bf16
 from nas.recipe import DROPOUT_PLACES, Recipe
-from nas.tasks.batches import decoding_batches, evaluation_batches
+from nas.tasks.batches import decoding_batches, evaluation_batches, training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.task import find_task
 from nas.training import Diverged, Trained, batch_loss, learning_rate, set_dropout, train
@@ -118,6 +119,29 @@ def test_training_follows_the_schedule(task: EncodedTask, monkeypatch: pytest.Mo
     assert [step for step, _ in seen] == list(range(len(told)))
     assert [done for _, done in seen] == [tokens / 1000 for tokens in (0, *told[:-1])]
     assert all(torch.equal(one, before[name]) for name, one in model.state_dict().items())  # at a rate of zero
+
+
+def test_training_is_adam_on_torchs_loss(task: EncodedTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nas.training, "supports_bf16", lambda: False)
+    recipe = replace(QUICK, warmup_steps=3, beta1=0.8, beta2=0.95, epsilon=1e-6, gradient_clip=0.4, label_smoothing=0.2)
+    ours, plain = fresh(task).double(), fresh(task).double()
+    result = train(ours, task.train, recipe, 600, seed=5)
+    optimizer = torch.optim.Adam(plain.parameters(), betas=(0.8, 0.95), eps=1e-6)
+    batches, losses, tokens = training_batches(task.train, recipe.batch_tokens, np.random.default_rng(5)), [], 0
+    for step in range(result.steps):
+        source, target_in, target_out = nas.training.tensors(batch := next(batches))
+        logits = plain(source, target_in).flatten(0, 1)
+        loss = cross_entropy(logits, target_out.flatten(), ignore_index=task.pad_id, label_smoothing=0.2)
+        optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, tokens / 600)
+        optimizer.zero_grad()
+        loss.backward()
+        assert nn.utils.clip_grad_norm_(plain.parameters(), 0.4) > 0.4
+        optimizer.step()
+        losses.append(float(loss.detach()))
+        tokens += batch.num_target_tokens
+    assert result.steps > 4 and result.tokens == tokens and result.last_loss == pytest.approx(np.mean(losses), rel=1e-9)
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(one, other, rtol=1e-7, atol=1e-9)
 
 
 def test_dropout_rates_are_set_by_name() -> None:
