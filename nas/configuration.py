@@ -5,10 +5,11 @@ A built-in experiment ships in `nas/experiments/`; a path to one's own works the
 
 import hashlib
 import json
+import math
 import tomllib
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -21,7 +22,8 @@ from nas.tasks.task import find_task
 from nas.tasks.translation import TranslationTask
 from search_spaces.spaces.all_spaces import find_space
 
-Positive = Annotated[int, Field(gt=0, strict=True)]
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
 
 
 class _Part(BaseModel):
@@ -40,7 +42,7 @@ class SearchPart(_Part):
     space: str = "lite"
     strategy: str = "aging_evolution"
     options: dict[str, int] = {}
-    seed: int = 0
+    seed: Seed = 0
     mac_limit: Positive
     trial_tokens: Positive
     trials: Positive | None = None
@@ -55,10 +57,13 @@ class SearchPart(_Part):
 
 
 class FinalPart(_Part):
-    """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed."""
+    """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed.
+
+    Seed 0 is the one that champions are chosen with, so it is not fresh.
+    """
 
     tokens: Positive
-    seeds: tuple[int, ...] = Field(default=(1, 2, 3), min_length=1)
+    seeds: tuple[Positive, ...] = Field(default=(1, 2, 3), min_length=1)
     margin_bleu: float = Field(default=3.0, ge=0)
 
 
@@ -120,15 +125,30 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
 
 def validated(data: dict[str, Any], origin: str) -> Experiment:
     """The experiment of plain data. Raises UserError naming the first key that is wrong."""
-    data = {**data, "task": _task(data.get("task", {}))}
-    try:
-        experiment = Experiment.model_validate(data)
-    except ValidationError as error:
-        raise UserError(_first(error, origin)) from error
-    except ValueError as error:
-        raise UserError(f"{origin}: {error}") from error
+    experiment = _validated(Experiment, {**data, "task": _task(data.get("task", {}))}, origin)
     _check_names(experiment, origin)
+    _check_budget(experiment, origin)
     return experiment
+
+
+Model = TypeVar("Model", bound=_Part)
+
+
+def _validated(model: type[Model], data: dict[str, Any], origin: str) -> Model:
+    """The model of plain data, strictly: "5" is no number. By way of JSON, in which a list may be a tuple's."""
+    _check_finite(data, origin)
+    try:
+        return model.model_validate_json(json.dumps(data, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError(_first(error, model, origin)) from error
+
+
+def _check_finite(value: Any, origin: str, key: str = "") -> None:
+    if isinstance(value, dict):
+        for name, part in value.items():
+            _check_finite(part, origin, f"{key}.{name}" if key else name)
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise UserError(f"{origin}: {key}: expected a finite number, got {value}")
 
 
 def _task(given: Any) -> Any:
@@ -147,24 +167,37 @@ def _check_names(experiment: Experiment, origin: str) -> None:
     except KeyError as error:
         raise UserError(f"{origin}: {error.args[0]}") from error
     resolve_options(search.strategy, search.options, search.trials)
+    for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
+        intensity(region)
+    for key, values in (("hand.designs", experiment.hand.designs), ("final.seeds", experiment.final.seeds)):
+        if repeated := [value for value in values if values.count(value) > 1]:
+            raise UserError(f"{origin}: {key}: expected each once, got {repeated[0]!r} {len(repeated)} times; remove one")
+
+
+def _check_budget(experiment: Experiment, origin: str) -> None:
+    search = experiment.search
     limits = (search.trials, search.tokens, search.wall_minutes, search.energy_kwh, search.emissions_g_co2e)
     if all(limit is None for limit in limits):
         raise UserError(
             f"{origin}: search: expected a budget (trials, tokens, wall_minutes, energy_kwh or emissions_g_co2e), got none"
         )
-    for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
-        intensity(region)
+    least = len(search.first) + 1
+    most = min(search.trials or least, (search.tokens or least * search.trial_tokens) // search.trial_tokens)
+    if most < least:
+        raise UserError(
+            f"{origin}: search: expected a budget for {least} trials or more ({len(search.first)} of them first designs), "
+            f"got one for {most}; raise search.trials or search.tokens, or lower search.trial_tokens"
+        )
 
 
 def _read(name: str) -> dict[str, Any]:
-    path = Path(name)
-    if name.endswith(".toml") or path.is_file():
+    if name in built_in_experiments():
+        text = (resources.files("nas") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
+    elif name.endswith(".toml") or Path(name).is_file():
         try:
-            text = path.read_text(encoding="utf-8")
+            text = Path(name).read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"expected a readable experiment file, got {name}: {error}; check the path") from error
-    elif name in built_in_experiments():
-        text = (resources.files("nas") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
     else:
         known = ", ".join(built_in_experiments())
         raise UserError(f"expected an experiment of {known} or the path of a .toml file; got {name!r}")
@@ -176,13 +209,13 @@ def _read(name: str) -> dict[str, Any]:
 
 def _override(data: dict[str, Any], override: str) -> None:
     key, equals, text = override.partition("=")
-    if not equals or not key:
+    *parents, last = key.split(".")
+    if not equals or not all((*parents, last)):
         raise UserError(f"--set: expected key=value such as search.trials=50, got {override!r}")
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         value = text
-    *parents, last = key.split(".")
     here = data
     for parent in parents:
         here = here.setdefault(parent, {})
@@ -191,23 +224,36 @@ def _override(data: dict[str, Any], override: str) -> None:
     here[last] = value
 
 
-def _first(error: ValidationError, origin: str) -> str:
+def _first(error: ValidationError, root: type[_Part], origin: str) -> str:
+    """The first error in words, and how many more there are."""
     one = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in one["loc"])
     more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    if one["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{origin}: unknown key {key!r}{_near(key)}{more}"
-    if one["type"] == "missing":
+    kind = one["type"]
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        return f"{origin}: unknown key {key!r}{_near(root, key)}{more}"
+    if kind == "missing":
         return f"{origin}: expected the key {key!r}, got none; add it{more}"
-    if one["type"] == "value_error":
+    if kind == "value_error":
         return f"{origin}: {one['ctx']['error']}{more}"
-    return f"{origin}: {key}: {one['msg'][:1].lower()}{one['msg'][1:]}, got {one['input']!r}{more}"
+    return f"{origin}: {key}: {_expected(kind, one)}, got {one['input']!r}{more}"
 
 
-def _near(key: str) -> str:
-    parents = key.split(".")[:-1]
-    part: Any = Experiment
-    for parent in parents:
+def _expected(kind: str, error: Any) -> str:
+    if kind in ("model_type", "dataclass_type", "dict_type"):
+        return "expected a table"
+    if kind == "too_short":
+        return f"expected {error['ctx']['min_length']} or more values"
+    message = str(error["msg"])
+    for beginning in ("Input should be ", "String should "):
+        if message.startswith(beginning):
+            return f"expected {message.removeprefix(beginning)}"
+    return message[:1].lower() + message[1:]
+
+
+def _near(root: type[_Part], key: str) -> str:
+    part: Any = root
+    for parent in key.split(".")[:-1]:
         field = part.model_fields.get(parent) if hasattr(part, "model_fields") else None
         part = field.annotation if field else None
     names = getattr(part, "model_fields", None) or getattr(part, "__dataclass_fields__", None)
@@ -224,8 +270,5 @@ def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Tr
     data: dict[str, Any] = {"task": {"name": task_name}}
     for override in overrides:
         _override(data, override)
-    try:
-        single = _Single.model_validate({**data, "task": _task(data["task"])})
-    except ValidationError as error:
-        raise UserError(_first(error, "--set")) from error
+    single = _validated(_Single, {**data, "task": _task(data["task"])}, "--set")
     return single.task, single.recipe

@@ -101,8 +101,17 @@ class Evaluator:
     meter: MeterClient
     source: EnergySource | None = None
 
-    def evaluate(self, design: Design, budget_tokens: int, seed: int, assignment: Assignment) -> Record:
+    def evaluate(
+        self,
+        design: Design,
+        budget_tokens: int,
+        seed: int,
+        assignment: Assignment,
+        on_model: Callable[[Model], None] | None = None,
+    ) -> Record:
         """Trains for `budget_tokens` target tokens with `seed`, scores validation data, and test data where there is any.
+
+        `on_model` is handed the model when all that is done.
 
         Raises:
             Diverged: the loss is not finite, in training or in validation.
@@ -123,6 +132,8 @@ class Evaluator:
             test = self.task.test
             if test is not None:
                 clockwork.run("inference", lambda: self._decode(model, test, "test", metrics, scores))
+            if on_model is not None:
+                on_model(model)
         finally:
             phases = clockwork.close()
         return Record(

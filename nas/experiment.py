@@ -3,30 +3,33 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
+from nas.checkpoints import save_checkpoint
 from nas.configuration import Experiment
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
 from nas.evaluation import Assignment, sizes_of
 from nas.execution.executor import Answer, Executor, Job
 from nas.ledger import Ledger
-from nas.progress import Pace, Terminal, amount
+from nas.progress import Pace, Terminal, amount, result_words
 from nas.records import Record, Role
-from nas.run_folder import RunFolder
+from nas.run_folder import RunFolder, check_new
 from nas.run_records import RecordBook
 from nas.search.coordinator import search
-from nas.search.jobs import run_jobs
-from nas.search.plan import Progress, SearchOutcome, Trial
+from nas.search.jobs import finished_jobs, run_jobs
+from nas.search.plan import SearchOutcome, Trial
 from nas.search_plan import MAXIMISED, plan_of, searched_design
+from nas.search_progress import SearchTeller
 from nas.tasks.encoding import EncodedTask
 from nas.worker import context, payload
-from nas.workplace import LocalWorkplace, RayWorkplace, Workplace
+from nas.workplace import LocalWorkplace, RayWorkplace, Workplace, check_address
 from search_spaces.counting import size
 from search_spaces.design import Design
+from search_spaces.ends import Sizes
 from search_spaces.spaces.all_spaces import find_space
 
 CHAMPION_METRIC = "valid_bleu"
@@ -37,25 +40,35 @@ def run_experiment(
 ) -> RunFolder:
     """Runs an experiment in `folder` to its last record, or finishes what a stopped run left.
 
+    Nothing is written before everything that a user may have to mend was checked.
+
     Raises:
         UserError: the folder, the corpus, the cluster or the limits are not as they have to be.
     """
-    run = RunFolder.resume(folder, experiment) if resume else None
     started = time.monotonic()
-    terminal.line(f"{experiment.name}: preparing {experiment.task.corpus}")
+    check_limits(experiment)
+    run = RunFolder.resume(folder, experiment) if resume else None
+    if run is None:
+        check_new(folder)
+    if address is not None:
+        check_address(address)
+    terminal.line(f"{experiment.name}: {experiment.description}".rstrip(": "))
     task = experiment.task.prepare(cache_folder())
-    check_limits(experiment, task)
-    run = run or RunFolder.create(folder, experiment)
-    with Ledger.open(run.ledger) as ledger, _workplace(experiment, run, address) as place:
-        runner = Runner(experiment, run, task, ledger, place, terminal)
-        run.add_phase("corpus and start", time.monotonic() - started)
-        runner.run_all()
+    if run is not None:
+        run.check_corpus(task.describe())
+    with _workplace(experiment, address) as place:
+        run = run or RunFolder.create(folder, experiment)
+        with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
+            runner = Runner(experiment, run, task, ledger, place, terminal)
+            runner.introduce()
+            run.add_phase("corpus and start", time.monotonic() - started)
+            runner.run_all()
     return run
 
 
-def check_limits(experiment: Experiment, task: EncodedTask) -> None:
-    """Raises UserError unless the MAC limit leaves something to search and a hand design to compare with."""
-    limit, sizes = experiment.search.mac_limit, sizes_of(task)
+def check_limits(experiment: Experiment) -> None:
+    """Raises UserError unless the MAC limit leaves something to search, and to start with, and a hand design to compare."""
+    limit, sizes = experiment.search.mac_limit, _nominal_sizes(experiment)
     least = size(find_space(experiment.search.space).smallest(), sizes).macs.paper
     if least > limit:
         raise UserError(
@@ -68,12 +81,19 @@ def check_limits(experiment: Experiment, task: EncodedTask) -> None:
             f"search.mac_limit: expected a hand design within it, got {limit:,} MACs where the smallest, "
             f"{min(hand, key=lambda name: hand[name])}, has {min(hand.values()):,}; raise the limit or add a smaller design"
         )
+    plan_of(experiment, sizes, 0.0)
 
 
-def _workplace(experiment: Experiment, run: RunFolder, address: str | None) -> Workplace:
+def _nominal_sizes(experiment: Experiment) -> Sizes:
+    """Sizes before the corpus was read: the counted MACs leave the vocabulary out."""
+    vocabulary = experiment.task.vocabulary_size
+    return Sizes(source_vocabulary=vocabulary, target_vocabulary=vocabulary)
+
+
+def _workplace(experiment: Experiment, address: str | None) -> Workplace:
     if experiment.execution.executor == "local" and address is None:
-        return LocalWorkplace(run.energy)
-    return RayWorkplace(run.energy, experiment.execution.workers, address)
+        return LocalWorkplace()
+    return RayWorkplace(experiment.execution.workers, address)
 
 
 @dataclass
@@ -92,29 +112,41 @@ class Runner:
         self._intensity = intensity(self.experiment.carbon.searched_in)
         self.book = RecordBook(self.run, self.experiment, self.task, self.ledger, self.place, self._source)
         self.run.update(energy=vars(self._source), corpus=self.task.describe())
+        self.run.keep_tokenizer(self.task.tokenizer.json_text)
+
+    def introduce(self) -> None:
+        """Says what was found: corpus, folder, meter."""
+        corpus = self.task.describe()
+        sentences = ", ".join(f"{count:,} {name}" for name, count in corpus["sentences"].items())
+        self.terminal.line(f"corpus {corpus['name']}: {sentences} sentences; {corpus['vocabulary_size']:,} BPE tokens")
+        self.terminal.line(f"energy is {self._source.provenance} ({self._source.name})")
+        self.terminal.line(f"run folder: {self.run.path}")
 
     def run_all(self) -> None:
         """Every phase; the records are complete when it returns."""
         self.book.restore()
         self.book.add_references()
-        with self._phase("hand"), self._executor(self.task) as executor:
+        with self._phase("hand", "hand designs"), self._executor(self.task) as executor:
             hand = self._evaluate(executor, "hand", [find_design(name) for name in self.experiment.hand.designs])
         with self._executor(self.task.without_test()) as executor:
-            with self._phase("search"):
+            with self._phase("search", "search"):
                 outcome = self._search(executor)
-            with self._phase("finalists"):
+            with self._phase("finalists", "finalists"):
                 finalists = self._evaluate(executor, "finalist", self._finalists(outcome))
         champions = [self._champion(hand, "hand design"), self._champion(finalists, "searched design")]
-        with self._phase("finals"), self._executor(self.task) as executor:
+        with self._phase("finals", "finals"), self._executor(self.task) as executor:
             self._evaluate(executor, "final", champions, self.experiment.final.seeds)
+        self.book.finish()
 
     @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
+    def _phase(self, name: str, title: str) -> Iterator[None]:
         start = time.monotonic()
-        self.terminal.line(f"{name}:")
-        with self.terminal.live(name):
-            yield
-        self.run.add_phase(name, time.monotonic() - start)
+        self.terminal.line(f"{title}:")
+        try:
+            with self.terminal.live(title):
+                yield
+        finally:
+            self.run.add_phase(name, time.monotonic() - start)
 
     @contextmanager
     def _executor(self, task: EncodedTask) -> Iterator[Executor]:
@@ -128,35 +160,34 @@ class Runner:
     def _evaluate(self, executor: Executor, role: Role, designs: Sequence[Design], seeds: Sequence[int] = (0,)) -> list[Record]:
         """Trains every design with every seed at the full budget; records of those that came through, in order."""
         budget = self.experiment.final.tokens
-        jobs = []
+        jobs, names = [], {}
         for design in designs:
             for seed in seeds:
                 assignment = Assignment(record_id=f"{role}/{design.name}/seed{seed}", role=role)
-                jobs.append(Job(assignment.record_id, 1, payload(design, budget, seed, assignment)))
+                jobs.append(Job(assignment.record_id, 1, payload(design, budget, seed, assignment, keep_weights=True)))
+                names[assignment.record_id] = f"{design.name} seed {seed}"
+        width = max(map(len, names.values()))
         pace = Pace()
 
         def told(done: int, total: int, answer: Answer | None) -> None:
+            standing = f"{self._spent()} so far, {pace.left(done / total)}"
             if answer is not None:
-                self.terminal.line(f"  {self._told(self.book.add_answer(answer))}")
-            self.terminal.status(f"{role}: {done} of {total}, {self._spent()}, {pace.left(done, total)} left")
+                record = self.book.add_answer(answer)
+                name = names[record.record_id].ljust(width)
+                self.terminal.done(f"  {done:{len(str(total))}} of {total}  {name}  {result_words(record)}", standing)
+            self.terminal.status(f"{role}: {done} of {total} trained, {standing}")
 
-        run_jobs(jobs, executor, self.ledger, told)
+        if kept := len(finished_jobs(self.ledger.events, jobs)):
+            self.terminal.line(f"  {kept} of {len(jobs)} trained before the run was stopped")
+        run_jobs(jobs, executor, self.ledger, told, keep=self._keep_weights)
         return self.book.complete([job.job_id for job in jobs])
 
-    def _told(self, record: Record) -> str:
-        if record.status != "complete":
-            return f"{record.record_id}: {record.status}: {record.error}"
-        scores = ", ".join(
-            f"{label} {record.metrics[name]:.2f}"
-            for name, label in (
-                ("valid_bits_per_character", "bits/character"),
-                ("valid_bleu", "valid BLEU"),
-                ("test_bleu", "test BLEU"),
-            )
-            if name in record.metrics
-        )
-        macs = f"{record.counts.macs_paper / 1e6:.1f}M MACs, " if record.counts else ""
-        return f"{record.record_id}: {macs}{scores}"
+    def _keep_weights(self, answer: Answer) -> Answer:
+        """Saves the weights in an answer; the ledger gets the rest of it."""
+        rest = dict(answer.result or {})
+        weights = rest.pop("weights")
+        save_checkpoint(self.run.checkpoints, answer.job.job_id, answer.job.payload["design"], sizes_of(self.task), weights)
+        return replace(answer, result=rest)
 
     def _spent(self) -> str:
         try:
@@ -166,30 +197,14 @@ class Runner:
         return amount(totals["machine"] - totals["foreign"], self._intensity.g_per_kwh, self.experiment.carbon.pue)
 
     def _search(self, executor: Executor) -> SearchOutcome:
-        part = self.experiment.search
         plan = plan_of(self.experiment, sizes_of(self.task), self._intensity.g_per_kwh)
-        pace, shown = Pace(), {"settled": -1}
-
-        def told(progress: Progress) -> None:
-            if progress.message:
-                self.terminal.line(f"  note: {progress.message}")
-            settled = progress.complete + progress.failed
-            best = "none yet" if progress.best is None else f"best {_value(progress.best):.3f} (trial {progress.best.number})"
-            goal = f" of {part.trials}" if part.trials else ""
-            left = f", {pace.left(settled, part.trials)} left" if part.trials else ""
-            text = f"trial {settled}{goal}: {part.objective} {best}, {self._spent()}{left}"
-            self.terminal.status(text)
-            if settled > shown["settled"]:
-                shown["settled"] = settled
-                self.terminal.line(f"  {text}")
-
-        outcome = search(plan, executor, self.ledger, told)
+        teller = SearchTeller(self.terminal, self.experiment.search, plan, self.ledger, self._spent)
+        outcome = search(plan, executor, self.ledger, teller.told)
         self.book.add_trials(outcome)
-        share = outcome.overhead_s / outcome.wall_s if outcome.wall_s else 0.0
-        if outcome.trials and outcome.wall_s > 1:
+        if outcome.wall_s >= 1:
+            share = outcome.overhead_s / outcome.wall_s
             self.run.update(engine={"overhead_share": share, "overhead_s": outcome.overhead_s, "wall_s": outcome.wall_s})
-        told_share = f"{share:.2%} of {outcome.wall_s:.0f} s"
-        self.terminal.line(f"  engine overhead from the first ask to the last tell: {told_share}; ended by its {outcome.stopped}")
+        teller.ended(outcome)
         return outcome
 
     def _finalists(self, outcome: SearchOutcome) -> list[Design]:
@@ -213,7 +228,7 @@ class Runner:
         if not within:
             raise UserError(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")
         best = max(within, key=lambda one: one.metrics[CHAMPION_METRIC])
-        self.terminal.line(f"champion, {what}: {best.design} (validation BLEU {best.metrics[CHAMPION_METRIC]:.2f}, seed 0)")
+        self.terminal.line(f"champion, {what}: {best.design}, valid BLEU {best.metrics[CHAMPION_METRIC]:.2f} with seed 0")
         return Design.from_plain(self.book.design(best.record_id))
 
 

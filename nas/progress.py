@@ -1,31 +1,54 @@
 """What a run says on the terminal: lines for what is done, and on a real terminal a live line for what is going on."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from rich.console import Console
 from rich.status import Status
-from rich.table import Table
+from rich.text import Text
 
-from nas.units import joules
+from nas.records import Record
+from nas.units import emissions_g_co2e, joules
+
+# Names of metrics in words, with their unit where they have one.
+METRIC_WORDS = {
+    "valid_bits_per_character": "bits/character",
+    "valid_loss": "nats/token",
+    "valid_bleu": "valid BLEU",
+    "valid_chrf": "valid chrF",
+    "test_bleu": "test BLEU",
+}
+SHOWN_METRICS = ("valid_bits_per_character", "valid_bleu", "test_bleu")
 
 
 class Terminal:
     """Plain lines everywhere; a spinning status line besides where standard output is a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False, soft_wrap=True)
+        self.console = console or Console(highlight=False)
         self._status: Status | None = None
 
     def line(self, text: str) -> None:
         """One line that stays."""
-        self.console.print(text, markup=False)
+        self.console.print(Text(text), soft_wrap=True)
+
+    def paragraphs(self, text: str) -> None:
+        """Longer text, wrapped between words where there is a terminal."""
+        self.console.print(Text(text), soft_wrap=not self.console.is_terminal)
 
     def status(self, text: str) -> None:
         """What is going on now; shown on a terminal only."""
         if self._status is not None:
-            self._status.update(text)
+            self._status.update(Text(text))
+
+    def done(self, text: str, standing: str) -> None:
+        """A line about what was done; how the run stands goes to the status line, or behind it where there is none."""
+        if self._status is not None:
+            self.line(text)
+            self.status(standing)
+        else:
+            self.line(f"{text}  [{standing}]")
 
     @contextmanager
     def live(self, text: str) -> Iterator[None]:
@@ -33,42 +56,72 @@ class Terminal:
         if not self.console.is_terminal:
             yield
             return
-        with self.console.status(text) as status:
+        with self.console.status(Text(text)) as status:
             self._status = status
             try:
                 yield
             finally:
                 self._status = None
 
-    def table(self, title: str, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-        """A small table."""
-        table = Table(*columns, title=title, title_justify="left", title_style="bold")
-        for row in rows:
-            table.add_row(*row)
-        self.console.print(table)
+    def table(self, rows: Sequence[Sequence[str]]) -> None:
+        """Aligned columns."""
+        for text in aligned(rows):
+            self.line(text)
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows as lines of columns, the first to the left and the others to the right, nothing cut off."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for first, *others in rows:
+        cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
 
 
 def amount(energy_uj: float, g_per_kwh: float, pue: float) -> str:
-    """Energy so far in joules, and its grams of CO2e."""
-    from nas.units import emissions_g_co2e
-
-    return f"{joules(energy_uj):,.0f} J, {emissions_g_co2e(energy_uj, g_per_kwh, pue):.3f} g CO2e"
+    """Energy in joules, and its grams of CO2e."""
+    grams = emissions_g_co2e(energy_uj, g_per_kwh, pue)
+    return f"{joules(energy_uj):,.0f} J, {grams:,.{3 if grams < 10 else 1}f} g CO2e"
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds."""
-    whole = max(0, round(seconds))
-    return f"{whole // 60}:{whole % 60:02d}"
+    """Hours where there are any, minutes and seconds."""
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    if minutes < 60:
+        return f"{minutes}:{rest:02d}"
+    return f"{minutes // 60}:{minutes % 60:02d}:{rest:02d}"
+
+
+def result_words(record: Record) -> str:
+    """Size and scores of a record, or what went wrong."""
+    if record.status != "complete":
+        return f"{record.status}: {record.error}"
+    macs = f"{record.counts.macs_paper / 1e6:5.1f}M MACs" if record.counts else ""
+    scores = (metric_words(name, record.metrics[name]) for name in SHOWN_METRICS if name in record.metrics)
+    return "  ".join((macs, *scores))
+
+
+def metric_words(name: str, value: float) -> str:
+    """A metric's value with its name, equally wide for equal metrics."""
+    words = METRIC_WORDS.get(name, name)
+    return f"{words} {value:5.2f}" if words.endswith(("BLEU", "chrF")) else f"{value:.3f} {words}"
 
 
 class Pace:
-    """Time left of work in equal pieces, from the pace so far."""
+    """Time left of work of which a share is done, from the pace since the first question."""
 
     def __init__(self) -> None:
         self._start = time.monotonic()
+        self._first: float | None = None
 
-    def left(self, done: int, total: int) -> str:
-        """Time left as text, "?" before the first piece is done."""
-        if not done:
-            return "?"
-        return clock((time.monotonic() - self._start) / done * (total - done))
+    def left(self, share: float) -> str:
+        """Time left in words; not known before something was done."""
+        if self._first is None:
+            self._first = share
+        gained = share - self._first
+        if share >= 1:
+            return "0:00 left"
+        if gained <= 0:
+            return "time left not known yet"
+        return f"{clock((time.monotonic() - self._start) / gained * (1 - share))} left"

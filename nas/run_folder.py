@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from nas import machine
 from nas.configuration import Experiment
 from nas.errors import UserError
+from nas.ledger import read_events
 from nas.records import Record
 
 SCHEMA = 1
@@ -42,6 +43,11 @@ class RunFolder:
         return self.path / "records.jsonl"
 
     @property
+    def checkpoints(self) -> Path:
+        """Trained weights of hand designs, finalists and champions, and the tokenizer that they need."""
+        return self.path / "checkpoints"
+
+    @property
     def report(self) -> Path:
         """The report's folder."""
         return self.path / "report"
@@ -49,43 +55,63 @@ class RunFolder:
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
         """A new run. Raises UserError when the folder holds something already or cannot be written."""
+        check_new(path)
+        info = {
+            "schema": SCHEMA,
+            "run_id": path.resolve().name,
+            "experiment": experiment.describe(),
+            "fingerprint": experiment.fingerprint(),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+            "phases": [],
+        }
         try:
             path.mkdir(parents=True, exist_ok=True)
-            if any(path.iterdir()):
-                raise UserError(f"expected an empty or new folder for the run, got {path}; add --resume or choose another")
-            info = {
-                "schema": SCHEMA,
-                "run_id": path.resolve().name,
-                "experiment": experiment.describe(),
-                "fingerprint": experiment.fingerprint(),
-                "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
-                "machine": machine.describe(),
-                "versions": machine.versions(),
-                "phases": [],
-            }
-            run = cls(path, info)
-            run.write()
         except OSError as error:
-            raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder with --output") from error
+            raise _unwritable(path, error.strerror) from error
+        run = cls(path, info)
+        run.write()
         return run
 
     @classmethod
     def resume(cls, path: Path, experiment: Experiment) -> "RunFolder":
-        """The run in `path`. Raises UserError when there is none, or it is one of another experiment; nothing is written."""
+        """The run in `path`; nothing is written.
+
+        Raises:
+            UserError: there is none, it is one of another experiment, or its ledger has a corrupt line.
+        """
         file = path / "run.json"
         try:
             info = json.loads(file.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise UserError(f"expected a run to resume in {path}, got no run.json; leave --resume out to start one") from error
         except (OSError, ValueError) as error:
-            raise UserError(f"expected a run to resume in {path}, got: {error}; leave --resume out to start one") from error
+            raise UserError(f"expected a run to resume in {path}, got a damaged run.json: {error}; start a new run") from error
         if not isinstance(info, dict) or info.get("schema") != SCHEMA:
             raise UserError(f"expected run.json of schema {SCHEMA} in {path}, got another; use the version that wrote it")
         if info.get("fingerprint") != experiment.fingerprint():
             difference = first_difference(info.get("experiment", {}), experiment.describe())
-            raise UserError(f"expected the experiment that {path} was started with, got another: {difference}")
-        return cls(path, info)
+            raise UserError(
+                f"expected the experiment that {path} was started with, got another: {difference}; "
+                "give the same experiment and the same --set, or leave --resume out"
+            )
+        run = cls(path, info)
+        for _ in read_events(run.ledger):
+            pass
+        return run
+
+    def check_corpus(self, corpus: dict[str, Any]) -> None:
+        """Raises UserError unless the run, where it has begun, was trained on this very corpus."""
+        before = self.info.get("corpus")
+        if before is not None and before.get("data_sha256") != corpus.get("data_sha256"):
+            raise UserError(
+                f"expected the corpus that {self.path} was started with, got other sentences from {corpus.get('name')!r}; "
+                "restore the files, or leave --resume out to start anew"
+            )
 
     def write(self) -> None:
-        """Writes run.json in one step."""
+        """Writes run.json in one step. Raises UserError when it cannot be written, as all that writes here."""
         write_whole(self.path / "run.json", json.dumps(self.info, indent=1, ensure_ascii=False) + "\n")
 
     def update(self, **changes: Any) -> None:
@@ -104,26 +130,56 @@ class RunFolder:
             phases.append({"name": name, "seconds": round(seconds, 3)})
         self.update(phases=phases)
 
+    def keep_tokenizer(self, json_text: str) -> None:
+        """Writes the tokenizer beside the checkpoints, in the format of Hugging Face `tokenizers`."""
+        self.checkpoints.mkdir(exist_ok=True)
+        write_whole(self.checkpoints / "tokenizer.json", json_text)
+
     def append_record(self, record: Record) -> None:
         """One more record, on the disk when this returns."""
-        with self.records.open("a", encoding="utf-8") as file:
-            file.write(record.to_json() + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            with self.records.open("a", encoding="utf-8") as file:
+                _write_through(file, record.to_json() + "\n")
+        except OSError as error:
+            raise _unwritable(self.records, error.strerror) from error
 
     def rewrite_records(self, records: Iterable[Record]) -> None:
         """Replaces all records in one step: after a resume they come from the ledger."""
         write_whole(self.records, "".join(record.to_json() + "\n" for record in records))
 
 
+def check_new(path: Path) -> None:
+    """Raises UserError unless a new run can be written to `path`. Writes nothing."""
+    if (path / "run.json").exists():
+        raise UserError(f"expected a new folder for the run, got {path} with a run in it; add --resume or choose another")
+    if path.is_dir() and any(path.iterdir()):
+        raise UserError(f"expected an empty or new folder for the run, got {path} with files in it; choose another")
+    there = next(one for one in (path, *path.absolute().parents) if one.exists())
+    if not there.is_dir():
+        raise _unwritable(path, f"{there} is a file")
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise _unwritable(path, f"no permission to write in {there}")
+
+
 def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old text or the new one, never a part."""
+    """Writes a file so that a reader sees the old text or the new one, never a part. Raises UserError when it cannot."""
     temporary = path.with_name(path.name + ".new")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            _write_through(file, text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise _unwritable(path, error.strerror) from error
+
+
+def _write_through(file: TextIO, text: str) -> None:
+    file.write(text)
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _unwritable(path: Path, reason: str | None) -> UserError:
+    return UserError(f"expected to write {path}, got: {reason}; free space or choose another folder with --output")
 
 
 def first_difference(before: Any, after: Any, key: str = "") -> str:
@@ -132,7 +188,7 @@ def first_difference(before: Any, after: Any, key: str = "") -> str:
         for name in (*before, *(name for name in after if name not in before)):
             if before.get(name) != after.get(name) and name not in ("execution", "carbon", "description"):
                 return first_difference(before.get(name), after.get(name), f"{key}.{name}" if key else name)
-    return f"{key} was {before!r} and is {after!r}"
+    return f"{key} was {before!r} and is {after!r}" if key else "its fingerprint differs"
 
 
 def default_folder(root: Path, name: str, resume: bool) -> Path:
@@ -149,9 +205,12 @@ def default_folder(root: Path, name: str, resume: bool) -> Path:
 
 def configured_carbon(path: Path) -> dict[str, Any]:
     """Regions and PUE that the run in `path` was configured with. Raises UserError when there is no run."""
+    advice = "give the folder of a run, for example runs/quickstart"
     try:
         info = json.loads((path / "run.json").read_text(encoding="utf-8"))
         carbon = info["experiment"]["carbon"]
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise UserError(f"expected a run folder with a run.json, got {path}; {advice}") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"expected the folder of a run with a run.json, got {path}: {error}; see runs/") from error
+        raise UserError(f"expected a readable run.json in {path}, got: {error!r}; {advice}") from error
     return dict(carbon)

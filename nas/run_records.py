@@ -9,7 +9,7 @@ from nas.configuration import Experiment
 from nas.evaluation import Assignment, counts_of, sizes_of, with_energy
 from nas.execution.executor import Answer, Job
 from nas.ledger import Ledger
-from nas.records import EnergySource, Phase, Record, Role, Status
+from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, read_records
 from nas.run_folder import RunFolder
 from nas.scoring import Scores, score
 from nas.search.plan import SearchOutcome, Trial
@@ -41,19 +41,40 @@ class RecordBook:
         self._records: dict[str, Record] = {}
 
     def restore(self) -> None:
-        """The finished records that the ledger holds, written anew: after a stop the file may lack some."""
+        """Takes up what an earlier session left, and writes it anew: after a kill the file may lack a part.
+
+        Finished records come from the ledger; those of references and of trials that did not finish, which the ledger
+        has no record of, from the file.
+        """
+        for record in self._written():
+            if record.role == "reference" or record.status != "complete":
+                self._records[record.record_id] = record
         for event in self._ledger.events:
             if event["kind"] == "finished":
                 record = Record.from_plain(event["result"]["record"])
                 self._records[record.record_id] = record
         self._run.rewrite_records(self._records.values())
 
+    def _written(self) -> list[Record]:
+        if not self._run.records.exists():
+            return []
+        return [one for one in read_records(self._run.records) if isinstance(one, Record)]
+
     def add(self, record: Record) -> Record:
-        """Keeps a record, once."""
-        if record.record_id not in self._records or self._records[record.record_id].status != "complete":
+        """Keeps a record, once; a complete one takes the place of one that is not."""
+        before = self._records.get(record.record_id)
+        if before is None:
             self._records[record.record_id] = record
             self._run.append_record(record)
+        elif before.status != "complete":
+            self._records[record.record_id] = record
+            self._run.rewrite_records(self._records.values())
         return record
+
+    def finish(self) -> None:
+        """Writes the records in their final order: by role, search trials by number, the others as they came."""
+        ordered = sorted(self._records.values(), key=lambda one: (ROLES.index(one.role), one.trial or 0))
+        self._run.rewrite_records(ordered)
 
     def complete(self, record_ids: Sequence[str]) -> list[Record]:
         """The complete ones of these records."""
@@ -69,6 +90,8 @@ class RecordBook:
     def add_references(self) -> None:
         """Scores of copying the source and of the nearest training neighbour, on the sentences that models get."""
         for name, translate in REFERENCES.items():
+            if f"reference/{name}" in self._records:
+                continue
             scores: dict[str, Scores] = {}
             for label, split in self._splits().items():
                 scores[label] = score(translate(self._task, split), split.references)
@@ -99,7 +122,7 @@ class RecordBook:
         for trial in outcome.trials:
             if trial.result is not None:
                 self.add(Record.from_plain(trial.result["record"]))
-            elif trial.status in ("failed", "lost", "infeasible"):
+            elif trial.status in ("failed", "lost", "infeasible") and trial.job_id not in self._records:
                 self.add(self._of_trial(trial))
 
     def _splits(self) -> dict[str, EncodedSplit]:

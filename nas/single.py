@@ -29,6 +29,8 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
     except KeyError as error:
         raise UserError(error.args[0]) from error
     task, recipe = single_configuration(task_name, overrides)
+    if output is not None:
+        _check_appendable(output)
     terminal = Terminal()
     encoded = task.prepare(cache_folder())
     torch.set_num_threads(1)
@@ -53,11 +55,25 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
     return record
 
 
+def _check_appendable(path: Path) -> None:
+    """Raises UserError now, not after the training. Leaves no file behind where there was none."""
+    new = not path.exists()
+    try:
+        path.open("a").close()
+    except OSError as error:
+        raise UserError(f"expected to append to {path}, got: {error.strerror}; choose another file") from error
+    if new:
+        path.unlink()
+
+
 def _tell(terminal: Terminal, record: Record) -> None:
+    rows = [("phase", "seconds", "tokens", "joules, fully loaded")]
     for phase in record.phases:
-        energy = "unknown" if phase.loaded_uj is None else f"{joules(phase.loaded_uj):,.1f} J"
-        terminal.line(f"{phase.name}: {phase.duration_s:.1f} s, {phase.tokens:,} tokens, {energy} fully loaded")
-    for name, value in record.metrics.items():
-        terminal.line(f"{name}: {value:.4g}")
+        energy = "unknown" if phase.loaded_uj is None else f"{joules(phase.loaded_uj):,.1f}"
+        rows.append((phase.name, f"{phase.duration_s:.1f}", f"{phase.tokens:,}", energy))
+    terminal.table(rows)
+    terminal.line("")
+    terminal.table([(name, f"{value:,.4g}") for name, value in record.metrics.items()])
     if record.energy is not None:
-        terminal.line(f"energy is {record.energy.provenance}: {record.energy.note or record.energy.name}")
+        terminal.line("")
+        terminal.paragraphs(f"energy is {record.energy.provenance}: {record.energy.note or record.energy.name}")

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from nas.checkpoints import weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
 from nas.recipe import Recipe
@@ -29,14 +30,24 @@ def context(run_id: str, task: EncodedTask, recipe: Recipe, source: EnergySource
 
 
 def payload(
-    design: Design, budget_tokens: int, seed: int, assignment: Assignment, valid_sentences: int | None = None
+    design: Design,
+    budget_tokens: int,
+    seed: int,
+    assignment: Assignment,
+    valid_sentences: int | None = None,
+    keep_weights: bool = False,
 ) -> dict[str, Any]:
-    """One evaluation as plain JSON data; `valid_sentences` bounds the validation sentences that are looked at."""
+    """One evaluation as plain JSON data.
+
+    `valid_sentences` bounds the validation sentences that are looked at; with `keep_weights` the result has the trained
+    weights as arrays beside the record.
+    """
     return {
         "design": design.to_plain(),
         "budget_tokens": budget_tokens,
         "seed": seed,
         "valid_sentences": valid_sentences,
+        "keep_weights": keep_weights,
         "assignment": {**vars(assignment), "genome": None if assignment.genome is None else list(assignment.genome)},
     }
 
@@ -45,7 +56,7 @@ def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, A
     """A worker's run function: a payload in, {"record": record as plain JSON data} out."""
     call = given["meter_call"]
     meter: MeterClient = NoMeter() if call is None else BoundedClient(call)
-    evaluator = Evaluator(
+    whole = Evaluator(
         run_id=given["run_id"],
         task=EncodedTask.from_context(given["task"]),
         recipe=Recipe(**given["recipe"]),
@@ -56,15 +67,19 @@ def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, A
     @cache
     def sampled(valid_sentences: int | None) -> Evaluator:
         if valid_sentences is None:
-            return evaluator
-        task = replace(evaluator.task, valid=evaluator.task.valid.sample(valid_sentences))
-        return replace(evaluator, task=task)
+            return whole
+        task = replace(whole.task, valid=whole.task.valid.sample(valid_sentences))
+        return replace(whole, task=task)
 
     def run(job: dict[str, Any]) -> dict[str, Any]:
         data = dict(job["assignment"])
         data["genome"] = None if data["genome"] is None else tuple(data["genome"])
         design = Design.from_plain(job["design"])
-        record = sampled(job["valid_sentences"]).evaluate(design, job["budget_tokens"], job["seed"], Assignment(**data))
-        return {"record": json.loads(record.to_json())}
+        weights: dict[str, Any] = {}
+        on_model = (lambda model: weights.update(weights_of(model))) if job["keep_weights"] else None
+        evaluator = sampled(job["valid_sentences"])
+        record = evaluator.evaluate(design, job["budget_tokens"], job["seed"], Assignment(**data), on_model)
+        result = {"record": json.loads(record.to_json())}
+        return result | {"weights": weights} if weights else result
 
     return run

@@ -1,0 +1,84 @@
+"""Trained weights of a run: one file of tensors a record, and beside it a JSON file that says what they are."""
+
+import hashlib
+import io
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from nas.errors import UserError
+from search_spaces.design import Design
+from search_spaces.ends import Sizes
+from search_spaces.model import Model, build
+
+SCHEMA = 1
+
+Weights = Mapping[str, npt.NDArray[np.float32]]
+
+
+def weights_of(model: Model) -> dict[str, npt.NDArray[np.float32]]:
+    """The state of a model as arrays, which travel between machines."""
+    return {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+
+
+def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], sizes: Sizes, weights: Weights) -> Path:
+    """Writes the tensors, then the JSON file that makes them a checkpoint; returns the latter's path.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    name = record_id.replace("/", "-")
+    buffer = io.BytesIO()
+    torch.save({key: torch.from_numpy(np.array(value)) for key, value in weights.items()}, buffer)
+    content = buffer.getvalue()
+    about = {
+        "schema": SCHEMA,
+        "record_id": record_id,
+        "design": dict(design),
+        "sizes": asdict(sizes),
+        "tensors": f"{name}.pt",
+        "sha256": hashlib.sha256(content).hexdigest(),
+    }
+    try:
+        folder.mkdir(exist_ok=True)
+        _write(folder / f"{name}.pt", content)
+        _write(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
+    except OSError as error:
+        raise UserError(f"expected to write {folder}, got: {error.strerror}; free space, then resume") from error
+    return folder / f"{name}.json"
+
+
+def load_checkpoint(path: Path) -> tuple[Design, Model]:
+    """The design and the trained model, in evaluation mode, of a checkpoint's JSON file.
+
+    Raises:
+        UserError: it is not a checkpoint, or its tensors are not the ones that were saved.
+    """
+    try:
+        about = json.loads(path.read_text(encoding="utf-8"))
+        content = (path.parent / about["tensors"]).read_bytes()
+        design, sizes = Design.from_plain(about["design"]), Sizes(**about["sizes"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"expected a checkpoint's JSON file with its tensors beside it, got {path}: {error}") from error
+    if hashlib.sha256(content).hexdigest() != about["sha256"]:
+        raise UserError(f"wrong checksum of {path.parent / about['tensors']}; restore the file or train again")
+    model = build(design.architecture, sizes)
+    model.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
+    return design, model.eval()
+
+
+def _write(path: Path, content: bytes) -> None:
+    """On the disk, whole, when it returns."""
+    temporary = path.with_name(path.name + ".new")
+    with temporary.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,90 @@
+"""What a search says while it runs: a line for every trial that ends, and how the whole stands."""
+
+from collections import Counter
+from collections.abc import Callable
+
+from nas.configuration import SearchPart
+from nas.ledger import Event, Ledger
+from nas.progress import Pace, Terminal, metric_words
+from nas.search.plan import Progress, SearchOutcome, SearchPlan, Trial
+
+
+class SearchTeller:
+    """Tells the progress of one search. What the ledger holds already is of an earlier session, and told as a sum only."""
+
+    def __init__(
+        self,
+        terminal: Terminal,
+        part: SearchPart,
+        plan: SearchPlan,
+        ledger: Ledger,
+        spent: Callable[[], str],
+    ) -> None:
+        self._terminal, self._part, self._plan, self._ledger, self._spent = terminal, part, plan, ledger, spent
+        self._pace = Pace()
+        self._figures: dict[int, Event] = {}
+        self._seen = self._settled = 0
+        for event in self._news():
+            self._settled += _settles(event)
+        if self._settled:
+            terminal.line(f"  {self._settled} trained before the run was stopped")
+
+    def told(self, progress: Progress) -> None:
+        """Takes a step of the search; events of the ledger that are new become lines."""
+        if progress.message:
+            self._terminal.line(f"  note: {progress.message}")
+        share = self._share(progress)
+        standing = f"{self._spent()} so far, {self._pace.left(share)}"
+        best = "" if progress.best is None else f", best {self._best(progress.best)}"
+        for event in self._news():
+            if _settles(event):
+                self._settled += 1
+                self._terminal.done(f"  {self._position(share)}  {self._result(event)}{best}", standing)
+        self._terminal.status(f"search: {self._position(share).strip()} trials{best}, {standing}")
+
+    def ended(self, outcome: SearchOutcome) -> None:
+        """Sums the search up."""
+        count = Counter(trial.status for trial in outcome.trials)
+        parts = [f"{count['complete']} trials trained"]
+        parts += [f"{count[status]} {status}" for status in ("failed", "lost") if count[status]]
+        parts += [f"{count['infeasible']} proposals above the MAC limit"] if count["infeasible"] else []
+        parts += [f"{count['duplicate']} proposed again"] if count["duplicate"] else []
+        self._terminal.line(f"  {', '.join(parts)}; the search ended with its {outcome.stopped}")
+        if outcome.wall_s >= 1:
+            share = outcome.overhead_s / outcome.wall_s
+            self._terminal.line(
+                f"  engine overhead: {100 * share:.2f} % of {outcome.wall_s:.0f} s from the first ask to the last tell"
+            )
+
+    def _news(self) -> list[Event]:
+        """Events of this search that came since the last look."""
+        events, self._seen = self._ledger.events[self._seen :], len(self._ledger.events)
+        ours = [event for event in events if event.get("search") == self._plan.name]
+        self._figures |= {event["trial"]: event["figures"] for event in ours if event["kind"] == "asked"}
+        return ours
+
+    def _share(self, progress: Progress) -> float:
+        """The share of the budget that is spent, of the limit that will be met first."""
+        limits = self._plan.budget.limits()
+        shares = [float(getattr(progress.spent, name)) / limit for name, limit in limits.items()]
+        return min(1.0, max(shares))
+
+    def _position(self, share: float) -> str:
+        if self._part.trials:
+            return f"{self._settled:{len(str(self._part.trials))}} of {self._part.trials}"
+        return f"{self._settled:3} ({share:.0%} of the budget)"
+
+    def _result(self, event: Event) -> str:
+        name = f"searched-{event['trial']}".ljust(len("searched-100"))
+        macs = f"{self._figures[event['trial']]['macs_paper'] / 1e6:5.1f}M MACs"
+        if event["kind"] != "finished":
+            return f"{name}  {macs}  {event['kind']}: {event['reason']}"
+        return f"{name}  {macs}  {metric_words(self._part.objective, self._plan.value_of(event['result'])[0])}"
+
+    def _best(self, trial: Trial) -> str:
+        value = trial.values[0] if trial.values else float("nan")
+        return f"searched-{trial.number} with {metric_words(self._part.objective, value)}"
+
+
+def _settles(event: Event) -> bool:
+    return event["kind"] in ("finished", "failed") or (event["kind"] == "lost" and bool(event["final"]))
