@@ -18,6 +18,8 @@ from reports.statistics import Interval
 from reports.verdict import DEFAULT_MARGIN_BLEU, Evidence, Findings, judge
 
 DEFAULT_USES = (1_000_000, 100_000_000, 10_000_000_000)
+# A trial on a core of its own gets nearly all of it; below this share its wall time says more of its neighbours.
+CROWDED_SHARE = 0.85
 PROVENANCE_ORDER = ("measured", "sampled", "estimated", "unattributed")
 
 
@@ -167,4 +169,15 @@ def _run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
                 if setting(record)[name] != expected:
                     difference = differing(name, expected, setting(record)[name])
                     found.append(f"{prefix}{full[0].record_id} and {record.record_id} differ: {difference}")
+        if crowded := [record.record_id for record in full if _crowded(record)]:
+            found.append(
+                f"{prefix}other work on the machine held up the inference of {', '.join(crowded)} (under "
+                f"{CROWDED_SHARE:.0%} of a core): their fully loaded energy per output is overstated, the dynamic one is not"
+            )
     return tuple(found)
+
+
+def _crowded(record: Record) -> bool:
+    """Whether a model's inference waited for a core so much that its share of idle power says little of it."""
+    inference = record.phase("inference")
+    return inference is not None and inference.duration_s > 1 and inference.cpu_s < CROWDED_SHARE * inference.duration_s

@@ -70,7 +70,7 @@ def uses_words(answer: BreakEven) -> str:
 def _headline(analysis: Analysis) -> str:
     answer = analysis.findings.answer
     if answer.outcome == "number" and answer.net_g is not None and answer.net_g <= 0:
-        return "The search pays from the first use on: it cost no more than it replaced."
+        return _winner(analysis) + "The search pays from the first use on: it cost no more than it replaced."
     lines: dict[Outcome, str] = {
         "number": f"The search pays back its carbon after {uses_words(answer)}.",
         "never": "The search never pays back its carbon: "
@@ -84,7 +84,18 @@ def _headline(analysis: Analysis) -> str:
         "models too weak for a verdict": ("Models too weak for a verdict: they hardly beat answers that need no model at all."),
         "unknown": f"No verdict yet: {answer.reason}.",
     }
-    return lines[answer.outcome]
+    return _winner(analysis) + lines[answer.outcome]
+
+
+def _winner(analysis: Analysis) -> str:
+    """Who was better, in front of whether it paid; nothing where models are too weak or unknown."""
+    comparison = analysis.findings.comparison
+    if comparison is None or analysis.findings.answer.outcome in ("models too weak for a verdict", "unknown"):
+        return ""
+    if comparison.sign == 0:
+        return "Neither the search nor the hand design is better, by all that these runs can tell. "
+    winner = "search" if comparison.sign > 0 else "hand design"
+    return f"The {winner} won by {abs(comparison.difference):.2f} BLEU. "
 
 
 def _compared(analysis: Analysis) -> Sentence:

@@ -264,6 +264,18 @@ def unattributed(record: dict[str, Any]) -> None:
             phase["energy_uj"] = phase["loaded_uj"] = None
 
 
+def test_inference_beside_other_work_is_named(tmp_path: Path) -> None:
+    def crowd(record: dict[str, Any]) -> None:
+        if record["role"] == "hand":
+            for phase in record["phases"]:
+                phase["cpu_s"] = 0.5 * phase["duration_s"]
+
+    words = "other work on the machine held up the inference of hand/"
+    for name, edit, expected in (("crowded", crowd, True), ("quiet", keep, False)):
+        write_report([edited_run(tmp_path / name, edit)], tmp_path / f"report-{name}", "DEU", "FRA")
+        assert (words in (tmp_path / f"report-{name}" / "index.html").read_text()) == expected
+
+
 @pytest.mark.parametrize(
     ("edit", "info", "outcome", "words"),
     [
