@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -119,6 +120,19 @@ def test_another_experiment_is_not_resumed_and_nothing_is_written(whole: Path) -
     with pytest.raises(UserError, match="search.trials was 3 and is 4"):
         run_experiment(tiny("search.trials=4"), whole, Terminal(Console(quiet=True)), resume=True)
     assert before == {path.name: path.read_bytes() for path in whole.iterdir() if path.is_file()}
+
+
+def test_a_corrupt_line_in_the_middle_is_named_and_nothing_is_written(whole: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "whole"
+    shutil.copytree(whole, folder)
+    ledger = folder / "ledger.jsonl"
+    lines = ledger.read_bytes().split(b"\n")
+    lines[3] = lines[3].replace(b'"', b"'", 1)
+    ledger.write_bytes(b"\n".join(lines))
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".lock"}
+    with pytest.raises(UserError, match="ledger.jsonl line 4"):
+        finish(folder, resume=True)
+    assert before == {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file() and path.suffix != ".lock"}
 
 
 def test_a_run_killed_at_any_time_ends_with_the_same_table(whole: Path, tmp_path: Path) -> None:
