@@ -3,7 +3,6 @@
 import hashlib
 import io
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,6 +13,7 @@ import numpy.typing as npt
 import torch
 
 from nas.errors import UserError
+from nas.files import write_whole
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
@@ -32,7 +32,7 @@ def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], siz
     """Writes the tensors, then the JSON file that makes them a checkpoint; returns the latter's path.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: the folder is not there or cannot be written.
     """
     name = record_id.replace("/", "-")
     buffer = io.BytesIO()
@@ -46,12 +46,8 @@ def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], siz
         "tensors": f"{name}.pt",
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    try:
-        folder.mkdir(exist_ok=True)
-        _write(folder / f"{name}.pt", content)
-        _write(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
-    except OSError as error:
-        raise UserError(f"expected to write {folder}, got: {error.strerror}; free space, then resume") from error
+    write_whole(folder / f"{name}.pt", content)
+    write_whole(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
     return folder / f"{name}.json"
 
 
@@ -72,13 +68,3 @@ def load_checkpoint(path: Path) -> tuple[Design, Model]:
     model = build(design.architecture, sizes)
     model.load_state_dict(torch.load(io.BytesIO(content), weights_only=True))
     return design, model.eval()
-
-
-def _write(path: Path, content: bytes) -> None:
-    """On the disk, whole, when it returns."""
-    temporary = path.with_name(path.name + ".new")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -5,11 +5,12 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from nas import machine
 from nas.configuration import Experiment
 from nas.errors import UserError
+from nas.files import append_line, unwritable, write_whole
 from nas.ledger import read_events
 from nas.records import Record
 
@@ -69,7 +70,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise _unwritable(path, error.strerror) from error
+            raise unwritable(path, error.strerror) from error
         run = cls(path, info)
         run.write()
         return run
@@ -112,7 +113,8 @@ class RunFolder:
 
     def write(self) -> None:
         """Writes run.json in one step. Raises UserError when it cannot be written, as all that writes here."""
-        write_whole(self.path / "run.json", json.dumps(self.info, indent=1, ensure_ascii=False) + "\n")
+        text = json.dumps(self.info, indent=1, ensure_ascii=False)
+        write_whole(self.path / "run.json", f"{text}\n".encode())
 
     def update(self, **changes: Any) -> None:
         """Changes entries of `info` and writes them."""
@@ -133,19 +135,15 @@ class RunFolder:
     def keep_tokenizer(self, json_text: str) -> None:
         """Writes the tokenizer beside the checkpoints, in the format of Hugging Face `tokenizers`."""
         self.checkpoints.mkdir(exist_ok=True)
-        write_whole(self.checkpoints / "tokenizer.json", json_text)
+        write_whole(self.checkpoints / "tokenizer.json", json_text.encode())
 
     def append_record(self, record: Record) -> None:
         """One more record, on the disk when this returns."""
-        try:
-            with self.records.open("a", encoding="utf-8") as file:
-                _write_through(file, record.to_json() + "\n")
-        except OSError as error:
-            raise _unwritable(self.records, error.strerror) from error
+        append_line(self.records, record.to_json())
 
     def rewrite_records(self, records: Iterable[Record]) -> None:
         """Replaces all records in one step: after a resume they come from the ledger."""
-        write_whole(self.records, "".join(record.to_json() + "\n" for record in records))
+        write_whole(self.records, "".join(record.to_json() + "\n" for record in records).encode())
 
 
 def check_new(path: Path) -> None:
@@ -156,30 +154,9 @@ def check_new(path: Path) -> None:
         raise UserError(f"expected an empty or new folder for the run, got {path} with files in it; choose another")
     there = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not there.is_dir():
-        raise _unwritable(path, f"{there} is a file")
+        raise unwritable(path, f"{there} is a file")
     if not os.access(there, os.W_OK | os.X_OK):
-        raise _unwritable(path, f"no permission to write in {there}")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file so that a reader sees the old text or the new one, never a part. Raises UserError when it cannot."""
-    temporary = path.with_name(path.name + ".new")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            _write_through(file, text)
-        os.replace(temporary, path)
-    except OSError as error:
-        raise _unwritable(path, error.strerror) from error
-
-
-def _write_through(file: TextIO, text: str) -> None:
-    file.write(text)
-    file.flush()
-    os.fsync(file.fileno())
-
-
-def _unwritable(path: Path, reason: str | None) -> UserError:
-    return UserError(f"expected to write {path}, got: {reason}; free space or choose another folder with --output")
+        raise unwritable(path, f"no permission to write in {there}")
 
 
 def first_difference(before: Any, after: Any, key: str = "") -> str:

@@ -20,7 +20,7 @@ def saved(tmp_path: Path) -> tuple[Path, torch.Tensor]:
     torch.manual_seed(3)
     design = find_design("lite_transformer-xs")
     model = build(design.architecture, SIZES).eval()
-    path = save_checkpoint(tmp_path / "checkpoints", "final/x/seed1", design.to_plain(), SIZES, weights_of(model))
+    path = save_checkpoint(tmp_path, "final/x/seed1", design.to_plain(), SIZES, weights_of(model))
     return path, model(tokens(), tokens())
 
 
