@@ -179,7 +179,7 @@ def corpora(as_json: Json = False) -> None:
 def main() -> None:
     """The console script. A user's mistake is one line on standard error and exit code 2."""
     try:
-        app()
+        app(prog_name="carbon-nas")
     except UserError as error:
         print(f"carbon-nas: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

@@ -119,7 +119,7 @@ class Runner:
         corpus = self.task.describe()
         sentences = ", ".join(f"{count:,} {name}" for name, count in corpus["sentences"].items())
         self.terminal.line(f"corpus {corpus['name']}: {sentences} sentences; {corpus['vocabulary_size']:,} BPE tokens")
-        self.terminal.line(f"energy is {self._source.provenance} ({self._source.name})")
+        self.terminal.line(f"energy is {self._source.provenance}: {self._source.note or self._source.name}")
         self.terminal.line(f"run folder: {self.run.path}")
 
     def run_all(self) -> None:
@@ -178,7 +178,7 @@ class Runner:
             self.terminal.status(f"{role}: {done} of {total} trained, {standing}")
 
         if kept := len(finished_jobs(self.ledger.events, jobs)):
-            self.terminal.line(f"  {kept} of {len(jobs)} trained before the run was stopped")
+            self.terminal.line(f"  {kept} of {len(jobs)} were trained already")
         run_jobs(jobs, executor, self.ledger, told, keep=self._keep_weights)
         return self.book.complete([job.job_id for job in jobs])
 

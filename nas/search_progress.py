@@ -27,7 +27,7 @@ class SearchTeller:
         for event in self._news():
             self._settled += _settles(event)
         if self._settled:
-            terminal.line(f"  {self._settled} trained before the run was stopped")
+            terminal.line(f"  {self._settled} were trained already")
 
     def told(self, progress: Progress) -> None:
         """Takes a step of the search; events of the ledger that are new become lines."""

