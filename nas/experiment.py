@@ -128,12 +128,13 @@ class Runner:
         self.book.add_references()
         with self._phase("hand", "hand designs"), self._executor(self.task) as executor:
             hand = self._evaluate(executor, "hand", [find_design(name) for name in self.experiment.hand.designs])
+        by_hand = self._champion(hand, "hand design")
         with self._executor(self.task.without_test()) as executor:
             with self._phase("search", "search"):
                 outcome = self._search(executor)
             with self._phase("finalists", "finalists"):
                 finalists = self._evaluate(executor, "finalist", self._finalists(outcome))
-        champions = [self._champion(hand, "hand design"), self._champion(finalists, "searched design")]
+        champions = [by_hand, self._champion(finalists, "searched design")]
         with self._phase("finals", "finals"), self._executor(self.task) as executor:
             self._evaluate(executor, "final", champions, self.experiment.final.seeds)
         self.book.finish()
@@ -218,7 +219,10 @@ class Runner:
         designs = [searched_design(space, trial.number, trial.candidate) for trial in ranked]
         chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
         if not chosen:
-            raise UserError("expected the search to train a candidate that is not a hand design, got none; raise its budget")
+            raise UserError(
+                f"expected the search to train a candidate that is not a hand design, got {len(trained)} trials trained; "
+                f"see {self.run.records} for why, or start a run with a larger budget"
+            )
         return chosen
 
     def _champion(self, records: list[Record], what: str) -> Design:

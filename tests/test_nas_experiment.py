@@ -1,0 +1,201 @@
+"""`carbon-nas run` on a user's own text, from start to report; stopped by Ctrl-C and killed late, it can be resumed."""
+
+import io
+import json
+import os
+import random
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas import cli
+from nas.ledger import Event, read_events
+from nas.records import Record, read_records
+
+WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
+TINY = (
+    "execution.executor=local",
+    "task.target_language=de",
+    "recipe.beam=1",
+    "recipe.max_output_tokens=8",
+    "search.trials=3",
+    "search.trial_tokens=300",
+    "search.valid_sentences=8",
+    "final.tokens=600",
+    "final.seeds=[1]",
+)
+HAND = ("transformer-xs", "lite_transformer-xs")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run that went through, what it was started with and what it said."""
+
+    folder: Path
+    arguments: tuple[str, ...]
+    output: str
+
+
+def write_text(folder: Path) -> None:
+    """Parallel files: words, and the same words backwards in reversed order."""
+    folder.mkdir()
+    rng = random.Random(0)
+    for split, count in (("train", 300), ("valid", 12), ("test", 11)):
+        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
+        (folder / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
+        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
+        (folder / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
+
+
+def run_main(*arguments: str) -> str:
+    """What the console script prints."""
+    said, before = io.StringIO(), sys.argv
+    sys.argv = ["carbon-nas", *arguments]
+    try:
+        with redirect_stdout(said):
+            cli.main()
+    except SystemExit as ended:
+        assert ended.code in (None, 0)
+    finally:
+        sys.argv = before
+    return said.getvalue()
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    base = tmp_path_factory.mktemp("own")
+    write_text(base / "text")
+    overrides = [word for one in (*TINY, f"task.corpus={base / 'text'}") for word in ("--set", one)]
+    arguments = ("run", "smoke", *overrides)
+    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+
+
+def records(folder: Path) -> list[Record]:
+    found = list(read_records(folder / "records.jsonl"))
+    return [one for one in found if isinstance(one, Record)]
+
+
+def table(folder: Path) -> list[tuple[Any, ...]]:
+    """What has to be the same however often a run was stopped: all but times, energies and the run's name."""
+    return [
+        (one.record_id, one.status, one.design, one.architecture, one.genome, one.counts, one.metrics, one.sentence_counts)
+        for one in records(folder)
+    ]
+
+
+def test_it_says_in_plain_lines_what_happens(whole: Case) -> None:
+    lines = whole.output.splitlines()
+    assert "\x1b" not in whole.output
+    assert "corpus text: 300 train, 12 valid, 11 test sentences; 320 BPE tokens" in lines
+    titles = [line for line in lines if line in ("hand designs:", "search:", "finalists:", "finals:", "time:")]
+    assert titles == ["hand designs:", "search:", "finalists:", "finals:", "time:"]
+    standing = r"\[[\d,]+ J, [\d,]+\.\d+ g CO2e so far, (time left not known yet|\d+:\d\d left)\]$"
+    told = [line for line in lines if re.search(standing, line)]
+    assert len(told) == 2 + 3 + 1 + 2
+    trials = [line for line in told if " of 3  searched-" in line]
+    assert [line.split(" of 3")[0].strip() for line in trials] == ["1", "2", "3"]
+    assert all("M MACs" in line and re.search(r"best searched-\d+ with \d+\.\d+ bits/character", line) for line in trials)
+
+
+def test_it_ends_with_the_time_table_the_verdict_and_the_report(whole: Case) -> None:
+    info = json.loads((whole.folder / "run.json").read_text(encoding="utf-8"))
+    phases = [one["name"] for one in info["phases"]]
+    assert phases == ["corpus and start", "hand", "search", "finalists", "finals", "report"]
+    lines = whole.output.splitlines()
+    start = lines.index("time:") + 1
+    assert [line.split("  ")[1] for line in lines[start : start + 7]] == [*phases, "total"]
+    assert lines[start + 8].startswith("Models too weak for a verdict")
+    assert lines[-1] == f"report: {whole.folder / 'report' / 'index.html'}"
+    results = json.loads((whole.folder / "report" / "results.json").read_text(encoding="utf-8"))
+    assert results and (whole.folder / "report" / "index.html").stat().st_size > 10_000
+
+
+def test_the_records_are_what_the_ledger_holds(whole: Case) -> None:
+    by_id = {one.record_id: one for one in records(whole.folder)}
+    events = list(read_events(whole.folder / "ledger.jsonl"))
+    finished = [event["result"]["record"] for event in events if event["kind"] == "finished"]
+    assert len(finished) == 2 + 3 + 1 + 2
+    for record in finished:
+        assert json.loads(by_id[record["record_id"]].to_json()) == record
+    outside = {f"search/trial{event['trial']}" for event in events if event["kind"] == "infeasible"}
+    assert {name for name, one in by_id.items() if one.status == "infeasible"} == outside
+    references = ["reference/copy", "reference/nearest_neighbour"]
+    assert set(by_id) == {record["record_id"] for record in finished} | outside | set(references)
+    assert [one.record_id for one in records(whole.folder)][:2] == references
+    assert all(by_id[name].metrics.keys() >= {"valid_bleu", "test_bleu", "valid_chrf", "test_chrf"} for name in references)
+
+
+def test_the_users_text_is_what_was_trained_on(whole: Case) -> None:
+    corpora = [one.corpus for one in records(whole.folder) if one.role != "reference"]
+    assert {one["name"] for one in corpora} == {"text"}
+    assert all(one["sentences"] == {"train": 300, "valid": 12, "test": 11} for one in corpora)
+    assert len({one["sha256"] for one in corpora}) == 1
+
+
+def test_the_champions_are_the_best_on_validation_within_the_limit(whole: Case) -> None:
+    by_role: dict[str, list[Record]] = {}
+    for one in records(whole.folder):
+        by_role.setdefault(one.role, []).append(one)
+    best = max(by_role["hand"], key=lambda one: one.metrics["valid_bleu"]).design
+    assert {one.design for one in by_role["final"]} == {best, by_role["finalist"][0].design}
+    trained = [one for one in by_role["search"] if one.status == "complete" and one.trial != 0]
+    assert by_role["search"][0].architecture == next(one for one in by_role["hand"] if one.design == HAND[1]).architecture
+    promising = min(trained, key=lambda one: one.metrics["valid_bits_per_character"])
+    assert by_role["finalist"][0].architecture == promising.architecture
+    assert {one.seed for one in by_role["final"]} == {1} and {one.seed for one in by_role["hand"]} == {0}
+
+
+def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
+    before = (whole.folder / "records.jsonl").read_bytes()
+    said = run_main(*whole.arguments, "--output", str(whole.folder), "--resume")
+    assert (whole.folder / "records.jsonl").read_bytes() == before
+    assert "  2 of 2 were trained already" in said and "  3 were trained already" in said
+    assert " J, " not in said.split("time:")[0], "something was trained again"
+
+
+def test_killed_late_and_stopped_by_ctrl_c_it_ends_with_the_same_table(whole: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    process = until(whole, folder, lambda event: event["kind"] == "started" and event["job"].startswith("finalist/"))
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    process = until(whole, folder, lambda event: event["kind"] == "started" and event["job"].startswith("final/"))
+    os.killpg(process.pid, signal.SIGINT)
+    _, errors = process.communicate()
+    assert process.returncode == 130
+    again = shlex.join(["carbon-nas", "run", "smoke", "--output", str(folder), "--resume", *whole.arguments[2:]])
+    assert errors == f"carbon-nas: stopped; go on with: {again}\n"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    run_main(*shlex.split(again)[1:])
+    assert table(folder) == table(whole.folder)
+    finished = [event["job"] for event in read_events(folder / "ledger.jsonl") if event["kind"] == "finished"]
+    assert len(finished) == len(set(finished)) == 2 + 3 + 1 + 2
+
+
+def until(whole: Case, folder: Path, come: Callable[[Event], bool]) -> subprocess.Popen[str]:
+    """A process with the same run in `folder`, resumed if it is there, once its ledger holds such an event."""
+    command = [sys.executable, "-c", "from nas.cli import main; main()", *whole.arguments, "--output", str(folder)]
+    process = subprocess.Popen(
+        command + (["--resume"] if folder.exists() else []),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(folder.parent)},
+        start_new_session=True,
+        text=True,
+    )
+    ledger = folder / "ledger.jsonl"
+    while not any(come(event) for event in read_events(ledger)):
+        if process.poll() is not None:
+            raise AssertionError(f"it ended before: {process.communicate()}")
+        time.sleep(0.02)
+    return process
