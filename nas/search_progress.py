@@ -45,9 +45,9 @@ class SearchTeller:
     def ended(self, outcome: SearchOutcome) -> None:
         """Sums the search up."""
         count = Counter(trial.status for trial in outcome.trials)
-        parts = [f"{count['complete']} trials trained"]
+        parts = [f"{_counted(count['complete'], 'trial')} trained"]
         parts += [f"{count[status]} {status}" for status in ("failed", "lost") if count[status]]
-        parts += [f"{count['infeasible']} proposals above the MAC limit"] if count["infeasible"] else []
+        parts += [f"{_counted(count['infeasible'], 'proposal')} above the MAC limit"] if count["infeasible"] else []
         parts += [f"{count['duplicate']} proposed again"] if count["duplicate"] else []
         self._terminal.line(f"  {', '.join(parts)}; the search ended with its {outcome.stopped}")
         if outcome.wall_s >= 1:
@@ -88,3 +88,7 @@ class SearchTeller:
 
 def _settles(event: Event) -> bool:
     return event["kind"] in ("finished", "failed") or (event["kind"] == "lost" and bool(event["final"]))
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
