@@ -82,10 +82,13 @@ def _first(space: Space, name: str, mac_limit: int, sizes: Sizes) -> Genome:
         raise UserError(f"search.first: {name} is not in the space: {error}; leave it out") from error
 
 
-def cost_of(result: Result, g_per_kwh: float, pue: float) -> Cost:
-    """What a finished trial cost: target tokens trained on, and fully loaded energy where the meter knows it."""
+def cost_of(result: Result, g_per_kwh: float, pue: float) -> Cost | None:
+    """What a finished trial cost: target tokens trained on, and fully loaded energy. None where the meter does not know it."""
     record = Record.from_plain(result["record"])
-    energy_uj = sum(phase.loaded_uj or 0 for phase in record.phases)
+    loaded = [phase.loaded_uj for phase in record.phases]
+    if not loaded or None in loaded:
+        return None
+    energy_uj = sum(one for one in loaded if one is not None)
     train = record.phase("train")
     return Cost(
         tokens=train.tokens if train else 0,

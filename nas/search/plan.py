@@ -44,7 +44,7 @@ class SearchPlan:
         measure: figures and limits of a canonical genome, without training it.
         make_job: the job of a trial, from its number and its canonical genome; the job id is unique in the run.
         value_of: the objectives in a result.
-        cost_of: what a result cost.
+        cost_of: what a result cost; None where that is unknown, which pays the whole reservation.
         seeds: genomes tried first, in order.
         max_proposals: at most so many candidates are proposed, trained or not; None: 50 a trial that the budget can
             pay.
@@ -62,7 +62,7 @@ class SearchPlan:
     measure: Callable[[Genome], Measured]
     make_job: Callable[[int, Genome], Job]
     value_of: Callable[[Result], tuple[float, ...]]
-    cost_of: Callable[[Result], Cost]
+    cost_of: Callable[[Result], Cost | None]
     seeds: tuple[Genome, ...] = ()
     max_proposals: int | None = None
     attempts: int = 2
