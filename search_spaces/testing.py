@@ -4,7 +4,7 @@ An example places an op at a site and, where it can be cut smaller, names smalle
 so that a failure is never a matter of rounding.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -44,8 +44,8 @@ def built(op: Op, site: Site) -> OpModule:
     return module
 
 
-def inputs(site: Site, seed: int = 1) -> tuple[Tensor, Flow]:
-    """Random hidden states (B, T, W) and a flow with memories and shared parameters, without padding."""
+def inputs(site: Site, op: Op | None = None, seed: int = 1) -> tuple[Tensor, Flow]:
+    """Random hidden states (B, T, W) and a flow with memories and the op's shared parameters, without padding."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(tokens: int, width: int) -> Tensor:
@@ -53,7 +53,9 @@ def inputs(site: Site, seed: int = 1) -> tuple[Tensor, Flow]:
 
     x_btw = draw(site.tokens, site.width)
     memories = tuple(Memory(draw(memory.tokens, memory.width)) for memory in site.memories)
-    return x_btw, Flow(positions_bt=torch.arange(site.tokens).expand(BATCH, -1), memories=memories)
+    needed = {} if op is None else op.shared(site)
+    shared = {name: torch.randn(size, generator=generator, dtype=torch.float64) for name, (size, _) in needed.items()}
+    return x_btw, Flow(positions_bt=torch.arange(site.tokens).expand(BATCH, -1), memories=memories, shared=shared)
 
 
 def padding(site: Site) -> Tensor:
@@ -66,7 +68,7 @@ class OpContract:
 
     def test_leaves_the_declared_site(self, example: Example) -> None:
         """The output has the tokens and width of `out(site)`."""
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         out, _ = built(example.op, example.site)(x_btw, flow)
         leaving = example.op.out(example.site)
         assert out.shape == (BATCH, leaving.tokens, leaving.width)
@@ -84,8 +86,9 @@ class OpContract:
             module = example.op.build(site, LINEAR).eval()
             x_btw = torch.empty(1, site.tokens, site.width)
             memories = tuple(Memory(torch.empty(1, one.tokens, one.width)) for one in site.memories)
+            shared = {name: torch.empty(size) for name, (size, _) in example.op.shared(site).items()}
             with FlopCounterMode(display=False) as counter:
-                module(x_btw, Flow(memories=memories))
+                module(x_btw, Flow(positions_bt=torch.arange(site.tokens)[None], memories=memories, shared=shared))
         assert example.op.macs(site, LINEAR).total * 2 == counter.get_total_flops()
 
     def test_survives_json(self, example: Example) -> None:
@@ -96,7 +99,7 @@ class OpContract:
     def test_gradients_reach_every_parameter(self, example: Example) -> None:
         """No parameter is left out of the output."""
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         out, _ = module(x_btw.requires_grad_(), flow)
         (out * torch.linspace(-1, 2, out.shape[-1], dtype=torch.float64)).square().sum().backward()
         assert x_btw.grad is not None and x_btw.grad.abs().sum() > 0
@@ -110,7 +113,7 @@ class OpContract:
         if not example.site.causal:
             return
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         changed = x_btw.clone()
         changed[:, -1] += 1
         before, after = module(x_btw, flow)[0], module(changed, flow)[0]
@@ -119,9 +122,9 @@ class OpContract:
     def test_padding_does_not_change_valid_positions(self, example: Example) -> None:
         """Each padded row equals the same row alone without its padding."""
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         mask = padding(example.site)
-        out, _ = module(x_btw, Flow(padding_bt=mask, memories=flow.memories))
+        out, _ = module(x_btw, replace(flow, padding_bt=mask))
         same = True
         for row in range(BATCH):
             length = int((~mask[row]).sum())
@@ -132,7 +135,7 @@ class OpContract:
     def test_memory_padding_does_not_change_the_output(self, example: Example) -> None:
         """Padding behind a memory is not attended to."""
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         extended = tuple(
             Memory(
                 torch.cat([memory.x_bsw, memory.x_bsw[:, :2] + 3], dim=1),
@@ -140,13 +143,13 @@ class OpContract:
             )
             for memory in flow.memories
         )
-        with_padding = module(x_btw, Flow(memories=extended, positions_bt=flow.positions_bt))[0]
+        with_padding = module(x_btw, replace(flow, memories=extended))[0]
         assert torch.allclose(module(x_btw, flow)[0], with_padding, atol=CLOSE)
 
     def test_rows_are_independent(self, example: Example) -> None:
         """Other rows of a batch do not matter."""
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         index = torch.tensor([1])
         alone, _ = module(x_btw[index], flow.rows(index))
         assert torch.allclose(module(x_btw, flow)[0][index], alone, atol=CLOSE)
@@ -156,7 +159,7 @@ class OpContract:
         if not example.site.causal:
             return
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         expected = module(x_btw, flow)[0]
         order = torch.tensor([2, 0, 0])
         for prompt in (1, 3):
@@ -174,10 +177,10 @@ class OpContract:
         if not example.site.causal:
             return
         module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site)
+        x_btw, flow = inputs(example.site, example.op)
         mask = padding(example.site)[:, :-1] | (torch.arange(example.site.tokens - 1) == example.site.tokens - 2)
         lengths = (~mask).sum(1)
-        prompt = Flow(padding_bt=mask, memories=flow.memories, positions_bt=flow.positions_bt)
+        prompt = replace(flow, padding_bt=mask)
         _, state, _ = module.step(x_btw[:, :-1], module.start(flow, example.site.tokens), prompt)
         following = x_btw[torch.arange(BATCH), lengths].unsqueeze(1)
         out, _, _ = module.step(following, state, flow)
@@ -197,13 +200,13 @@ class OpContract:
                 parameter.fill_(_neutral(name))
                 if name in small:
                     cut(parameter, large[name], small[name]).copy_(part.get_parameter(name))
-        x_btw, flow = inputs(site)
+        x_btw, flow = inputs(site, op)
         wide = _widen(x_btw, op.segments(site), example.op.segments(example.site))
         memories = tuple(
             Memory(torch.nn.functional.pad(one.x_bsw, (0, large_site.width - one.x_bsw.shape[-1])))
             for one, large_site in zip(flow.memories, example.site.memories, strict=True)
         )
-        out = module(wide, Flow(memories=memories, positions_bt=flow.positions_bt))[0]
+        out = module(wide, replace(flow, memories=memories))[0]
         expected = _widen(part(x_btw, flow)[0], op.segments(site), example.op.segments(example.site))
         assert torch.allclose(out, expected, atol=CLOSE)
 

@@ -1,0 +1,62 @@
+"""What every kind of attention with heads has in common. Letters as in `search_spaces/op.py`, R channels of one head."""
+
+from contextlib import nullcontext
+
+import torch
+from torch import Tensor
+from torch.nn.functional import scaled_dot_product_attention
+
+from search_spaces.op import Flow, Site
+
+# The three input projections are drawn as if they were one matrix of 3 x inner rows, as fairseq does.
+INPUT_GAIN = 2**-0.5
+
+
+def split_heads(x_bti: Tensor, heads: int) -> Tensor:
+    """(B, T, H x R) to (B, H, T, R)."""
+    by_head: Tensor = x_bti.unflatten(-1, (heads, -1))
+    return by_head.transpose(1, 2)
+
+
+def join_heads(x_bhtr: Tensor) -> Tensor:
+    """(B, H, T, R) to (B, T, H x R)."""
+    return x_bhtr.transpose(1, 2).flatten(2)
+
+
+def dot_product_attention(
+    query_bhtr: Tensor, key_bhsr: Tensor, value_bhsr: Tensor, mask: Tensor | None, dropout: float, causal: bool = False
+) -> Tensor:
+    """Softmax attention scaled by R ** -0.5, fused, (B, H, T, R of the values); `mask` is True where one may attend.
+
+    Keys and values may have fewer heads than queries: each serves a consecutive group of them.
+    """
+    grouped = query_bhtr.shape[1] != key_bhsr.shape[1]
+    # bfloat16 attention is several times slower than float32's on a CPU, so autocast ends here where it is on.
+    lowered = query_bhtr.dtype == torch.bfloat16
+    with torch.autocast("cpu", enabled=False) if lowered else nullcontext():
+        query, key, value = (one.float() if lowered else one for one in (query_bhtr, key_bhsr, value_bhsr))
+        return scaled_dot_product_attention(query, key, value, mask, dropout, causal, enable_gqa=grouped)
+
+
+def key_mask(flow: Flow, site_is_causal: bool) -> Tensor | None:
+    """(B, 1, 1, T), True at tokens to attend to; None where nothing is hidden.
+
+    A causal stack needs none: padding stands on the right, behind every token that counts.
+    """
+    return None if site_is_causal or flow.padding_bt is None else ~flow.padding_bt[:, None, None, :]
+
+
+def memory_mask(padding_bs: Tensor | None) -> Tensor | None:
+    """(B, 1, 1, S), True at tokens of a memory to attend to."""
+    return None if padding_bs is None else ~padding_bs[:, None, None, :]
+
+
+def store(cache_bhsr: Tensor, positions_bt: Tensor, new_bhtr: Tensor) -> None:
+    """Writes new tokens into a cache at each row's own positions, in place."""
+    rows = torch.arange(cache_bhsr.shape[0], device=cache_bhsr.device)[:, None]
+    cache_bhsr.transpose(1, 2)[rows, positions_bt] = new_bhtr.transpose(1, 2).to(cache_bhsr.dtype)
+
+
+def source_of(site: Site, memory: int) -> Site:
+    """The site that keys and values come from: the stack's own for memory 0, else the memory-th from the end."""
+    return site.memory(memory) if memory else site
