@@ -19,12 +19,14 @@ from torch import Tensor, nn
 from manual_designs.transformer import transformer
 from nas.corpora.fetch import cache_folder
 from nas.recipe import Recipe
-from nas.tasks.batches import Batch, training_batches
+from nas.tasks.batches import training_batches
 from nas.tasks.encoding import EncodedTask
+from nas.tasks.splits import IGNORED, Batch
 from nas.tasks.translation import TranslationTask
-from nas.training import batch_loss, tensors
-from search_spaces.ends import Sinusoidal, Sizes
+from nas.training import batch_loss
+from search_spaces.ends import Sizes
 from search_spaces.model import build
+from search_spaces.positions import Sinusoidal
 
 WIDTH, INNER, LAYERS, HEADS, VOCABULARY = 128, 256, 4, 4, 8000
 
@@ -40,7 +42,7 @@ class Plain(nn.Module):
     def embed(self, tokens_bt: Tensor) -> Tensor:
         """(B, T) to (B, T, W)."""
         positions = torch.arange(tokens_bt.shape[1]).expand(tokens_bt.shape)
-        return self.embedding(tokens_bt) * WIDTH**0.5 + Sinusoidal().encode(positions, WIDTH)
+        return self.embedding(tokens_bt) * WIDTH**0.5 + Sinusoidal().build(WIDTH)(positions)
 
     def forward(self, source: Tensor, target: Tensor) -> Tensor:
         """Logits (B, T, V)."""
@@ -58,9 +60,9 @@ class Plain(nn.Module):
 
 def plain_loss(model: nn.Module, batch: Batch) -> Tensor:
     """Mean label-smoothed cross-entropy by torch's own loss."""
-    source, target_in, target_out = tensors(batch)
+    source, target_in, target_out = (torch.from_numpy(one) for one in batch[:3])
     logits = model(source, target_in)
-    return nn.functional.cross_entropy(logits.flatten(0, 1), target_out.flatten(), ignore_index=0, label_smoothing=0.1)
+    return nn.functional.cross_entropy(logits.flatten(0, 1), target_out.flatten(), ignore_index=IGNORED, label_smoothing=0.1)
 
 
 def turn(step: Callable[[Batch], None], batches: Iterator[Batch], num_batches: int) -> tuple[int, float]:
@@ -69,7 +71,7 @@ def turn(step: Callable[[Batch], None], batches: Iterator[Batch], num_batches: i
     start = time.perf_counter()
     for batch in taken:
         step(batch)
-    return sum(batch.num_target_tokens for batch in taken), time.perf_counter() - start
+    return sum(batch.budget_tokens for batch in taken), time.perf_counter() - start
 
 
 def stepper(model: nn.Module, loss_of: Callable[[Batch], Tensor], fused: bool) -> Callable[[Batch], None]:
@@ -95,7 +97,7 @@ def contest(context: dict, seed: int, turns: int, num_batches: int, barrier: obj
     ours = build(transformer(WIDTH, feed_forward=INNER, heads=HEADS, encoder_layers=LAYERS, decoder_layers=LAYERS), sizes)
     plain = Plain()
     steps = {
-        "ours": stepper(ours, lambda batch: batch_loss(ours, batch, 0.1) / batch.num_target_tokens, fused=True),
+        "ours": stepper(ours, lambda batch: batch_loss(ours, batch, 0.1) / batch.num_labels, fused=True),
         "torch.nn.Transformer": stepper(plain, lambda batch: plain_loss(plain, batch), fused=False),
     }
     totals = {name: [0, 0.0] for name in steps}

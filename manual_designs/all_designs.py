@@ -1,9 +1,35 @@
 """The registry: every hand-made design at every size."""
 
-from manual_designs import lite_transformer, transformer
+from manual_designs import (
+    bitnet,
+    deit,
+    differential_transformer,
+    evolved_transformer,
+    gpt2,
+    hat,
+    lightweight_convolution,
+    linformer,
+    lite_transformer,
+    llama,
+    roberta,
+    transformer,
+)
 from search_spaces.design import Design
 
-ALL_DESIGNS: tuple[Design, ...] = (*transformer.DESIGNS, *lite_transformer.DESIGNS)
+ALL_DESIGNS: tuple[Design, ...] = (
+    *transformer.DESIGNS,
+    *lite_transformer.DESIGNS,
+    *lightweight_convolution.DESIGNS,
+    *evolved_transformer.DESIGNS,
+    *hat.DESIGNS,
+    *differential_transformer.DESIGNS,
+    *linformer.DESIGNS,
+    *roberta.DESIGNS,
+    *gpt2.DESIGNS,
+    *llama.DESIGNS,
+    *bitnet.DESIGNS,
+    *deit.DESIGNS,
+)
 
 
 def find_design(name: str) -> Design:

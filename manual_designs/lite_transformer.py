@@ -11,10 +11,11 @@ kernel. The small sizes are ours.
 
 from collections.abc import Sequence
 
-from manual_designs.transformer import SMALL_SIZES, layer
+from manual_designs.transformer import IWSLT, SMALL_SIZES, WMT, layer
+from search_spaces.adaptive_ends import AdaptiveEnds
 from search_spaces.architecture import Architecture, Stack
-from search_spaces.design import Design
-from search_spaces.ends import TokenEnds, Tying
+from search_spaces.design import Design, Setting
+from search_spaces.ends import Ends, TokenEnds, Tying
 from search_spaces.op import Op, Placement
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Split
@@ -24,6 +25,7 @@ from search_spaces.ops.norm import Norm
 
 PAPER = "Wu et al. 2020, arXiv 2004.11886"
 KERNELS = (3, 7, 15, 31, 31, 31)
+WIKITEXT = Setting(source_vocabulary=267_744, target_vocabulary=267_744)  # the words of WikiText-103 that stand thrice or more
 
 
 def long_short_range_attention(width: int, heads: int, convolution: Op) -> Split:
@@ -66,14 +68,14 @@ def lite_transformer(
 def wmt(width: int) -> Design:
     """The WMT form (200, 408, 496): dynamic convolution with a gate, 8 heads to the encoder, embeddings tied."""
     architecture = lite_transformer(width, [dynamic(kernel, 4) for kernel in KERNELS], memory_heads=8)
-    return Design(name=f"lite_transformer-wmt-{width}", family="lite_transformer", architecture=architecture, paper=PAPER)
+    return named(f"wmt-{width}", architecture)
 
 
 def iwslt(width: int) -> Design:
     """The IWSLT form (160, 240, 320): lightweight convolution without a gate, 4 heads everywhere, nothing tied."""
     convolutions = [lightweight(kernel, 4) for kernel in KERNELS]
     architecture = lite_transformer(width, convolutions, memory_heads=4, tying="none")
-    return Design(name=f"lite_transformer-iwslt-{width}", family="lite_transformer", architecture=architecture, paper=PAPER)
+    return named(f"iwslt-{width}", architecture, IWSLT)
 
 
 def small(size: str) -> Design:
@@ -81,11 +83,47 @@ def small(size: str) -> Design:
     width, layers = SMALL_SIZES[size]
     convolutions = [lightweight(kernel, 4) for kernel in KERNELS[:layers]]
     architecture = lite_transformer(width, convolutions, memory_heads=4, placement="pre")
-    return Design(name=f"lite_transformer-{size}", family="lite_transformer", architecture=architecture, paper=PAPER)
+    return named(size, architecture)
+
+
+def language_model(width: int, convolutions: Sequence[Op], ends: Ends, *, final: Op | None = None) -> Architecture:
+    """A decoder alone: causal LSRA and a feed-forward layer of the model's width, pre-norm."""
+    mixers = [long_short_range_attention(width, 4, convolution) for convolution in convolutions]
+    layers = tuple(layer(mixer, FeedForward(inner=width), placement="pre") for mixer in mixers)
+    return Architecture(decoder=Stack(width=width, layers=layers, final=final), ends=ends)
+
+
+def wikitext(width: int) -> Design:
+    """The WikiText-103 form (896): 12 layers, dynamic convolution with a gate, adaptive input and softmax, no final norm."""
+    kernels = (15,) * 2 + (31,) * 4 + (63,) * 6
+    architecture = language_model(width, [dynamic(kernel, 4) for kernel in kernels], AdaptiveEnds(cutoffs=(20_000, 60_000)))
+    return named(f"wikitext103-{width}", architecture, WIKITEXT)
+
+
+def cnndm(source_tokens: int) -> Design:
+    """The CNN-DailyMail form (width 496, as for WMT), counted for articles of so many tokens and summaries of 60."""
+    architecture = wmt(496).architecture
+    return named(f"cnndm-{source_tokens}", architecture, Setting(source_tokens=source_tokens, target_tokens=60))
+
+
+def small_language_model(size: str) -> Design:
+    """Size xs, s or m as a language model."""
+    width, layers = SMALL_SIZES[size]
+    convolutions = [lightweight(kernel, 4) for kernel in KERNELS[:layers]]
+    return named(f"lm-{size}", language_model(width, convolutions, TokenEnds(), final=Norm()))
+
+
+def named(name: str, architecture: Architecture, setting: Setting = WMT) -> Design:
+    """The design of that name."""
+    family = "lite_transformer"
+    return Design(name=f"{family}-{name}", family=family, architecture=architecture, paper=PAPER, setting=setting)
 
 
 DESIGNS: tuple[Design, ...] = (
     *(wmt(width) for width in (200, 408, 496)),
     *(iwslt(width) for width in (160, 240, 320)),
+    *(cnndm(source_tokens) for source_tokens in (30, 100, 1000)),
+    wikitext(896),
     *(small(size) for size in SMALL_SIZES),
+    *(small_language_model(size) for size in SMALL_SIZES),
 )

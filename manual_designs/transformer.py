@@ -6,7 +6,7 @@ to the recipe.
 """
 
 from search_spaces.architecture import Architecture, Stack
-from search_spaces.design import Design
+from search_spaces.design import Design, Setting
 from search_spaces.ends import TokenEnds, Tying
 from search_spaces.op import Op, Placement
 from search_spaces.ops.attention import Attention
@@ -15,6 +15,11 @@ from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
 
 PAPER = "Vaswani et al. 2017, arXiv 1706.03762"
+
+
+WMT = Setting()
+# German and English dictionaries of IWSLT'14 as Lite Transformer's authors built them, nothing shared.
+IWSLT = Setting(source_vocabulary=8848, target_vocabulary=6632)
 
 
 def layer(*ops: Op, placement: Placement) -> Chain:
@@ -45,16 +50,25 @@ def transformer(
     )
 
 
-def wmt(width: int) -> Design:
-    """The WMT form: feed-forward 4 x width, embeddings tied three ways. Width 512 is the paper's base model."""
-    architecture = transformer(width, feed_forward=4 * width, heads=8)
+def wmt(width: int, heads: int = 8) -> Design:
+    """The WMT form: feed-forward 4 x width, tied three ways. Width 512 is the paper's base, 1024 with 16 heads its big."""
+    architecture = transformer(width, feed_forward=4 * width, heads=heads)
     return Design(name=f"transformer-wmt-{width}", family="transformer", architecture=architecture, paper=PAPER)
 
 
 def iwslt(width: int) -> Design:
     """The IWSLT form of Lite Transformer's baselines: feed-forward 2 x width, nothing tied."""
     architecture = transformer(width, feed_forward=2 * width, heads=4, tying="none")
-    return Design(name=f"transformer-iwslt-{width}", family="transformer", architecture=architecture, paper=PAPER)
+    name = f"transformer-iwslt-{width}"
+    return Design(name=name, family="transformer", architecture=architecture, paper=PAPER, setting=IWSLT)
+
+
+def cnndm(source_tokens: int) -> Design:
+    """The base model on CNN-DailyMail as Lite Transformer counts it: articles of so many tokens, summaries of 60."""
+    architecture = transformer(512, feed_forward=2048, heads=8)
+    setting = Setting(source_tokens=source_tokens, target_tokens=60)
+    name = f"transformer-cnndm-{source_tokens}"
+    return Design(name=name, family="transformer", architecture=architecture, paper=PAPER, setting=setting)
 
 
 # Sizes for small machines: our own choice of width and layers, pre-norm, because post-norm needs a longer warm-up than a
@@ -73,6 +87,8 @@ def small(size: str) -> Design:
 
 DESIGNS: tuple[Design, ...] = (
     *(wmt(width) for width in (128, 256, 320, 512)),
+    wmt(1024, heads=16),
     *(iwslt(width) for width in (128, 192, 240)),
+    *(cnndm(source_tokens) for source_tokens in (30, 100, 1000)),
     *(small(size) for size in SMALL_SIZES),
 )

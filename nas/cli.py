@@ -24,6 +24,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
+TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class or pixels."
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. search.trials=50.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]
 
@@ -118,8 +119,8 @@ def _write_report(runs: list[Path], output: Path, searched_in: str, used_in: str
 def designs(as_json: Json = False) -> None:
     """List every hand-made design with its parameters and MACs.
 
-    Parameters leave out embedding tables and MACs are linear + attention at 30 source and 30 target tokens, the
-    convention of the published figures; "all" leaves nothing out.
+    Parameters leave out embedding and position tables, MACs are linear + attention, by default at 30 source and 30 target
+    tokens: the convention of the published figures, which stand beside them; "all" leaves nothing out.
     """
     from nas.listing import list_designs
     from nas.progress import Terminal
@@ -129,26 +130,26 @@ def designs(as_json: Json = False) -> None:
         for row in rows:
             typer.echo(json.dumps(row))
         return
-    shown = [("design", "params", "MACs", "published", "all params", "all MACs")]
+    names = ("params_paper", "published_params", "macs_paper", "published_macs", "params", "macs")
+    shown = [("design", "tokens", "params", "published", "MACs", "published", "all params", "all MACs")]
     for row in rows:
-        published = row["published_macs"]
-        params, macs, all_params, all_macs = (
-            f"{row[name] / 1e6:,.2f}M" for name in ("params_paper", "macs_paper", "params", "macs")
-        )
-        shown.append((row["design"], params, macs, f"{published / 1e6:,.0f}M" if published else "-", all_params, all_macs))
+        tokens = "+".join(str(row[name]) for name in ("source_tokens", "target_tokens") if row[name] is not None)
+        shown.append((row["design"], tokens, *("-" if row[name] is None else f"{row[name] / 1e6:,.2f}M" for name in names)))
     Terminal().table(shown)
 
 
 @app.command(short_help="Train and score one design.")
 def evaluate(
     design: Annotated[str, typer.Argument(help="A design of `carbon-nas designs`.")],
-    task: Annotated[str, typer.Option(help="A task: translation or number_words.")] = "translation",
-    tokens: Annotated[int, typer.Option(min=1, help="Target tokens to train on.")] = 500_000,
+    task: Annotated[str, typer.Option(help=TASK_HELP)] = "translation",
+    tokens: Annotated[int, typer.Option(min=0, help="Tokens to train on; 0 scores the untrained model.")] = 500_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
     overrides: Set = None,
     output: Annotated[Path | None, typer.Option(help="Append the record to this file.")] = None,
 ) -> None:
     """Train and score one design on one task, metered, and print its record's figures.
+
+    Tokens of the budget are target tokens where the design has a decoder, source tokens elsewhere.
 
     --set takes keys of the task and recipe tables, e.g. task.max_valid_sentences=400 or recipe.peak_learning_rate=1e-3.
     """
@@ -171,7 +172,13 @@ def corpora(as_json: Json = False) -> None:
             continue
         cached = {True: "yes", False: "no", None: "not needed"}[one.cached]
         typer.echo(one.name)
-        facts = (("languages", one.languages), ("size", one.size), ("licence", one.licence), ("cached", cached))
+        facts = (
+            ("kind", one.kind),
+            ("languages", one.languages),
+            ("size", one.size),
+            ("licence", one.licence),
+            ("cached", cached),
+        )
         for name, text in (*facts, ("how to get", one.how_to_get)):
             typer.echo(f"  {name:<10}  {text}")
 

@@ -7,18 +7,19 @@ import hashlib
 import json
 import math
 import tomllib
+from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.errors import UserError
 from nas.recipe import Recipe
 from nas.search.strategies import resolve_options
-from nas.tasks.task import find_task
+from nas.tasks.task import Task, find_task
 from nas.tasks.translation import TranslationTask
 from search_spaces.spaces.all_spaces import find_space
 
@@ -31,9 +32,10 @@ class _Part(BaseModel):
 
 
 class HandPart(_Part):
-    """The hand-made designs that draw the curve and of which one meets the search's champion."""
+    """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them."""
 
     designs: tuple[str, ...] = Field(min_length=1)
+    mac_limit: Positive | None = None
 
 
 class SearchPart(_Part):
@@ -59,7 +61,7 @@ class SearchPart(_Part):
 class FinalPart(_Part):
     """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed.
 
-    Seed 0 is the one that champions are chosen with, so it is not fresh.
+    Seed 0 is the one that champions are chosen with, so it is not fresh. Without a search, every hand design runs once a seed.
     """
 
     tokens: Positive
@@ -83,21 +85,33 @@ class CarbonPart(_Part):
 
 
 class Experiment(_Part):
-    """One experiment, complete."""
+    """One experiment, complete. Without a search it compares the hand designs with each other."""
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     description: str = ""
     task: TranslationTask
     recipe: Recipe = Recipe()
     hand: HandPart
-    search: SearchPart
+    search: SearchPart | None = None
     final: FinalPart
     execution: ExecutionPart = ExecutionPart()
     carbon: CarbonPart
 
+    @property
+    def search_part(self) -> SearchPart:
+        """The search. Raises ValueError where there is none."""
+        if self.search is None:
+            raise ValueError(f"expected {self.name} to have a search, got a comparison of hand designs")
+        return self.search
+
     def describe(self) -> dict[str, Any]:
-        """Plain JSON data of everything, defaults included."""
-        return self.model_dump(mode="json")
+        """Plain JSON data of everything, defaults included; a search or a limit of hand designs only where there is one."""
+        plain = self.model_dump(mode="json")
+        if self.search is None:
+            del plain["search"]
+        if self.hand.mac_limit is None:
+            del plain["hand"]["mac_limit"]
+        return plain
 
     def fingerprint(self) -> str:
         """SHA-256 of what decides the results; where it runs and which regions are looked at do not."""
@@ -118,7 +132,13 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
         UserError: there is none, it is not TOML, or a key or value in it is wrong.
     """
     data = _read(name)
+    searches = "search" in data
     for override in overrides:
+        if not searches and override.partition("=")[0].split(".")[0] == "search":
+            raise UserError(
+                f"--set {override}: expected an experiment with a [search] table, got {name}, which compares hand designs; "
+                f"leave it out, or add the table"
+            )
         _override(data, override)
     return validated(data, name)
 
@@ -127,7 +147,8 @@ def validated(data: dict[str, Any], origin: str) -> Experiment:
     """The experiment of plain data. Raises UserError naming the first key that is wrong."""
     experiment = _validated(Experiment, {**data, "task": _task(data.get("task", {}))}, origin)
     _check_names(experiment, origin)
-    _check_budget(experiment, origin)
+    if experiment.search is not None:
+        _check_budget(experiment.search, origin)
     return experiment
 
 
@@ -161,12 +182,14 @@ def _task(given: Any) -> Any:
 def _check_names(experiment: Experiment, origin: str) -> None:
     search = experiment.search
     try:
-        find_space(search.space)
-        for name in (*experiment.hand.designs, *search.first):
+        if search is not None:
+            find_space(search.space)
+        for name in (*experiment.hand.designs, *(search.first if search else ())):
             find_design(name)
     except KeyError as error:
         raise UserError(f"{origin}: {error.args[0]}") from error
-    resolve_options(search.strategy, search.options, search.trials)
+    if search is not None:
+        resolve_options(search.strategy, search.options, search.trials)
     for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
         intensity(region)
     for key, values in (("hand.designs", experiment.hand.designs), ("final.seeds", experiment.final.seeds)):
@@ -174,8 +197,7 @@ def _check_names(experiment: Experiment, origin: str) -> None:
             raise UserError(f"{origin}: {key}: expected each once, got {repeated[0]!r} {len(repeated)} times; remove one")
 
 
-def _check_budget(experiment: Experiment, origin: str) -> None:
-    search = experiment.search
+def _check_budget(search: SearchPart, origin: str) -> None:
     limits = (search.trials, search.tokens, search.wall_minutes, search.energy_kwh, search.emissions_g_co2e)
     if all(limit is None for limit in limits):
         raise UserError(
@@ -256,19 +278,17 @@ def _near(root: type[_Part], key: str) -> str:
     for parent in key.split(".")[:-1]:
         field = part.model_fields.get(parent) if hasattr(part, "model_fields") else None
         part = field.annotation if field else None
-    names = getattr(part, "model_fields", None) or getattr(part, "__dataclass_fields__", None)
+        part = next(iter(get_args(part)), part)  # the table of one that may be left out
+    names = list(getattr(part, "model_fields", ())) or ([one.name for one in fields(part)] if is_dataclass(part) else [])
     return f"; expected one of {', '.join(names)}" if names else "; remove it"
 
 
-class _Single(_Part):
-    task: TranslationTask
-    recipe: Recipe = Recipe()
-
-
-def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[TranslationTask, Recipe]:
+def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Task, Recipe]:
     """Task and recipe of a single evaluation. Raises UserError as `load_experiment` does."""
-    data: dict[str, Any] = {"task": {"name": task_name}}
+    base = find_task(task_name)
+    data: dict[str, Any] = {"task": {"name": task_name}, "recipe": dict(base.recipe)}
     for override in overrides:
         _override(data, override)
-    single = _validated(_Single, {**data, "task": _task(data["task"])}, "--set")
-    return single.task, single.recipe
+    single = create_model("Single", __base__=_Part, task=(type(base), ...), recipe=(Recipe, Recipe()))
+    found: Any = _validated(single, {**data, "task": _task(data["task"])}, "--set")
+    return found.task, found.recipe

@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from nas.recipe import Recipe
 from nas.tasks.batches import decoding_batches, in_row_order
-from nas.tasks.encoding import EncodedSplit
+from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from search_spaces.model import Model
 from search_spaces.op import select_rows

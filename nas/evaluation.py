@@ -3,25 +3,27 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from nas import machine
-from nas.decoding import decode_split
 from nas.energy.client import MeterClient, PhaseEnergy
+from nas.judging import Output, judge_of
 from nas.recipe import Recipe
 from nas.records import Counts, EnergySource, Phase, Record, Role
-from nas.scoring import Scores, bits_per_character, score
-from nas.tasks.batches import evaluation_batches
-from nas.tasks.encoding import EncodedSplit, EncodedTask
-from nas.training import Diverged, batch_loss, train
+from nas.tasks.encoding import EncodedTask
+from nas.tasks.splits import EncodedSplit
+from nas.training import Diverged, train
+from search_spaces.architecture import Architecture
 from search_spaces.counting import size
 from search_spaces.design import Design
-from search_spaces.ends import Sizes
+from search_spaces.ends import ClassifierEnds, Sizes, TokenEnds
 from search_spaces.model import Model, build
+from search_spaces.patch_ends import PatchEnds
 from search_spaces.stage import Train
 
 
@@ -76,12 +78,24 @@ def _only_energy(name: str, energy: PhaseEnergy) -> Phase:
 
 def sizes_of(task: EncodedTask) -> Sizes:
     """What the task says of its vocabulary."""
-    return Sizes(source_vocabulary=task.vocabulary_size, target_vocabulary=task.vocabulary_size, padding=task.pad_id)
+    return Sizes(source_vocabulary=task.source_vocabulary, target_vocabulary=task.target_vocabulary, padding=task.padding)
 
 
-def counts_of(design: Design, sizes: Sizes) -> Counts:
-    """Sizes of a design for a record."""
-    counted = size(design.architecture, sizes)
+def fitted(design: Design, task: EncodedTask) -> Architecture:
+    """The design's architecture with the ends that the task needs. Raises ValueError where it does not fit the task."""
+    try:
+        architecture = judge_of(task.kind).fitted(design.architecture)
+        if isinstance(architecture.ends, PatchEnds) and task.tokenizer is not None:
+            raise ValueError("expected ends of tokens for text, got image patches")
+        architecture.ends.parameters(architecture.widths, sizes_of(task))  # refuses vocabularies that do not fit
+    except ValueError as error:
+        raise ValueError(f"design {design.name} on task {task.name}: {error}") from error
+    return architecture
+
+
+def counts_of(architecture: Architecture, sizes: Sizes) -> Counts:
+    """Sizes of an architecture for a record."""
+    counted = size(architecture, sizes)
     return Counts(
         params=counted.params,
         params_paper=counted.params_paper,
@@ -109,9 +123,9 @@ class Evaluator:
         assignment: Assignment,
         on_model: Callable[[Model], None] | None = None,
     ) -> Record:
-        """Trains for `budget_tokens` target tokens with `seed`, scores validation data, and test data where there is any.
+        """Trains for `budget_tokens` tokens with `seed`, scores validation data, and test data where there is any.
 
-        `on_model` is handed the model when all that is done.
+        A budget of 0 scores the model as it was drawn. `on_model` is handed the model when all that is done.
 
         Raises:
             Diverged: the loss is not finite, in training or in validation.
@@ -119,19 +133,18 @@ class Evaluator:
         """
         if design.stages != (Train(),):
             raise ValueError(f"design {design.name}: expected training as its only stage, got {design.stages}")
+        architecture = fitted(design, self.task)
         started = datetime.now(UTC)
         self.meter.open(assignment.record_id)
         clockwork = _Clockwork(self.meter, assignment.record_id)
         metrics: dict[str, float] = {}
-        scores: dict[str, Scores] = {}
+        outputs: dict[str, Output] = {}
         try:
-            torch.manual_seed(seed)
-            model = build(design.architecture, sizes_of(self.task))
-            self._train(clockwork, model, budget_tokens, seed, metrics)
-            self._validate(clockwork, model, metrics, scores)
+            model = self._trained(clockwork, architecture, budget_tokens, seed, metrics)
+            self._validate(clockwork, model, metrics, outputs)
             test = self.task.test
             if test is not None:
-                clockwork.run("inference", lambda: self._decode(model, test, "test", metrics, scores))
+                clockwork.run("inference", lambda: self._put_out(model, test, "test", metrics, outputs))
             if on_model is not None:
                 on_model(model)
         finally:
@@ -144,7 +157,7 @@ class Evaluator:
             design=design.name,
             family=design.family,
             paper=design.paper,
-            architecture=design.architecture.to_plain(),
+            architecture=architecture.to_plain(),
             genome=assignment.genome,
             strategy=assignment.strategy,
             trial=assignment.trial,
@@ -153,58 +166,90 @@ class Evaluator:
             recipe=self.recipe.describe(),
             budget_tokens=budget_tokens,
             seed=seed,
-            counts=counts_of(design, sizes_of(self.task)),
+            counts=counts_of(architecture, sizes_of(self.task)),
             phases=phases,
             energy=self.source,
             metrics=metrics,
-            signatures={name: text for one in scores.values() for name, text in one.signatures.items()},
-            sentence_counts={f"{name}_bleu": one.rows for name, one in scores.items()},
+            signatures={name: text for one in outputs.values() for name, text in one.signatures.items()},
+            sentence_counts={
+                f"{label}_{name}": rows for label, one in outputs.items() for name, rows in one.sentence_counts.items()
+            },
             machine=machine.describe(),
             versions=machine.versions(),
             started_at=started.isoformat(timespec="seconds"),
             finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
-    def _train(self, clockwork: _Clockwork, model: Model, budget_tokens: int, seed: int, metrics: dict[str, float]) -> None:
+    def _trained(
+        self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
+    ) -> Model:
+        """A model trained on the task for the budget; with a budget of 0 it stays as it was drawn."""
+        torch.manual_seed(seed)
+        first = int(self.task.pretraining_share * budget_tokens) if self.task.pretraining is not None else 0
+        before = self._pretrained(clockwork, architecture, first, seed, metrics) if first else {}
+        model = build(architecture, sizes_of(self.task)).eval()
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in before:
+                    parameter.copy_(before[name])
+
         def work() -> tuple[int, int]:
-            trained = train(model, self.task.train, self.recipe, budget_tokens, seed)
+            trained = train(model, self.task.train, self.recipe, budget_tokens - first, seed)
             metrics.update(train_loss=trained.last_loss, train_steps=float(trained.steps))
             return trained.tokens, 0
 
-        clockwork.run("train", work)
+        if budget_tokens:
+            clockwork.run("train", work)
+        return model
 
-    def _validate(self, clockwork: _Clockwork, model: Model, metrics: dict[str, float], scores: dict[str, Scores]) -> None:
+    def _pretrained(
+        self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
+    ) -> dict[str, Tensor]:
+        """The weights of the same layers after masked language modelling on the training text."""
+        split, entries = self.task.pretraining, self.task.source_vocabulary
+        assert split is not None
+        sizes = Sizes(source_vocabulary=entries, target_vocabulary=entries, padding=self.task.padding)
+        scaled = not isinstance(architecture.ends, ClassifierEnds) or architecture.ends.scaled
+        model = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=scaled)), sizes)
+
+        def work() -> tuple[int, int]:
+            trained = train(model, split, self.recipe, budget_tokens, seed)
+            metrics.update(pretrain_loss=trained.last_loss)
+            return trained.tokens, 0
+
+        clockwork.run("pretrain", work)
+        return dict(model.named_parameters())
+
+    def _validate(self, clockwork: _Clockwork, model: Model, metrics: dict[str, float], outputs: dict[str, Output]) -> None:
         valid = self.task.valid
 
-        def loss() -> tuple[int, int]:
-            nats = summed_loss(model, valid, self.recipe)
-            if not math.isfinite(nats):
-                raise Diverged("the validation loss is not finite; a lower recipe.peak_learning_rate may help")
-            metrics["valid_loss"] = nats / valid.num_target_tokens
-            metrics["valid_bits_per_character"] = bits_per_character(nats, valid.num_reference_characters)
-            return valid.num_target_tokens, len(valid)
+        def losses() -> tuple[int, int]:
+            found = judge_of(self.task.kind).losses(model, valid, self.recipe)
+            _check_finite(found)
+            metrics.update({f"valid_{name}": value for name, value in found.items()})
+            return (valid.num_target_tokens, len(valid)) if found else (0, 0)
 
         def both() -> tuple[int, int]:
-            loss()
-            return self._decode(model, valid, "valid", metrics, scores)
+            losses()
+            return self._put_out(model, valid, "valid", metrics, outputs)
 
         if self.task.test is not None:
             clockwork.run("validate", both)
             return
-        # Where nobody may see test data, the decoding of validation data stands for inference.
-        clockwork.run("validate", loss)
-        clockwork.run("inference", lambda: self._decode(model, valid, "valid", metrics, scores))
+        # Where nobody may see test data, the output for validation data stands for inference.
+        clockwork.run("validate", losses)
+        clockwork.run("inference", lambda: self._put_out(model, valid, "valid", metrics, outputs))
 
-    def _decode(
-        self, model: Model, split: EncodedSplit, label: str, metrics: dict[str, float], scores: dict[str, Scores]
+    def _put_out(
+        self, model: Model, split: EncodedSplit, label: str, metrics: dict[str, float], outputs: dict[str, Output]
     ) -> tuple[int, int]:
-        rows = decode_split(model, split, self.recipe)
-        scored = score(self.task.decode(rows), split.references)
-        metrics[f"{label}_bleu"], metrics[f"{label}_chrf"], scores[label] = scored.bleu, scored.chrf, scored
-        return sum(map(len, rows)), len(split)
+        output = judge_of(self.task.kind).output(self.task, model, split, self.recipe)
+        _check_finite(output.scores)
+        metrics.update({f"{label}_{name}": value for name, value in output.scores.items()})
+        outputs[label] = output
+        return output.tokens, output.rows
 
 
-@torch.inference_mode()
-def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
-    """Cross-entropy in nats over all target tokens of a split, without label smoothing."""
-    return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
+def _check_finite(scores: Mapping[str, float]) -> None:
+    if not all(math.isfinite(value) for value in scores.values()):
+        raise Diverged("the validation loss is not finite; a lower recipe.peak_learning_rate may help")

@@ -1,4 +1,7 @@
-"""One experiment from corpus to records: hand designs, search, finalists, champions. Reporting is another matter."""
+"""One experiment from corpus to records: hand designs, and where there is a search: search, finalists, champions.
+
+Reporting is another matter.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -67,15 +70,26 @@ def run_experiment(
 
 
 def check_limits(experiment: Experiment) -> None:
-    """Raises UserError unless the MAC limit leaves something to search, and to start with, and a hand design to compare."""
-    limit, sizes = experiment.search.mac_limit, _nominal_sizes(experiment)
-    least = size(find_space(experiment.search.space).smallest(), sizes).macs.paper
+    """Raises UserError unless hand designs keep to their limit and a search's leaves something to search and to compare."""
+    sizes = _nominal_sizes(experiment)
+    hand = {name: size(find_design(name).architecture, sizes).macs.paper for name in experiment.hand.designs}
+    allowed = experiment.hand.mac_limit
+    if allowed is not None and (above := [f"{name} with {macs:,}" for name, macs in hand.items() if macs > allowed]):
+        raise UserError(
+            f"hand.mac_limit: expected designs within {allowed:,} MACs, got {', '.join(above)}; leave them out or raise the limit"
+        )
+    if experiment.search is not None:
+        _check_search_limit(experiment, sizes, hand)
+
+
+def _check_search_limit(experiment: Experiment, sizes: Sizes, hand: dict[str, int]) -> None:
+    part = experiment.search_part
+    limit, least = part.mac_limit, size(find_space(part.space).smallest(), sizes).macs.paper
     if least > limit:
         raise UserError(
             f"search.mac_limit: expected at least {least:,} MACs, the smallest architecture of space "
-            f"{experiment.search.space!r}, got {limit:,}; raise the limit"
+            f"{part.space!r}, got {limit:,}; raise the limit"
         )
-    hand = {name: size(find_design(name).architecture, sizes).macs.paper for name in experiment.hand.designs}
     if min(hand.values()) > limit:
         raise UserError(
             f"search.mac_limit: expected a hand design within it, got {limit:,} MACs where the smallest, "
@@ -112,7 +126,8 @@ class Runner:
         self._intensity = intensity(self.experiment.carbon.searched_in)
         self.book = RecordBook(self.run, self.experiment, self.task, self.ledger, self.place, self._source)
         self.run.update(energy=vars(self._source), corpus=self.task.describe())
-        self.run.keep_tokenizer(self.task.tokenizer.json_text)
+        if self.task.tokenizer is not None:
+            self.run.keep_tokenizer(self.task.tokenizer.json_text)
 
     def introduce(self) -> None:
         """Says what was found: corpus, folder, meter."""
@@ -126,9 +141,19 @@ class Runner:
         """Every phase; the records are complete when it returns."""
         self.book.restore()
         self.book.add_references()
+        if self.experiment.search is None:
+            self._train_by_hand(self.experiment.final.seeds)
+        else:
+            self._compare_with_search()
+        self.book.finish()
+
+    def _train_by_hand(self, seeds: Sequence[int] = (0,)) -> list[Record]:
+        designs = [find_design(name) for name in self.experiment.hand.designs]
         with self._phase("hand", "hand designs"), self._executor(self.task) as executor:
-            hand = self._evaluate(executor, "hand", [find_design(name) for name in self.experiment.hand.designs])
-        by_hand = self._champion(hand, "hand design")
+            return self._evaluate(executor, "hand", designs, seeds)
+
+    def _compare_with_search(self) -> None:
+        by_hand = self._champion(self._train_by_hand(), "hand design")
         with self._executor(self.task.without_test()) as executor:
             with self._phase("search", "search"):
                 outcome = self._search(executor)
@@ -137,7 +162,6 @@ class Runner:
         champions = [by_hand, self._champion(finalists, "searched design")]
         with self._phase("finals", "finals"), self._executor(self.task) as executor:
             self._evaluate(executor, "final", champions, self.experiment.final.seeds)
-        self.book.finish()
 
     @contextmanager
     def _phase(self, name: str, title: str) -> Iterator[None]:
@@ -159,11 +183,14 @@ class Runner:
             executor.close()
 
     def _evaluate(self, executor: Executor, role: Role, designs: Sequence[Design], seeds: Sequence[int] = (0,)) -> list[Record]:
-        """Trains every design with every seed at the full budget; records of those that came through, in order."""
+        """Trains every design with every seed at the full budget; records of those that came through, in order.
+
+        All designs come once before any comes again, so that a run that was stopped has as many seeds of each.
+        """
         budget = self.experiment.final.tokens
         jobs, names = [], {}
-        for design in designs:
-            for seed in seeds:
+        for seed in seeds:
+            for design in designs:
                 assignment = Assignment(record_id=f"{role}/{design.name}/seed{seed}", role=role)
                 jobs.append(Job(assignment.record_id, 1, payload(design, budget, seed, assignment, keep_weights=True)))
                 names[assignment.record_id] = f"{design.name} seed {seed}"
@@ -199,7 +226,7 @@ class Runner:
 
     def _search(self, executor: Executor) -> SearchOutcome:
         plan = plan_of(self.experiment, sizes_of(self.task), self._intensity.g_per_kwh)
-        teller = SearchTeller(self.terminal, self.experiment.search, plan, self.ledger, self._spent)
+        teller = SearchTeller(self.terminal, self.experiment.search_part, plan, self.ledger, self._spent)
         outcome = search(plan, executor, self.ledger, teller.told)
         self.book.add_trials(outcome)
         if outcome.wall_s >= 1:
@@ -210,7 +237,7 @@ class Runner:
 
     def _finalists(self, outcome: SearchOutcome) -> list[Design]:
         """The best searched candidates that are not hand designs themselves."""
-        part = self.experiment.search
+        part = self.experiment.search_part
         space = find_space(part.space)
         hand = {find_design(name).architecture for name in self.experiment.hand.designs}
         sign = -1 if part.objective in MAXIMISED else 1
@@ -227,7 +254,7 @@ class Runner:
 
     def _champion(self, records: list[Record], what: str) -> Design:
         """The best on validation with seed 0 among those within the MAC limit."""
-        limit = self.experiment.search.mac_limit
+        limit = self.experiment.search_part.mac_limit
         within = [one for one in records if one.counts is not None and one.counts.macs_paper <= limit]
         if not within:
             raise UserError(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")

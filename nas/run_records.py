@@ -14,8 +14,9 @@ from nas.run_folder import RunFolder
 from nas.scoring import Scores, score
 from nas.search.plan import SearchOutcome, Trial
 from nas.search_plan import searched_design
-from nas.tasks.encoding import EncodedSplit, EncodedTask
+from nas.tasks.encoding import EncodedTask
 from nas.tasks.references import copy_source, nearest_neighbour
+from nas.tasks.splits import EncodedSplit
 from nas.worker import payload
 from nas.workplace import Workplace
 from search_spaces.design import Design
@@ -130,7 +131,7 @@ class RecordBook:
         return splits | ({"test": self._task.test} if self._task.test else {})
 
     def _of_trial(self, trial: Trial) -> Record:
-        part = self._experiment.search
+        part = self._experiment.search_part
         design = searched_design(find_space(part.space), trial.number, trial.candidate)
         assignment = Assignment(
             record_id=trial.job_id, role="search", genome=trial.candidate, strategy=part.strategy, trial=trial.number
@@ -161,7 +162,7 @@ class RecordBook:
             genome=None if given["genome"] is None else tuple(given["genome"]),
             strategy=given["strategy"],
             trial=given["trial"],
-            counts=counts_of(design, sizes_of(self._task)),
+            counts=counts_of(design.architecture, sizes_of(self._task)),
             phases=phases,
             error=reason,
             budget_tokens=job.payload["budget_tokens"],

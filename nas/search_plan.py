@@ -27,7 +27,7 @@ def searched_design(space: Space, number: int, genome: Genome) -> Design:
 
 def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float) -> SearchPlan:
     """The plan of an experiment's search. Raises UserError when a first design does not fit the space or the limit."""
-    part = experiment.search
+    part = experiment.search_part
     space = find_space(part.space)
 
     def measure(genome: Genome) -> Measured:

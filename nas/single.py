@@ -13,9 +13,11 @@ from nas.energy.client import BoundedClient, local_call
 from nas.energy.meter import Meter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator
+from nas.judging import judge_of
 from nas.progress import Terminal
 from nas.records import EnergySource, Record
 from nas.units import joules
+from search_spaces.design import Design
 
 
 def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: tuple[str, ...], output: Path | None) -> Record:
@@ -29,6 +31,7 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
     except KeyError as error:
         raise UserError(error.args[0]) from error
     task, recipe = single_configuration(task_name, overrides)
+    _check_shape(design, task.kind, task.name)
     if output is not None:
         _check_appendable(output)
     terminal = Terminal()
@@ -53,6 +56,16 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
         except OSError as error:
             raise UserError(f"expected to append to {output}, got: {error.strerror}; choose another file") from error
     return record
+
+
+def _check_shape(design: Design, kind: str, task: str) -> None:
+    """Raises UserError before the corpus is read where the design cannot do the task."""
+    try:
+        judge_of(kind).fitted(design.architecture)
+    except ValueError as error:
+        raise UserError(
+            f"design {design.name} on task {task}: {error}; `carbon-nas designs --json` tells the shape of each"
+        ) from error
 
 
 def _check_appendable(path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Training from scratch for a budget of target tokens."""
+"""Training from scratch for a budget of tokens: target tokens where there is a decoder, source tokens elsewhere."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from nas.loss import projected_cross_entropy
 from nas.machine import supports_bf16
 from nas.recipe import Recipe
-from nas.tasks.batches import Batch, training_batches
-from nas.tasks.encoding import EncodedSplit
+from nas.tasks.batches import training_batches
+from nas.tasks.splits import IGNORED, Batch, EncodedSplit
 from search_spaces.model import Model
 
 DROPOUT_SUFFIX = "_dropout"
@@ -24,7 +23,7 @@ class Diverged(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What training leaves to say: steps and target tokens done, and the mean label-smoothed loss (nats) of its end."""
+    """What training leaves to say: steps and budget tokens done, and the mean label-smoothed loss (nats) of its end."""
 
     steps: int
     tokens: int
@@ -49,18 +48,20 @@ def learning_rate(recipe: Recipe, step: int, done: float) -> float:
     return recipe.peak_learning_rate * warm * 0.5 * (1 + cos(pi * min(1.0, done)))
 
 
-def tensors(batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
-    """Source, decoder input and labels as tensors."""
-    return torch.from_numpy(batch.source), torch.from_numpy(batch.target_in), torch.from_numpy(batch.target_out)
+def labelled_states(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+    """States (N, W) of a teacher-forced pass where there is a label, the labels (N,), and the row of each (N,)."""
+    source, target_in = (None if one is None else torch.from_numpy(one) for one in (batch.source, batch.target_in))
+    labels = torch.from_numpy(batch.target_out)
+    counted = labels != IGNORED
+    with mixed_precision():
+        return model.hidden(source, target_in)[counted], labels[counted], counted.nonzero()[:, 0]
 
 
 def batch_loss(model: Model, batch: Batch, smoothing: float) -> Tensor:
-    """Summed loss (nats) over the labels of a batch that are not padding."""
-    source, target_in, target_out = tensors(batch)
+    """Summed loss (nats) over the labels of a batch that count."""
+    states, labels, _ = labelled_states(model, batch)
     with mixed_precision():
-        hidden = model.hidden(source, target_in)
-        valid = target_out != model.sizes.padding
-        return projected_cross_entropy(hidden[valid], model.ends.output_weight, target_out[valid], smoothing)
+        return model.ends.cross_entropy(states, labels, smoothing)
 
 
 def train(
@@ -71,7 +72,7 @@ def train(
     seed: int,
     on_step: Callable[[int], None] = lambda tokens: None,
 ) -> Trained:
-    """Trains in place until `budget_tokens` target tokens are seen; the last batch may go beyond by its own size.
+    """Trains in place until `budget_tokens` tokens are seen; the last batch may go beyond by its own size.
 
     `on_step` is told the tokens so far. Dropout draws from torch's global generator, batches from `seed`.
 
@@ -89,15 +90,14 @@ def train(
     for batch in training_batches(split, recipe.batch_tokens, np.random.default_rng(seed)):
         if tokens >= budget_tokens:
             break
-        num_labels = batch.num_target_tokens
-        loss = batch_loss(model, batch, recipe.label_smoothing) / num_labels
+        loss = batch_loss(model, batch, recipe.label_smoothing) / batch.num_labels
         loss.backward()
         nn.utils.clip_grad_norm_(model.parameters(), recipe.gradient_clip)
         for group in optimizer.param_groups:
             group["lr"] = learning_rate(recipe, step, tokens / budget_tokens)
         optimizer.step()
         optimizer.zero_grad()
-        step, tokens, recent = step + 1, tokens + num_labels, [*recent[-99:], float(loss.detach())]
+        step, tokens, recent = step + 1, tokens + batch.budget_tokens, [*recent[-99:], float(loss.detach())]
         if not np.isfinite(recent[-1]):
             raise Diverged(f"the loss is {recent[-1]} at step {step}; a lower recipe.peak_learning_rate may help")
         on_step(tokens)

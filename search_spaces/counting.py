@@ -18,7 +18,7 @@ COUNTED_TOKENS = 30
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """Parameters, those without embedding tables (Lite Transformer's convention), and MACs of one pass."""
+    """Parameters, those without embedding and position tables (Lite Transformer's convention), and MACs of one pass."""
 
     params: int
     params_paper: int
@@ -27,24 +27,29 @@ class Size:
 
 def sites(
     architecture: Architecture, source_tokens: int = COUNTED_TOKENS, target_tokens: int = COUNTED_TOKENS
-) -> tuple[Site, Site]:
-    """Where the first encoder layer and the first decoder layer stand in a pass of these lengths."""
-    encoder = here = Site(tokens=source_tokens, width=architecture.encoder.width)
-    memories = []
-    for layer in architecture.encoder.layers:
-        here = layer.out(here)
-        memories.append(here)
-    width = architecture.decoder.width
-    return encoder, Site(tokens=target_tokens, width=width, causal=True, memories=tuple(memories))
+) -> dict[str, Site]:
+    """Where the first layer of each stack stands in a pass of these lengths, by the stack's name."""
+    result: dict[str, Site] = {}
+    memories: list[Site] = []
+    for name, stack in architecture.stacks:
+        tokens, causal = (target_tokens, True) if name == "decoder" else (source_tokens, False)
+        droppable = architecture.ends.droppable(tokens)
+        here = Site(tokens=tokens, width=stack.width, causal=causal, memories=tuple(memories), droppable=droppable)
+        result[name] = here
+        for layer in stack.layers:
+            here = layer.out(here)
+            memories.append(here)
+    return result
 
 
 def placed(
     architecture: Architecture, source_tokens: int = COUNTED_TOKENS, target_tokens: int = COUNTED_TOKENS
 ) -> list[tuple[str, Op, Site]]:
-    """Every layer of both stacks with its name in the model and its site."""
+    """Every layer of the stacks with its name in the model and its site."""
     result = []
-    stacks = {"encoder": architecture.encoder, "decoder": architecture.decoder}
-    for (name, stack), here in zip(stacks.items(), sites(architecture, source_tokens, target_tokens), strict=True):
+    first = sites(architecture, source_tokens, target_tokens)
+    for name, stack in architecture.stacks:
+        here = first[name]
         for depth, layer in enumerate(stack.layers):
             result.append((f"{name}.layers.{depth}", layer, replace(here, depth=depth)))
             here = layer.out(here)
@@ -61,6 +66,8 @@ def shared_parameters(architecture: Architecture) -> dict[str, tuple[tuple[int, 
 def parameters(architecture: Architecture, sizes: Sizes) -> dict[str, Axes]:
     """Axes of every parameter of the model by its name in the state_dict."""
     result = prefixed("ends", architecture.ends.parameters(architecture.widths, sizes))
+    for name, stack in architecture.stacks:
+        result |= prefixed(f"positions.{name}", architecture.positions.parameters(stack.width))
     for name, (shape, _) in shared_parameters(architecture).items():
         result[f"shared_{name}"] = tuple(Axis(length) for length in shape)
     for name, op, site in placed(architecture):
@@ -79,9 +86,10 @@ def size(
     """
     ends, widths = architecture.ends, architecture.widths
     entries = {name: num_entries(axes) for name, axes in parameters(architecture, sizes).items()}
-    tables = sum(entries[f"ends.{name}"] for name in ends.tables(widths, sizes))
-    macs = Macs(vocabulary=ends.vocabulary_macs(widths, sizes, target_tokens))
+    tables = {f"ends.{name}" for name in ends.tables(widths, sizes)}
+    outside = sum(count for name, count in entries.items() if name in tables or name.startswith("positions."))
+    macs = ends.macs(widths, sizes, source_tokens, target_tokens)
     for _, op, site in placed(architecture, source_tokens, target_tokens):
         macs += op.macs(site, architecture.linear)
     total = sum(entries.values())
-    return Size(params=total, params_paper=total - tables, macs=macs)
+    return Size(params=total, params_paper=total - outside, macs=macs)

@@ -52,6 +52,3 @@ class FloatLinear(LinearKind):
     def build(self, columns: int, rows: int, bias: bool = True, gain: float = 1.0) -> nn.Module:
         """See LinearKind."""
         return XavierLinear(columns, rows, bias, gain)
-
-
-ALL_LINEARS: tuple[type[LinearKind], ...] = (FloatLinear,)

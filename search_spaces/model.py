@@ -7,7 +7,6 @@ from typing import cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import linear as product
 
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.counting import shared_parameters, sites
@@ -56,63 +55,80 @@ class StackModule(nn.Module):
 
 
 class Model(nn.Module):
-    """An encoder-decoder. Token ids are int64, padding stands on the right."""
+    """An encoder-decoder, an encoder or a decoder. Token ids are int64, padding stands on the right."""
+
+    encoder: StackModule
+    decoder: StackModule
 
     def __init__(self, architecture: Architecture, sizes: Sizes) -> None:
         super().__init__()
         self.architecture, self.sizes = architecture, sizes
         self.ends = architecture.ends.build(architecture.widths, sizes)
+        self.positions = nn.ModuleDict({name: architecture.positions.build(stack.width) for name, stack in architecture.stacks})
         self.embedding_dropout = nn.Dropout(0.0)
-        encoder, decoder = sites(architecture)
-        self.encoder = _build_stack(architecture.encoder, encoder, architecture)
-        self.decoder = _build_stack(architecture.decoder, decoder, architecture)
+        first = sites(architecture)
+        for name, stack in architecture.stacks:
+            self.add_module(name, _build_stack(stack, first[name], architecture))
         for name, (shape, initialiser) in shared_parameters(architecture).items():
             self.register_parameter(f"shared_{name}", nn.Parameter(INITIALISERS[initialiser](torch.empty(shape))))
 
     def _shared(self) -> Mapping[str, Tensor]:
         return {name.removeprefix("shared_"): one for name, one in self.named_parameters(recurse=False)}
 
-    def _embed(self, tokens_bt: Tensor, flow: Flow, side: Side) -> Tensor:
-        embedded = self.ends.embed(tokens_bt, side)
-        assert flow.positions_bt is not None
-        encoded = self.architecture.positions.encode(flow.positions_bt, embedded.shape[-1])
-        out: Tensor = self.embedding_dropout(embedded + encoded)
-        return out
-
-    def _flow(self, tokens_bt: Tensor, memories: tuple[Memory, ...] = ()) -> Flow:
-        padding = tokens_bt == self.sizes.padding
-        positions = torch.arange(tokens_bt.shape[1], device=tokens_bt.device).expand(tokens_bt.shape)
-        return Flow(
-            padding_bt=padding if padding.any() else None,
-            positions_bt=positions,
-            memories=memories,
-            shared=self._shared(),
-        )
+    def _enter(self, inputs: Tensor, side: Side, begin_b1: Tensor | None = None) -> tuple[Tensor, Flow]:
+        """States that enter a stack, and their flow; positions count from `begin_b1`, else from 0."""
+        embedded, flow = self.ends.enter(inputs, side)
+        positions = torch.arange(embedded.shape[1], device=inputs.device).expand(embedded.shape[:2])
+        positions = positions if begin_b1 is None else positions + begin_b1
+        module = self.positions["encoder" if side == "source" else "decoder"]
+        states: Tensor = self.embedding_dropout(embedded + module(positions))
+        return states, replace(flow, positions_bt=positions, shared=self._shared())
 
     def encode(self, source_bs: Tensor) -> tuple[Memory, ...]:
-        """Every encoder layer's output for source ids (B, S)."""
-        flow = self._flow(source_bs)
-        outputs, _ = self.encoder(self._embed(source_bs, flow, "source"), flow)
+        """Every encoder layer's output for a source (B, S)."""
+        outputs, _ = self.encoder(*self._enter(source_bs, "source"))
         return tuple(outputs)
 
-    def hidden(self, source_bs: Tensor, target_bt: Tensor) -> Tensor:
-        """Decoder states (B, T, W) of one teacher-forced pass; `head` makes logits of them."""
-        flow = self._flow(target_bt, self.encode(source_bs))
-        outputs, _ = self.decoder(self._embed(target_bt, flow, "target"), flow)
-        hidden: Tensor = outputs[-1].x_bsw
-        return hidden
+    def hidden(self, source_bs: Tensor | None, target_bt: Tensor | None) -> Tensor:
+        """The states (B, T, W) of one teacher-forced pass that `head` makes logits of.
+
+        An encoder-decoder takes a source and a target, a decoder a target alone, an encoder a source alone.
+
+        Raises:
+            ValueError: the inputs do not fit the shape of the model.
+        """
+        self._check_inputs(source_bs, target_bt)
+        if target_bt is None:
+            assert source_bs is not None
+            outputs, flow = self.encoder(*self._enter(source_bs, "source"))
+            return self.ends.leave(outputs[-1].x_bsw, flow)
+        states, flow = self._enter(target_bt, "target")
+        if source_bs is not None:
+            flow = replace(flow, memories=self.encode(source_bs))
+        outputs, flow = self.decoder(states, flow)
+        return self.ends.leave(outputs[-1].x_bsw, flow)
+
+    def _check_inputs(self, source_bs: Tensor | None, target_bt: Tensor | None) -> None:
+        given = {"source": source_bs is not None, "target": target_bt is not None}
+        needed = {"source": "encoder" in self.positions, "target": "decoder" in self.positions}
+        if given != needed:
+            wanted, got = (" and ".join(name for name in one if one[name]) or "nothing" for one in (needed, given))
+            raise ValueError(f"model: expected {wanted} for an architecture that is {self.architecture.shape}, got {got}")
 
     def head(self, hidden: Tensor) -> Tensor:
-        """(..., W) to logits (..., target vocabulary)."""
-        return product(hidden, self.ends.output_weight)
+        """(..., W) to logits (..., output vocabulary)."""
+        return self.ends.logits(hidden)
 
-    def forward(self, source_bs: Tensor, target_bt: Tensor) -> Tensor:
-        """Logits (B, T, target vocabulary) of one teacher-forced pass."""
+    def forward(self, source_bs: Tensor | None, target_bt: Tensor | None = None) -> Tensor:
+        """Logits (B, T, output vocabulary) of one teacher-forced pass."""
         return self.head(self.hidden(source_bs, target_bt))
 
     def start(self, source_bs: Tensor, room: int) -> tuple[State, Flow]:
-        """Encodes the sources and makes room for `room` target tokens. The state and flow are reordered by rows."""
-        memories = self.encode(source_bs)
+        """Encodes the sources and makes room for `room` target tokens. The state and flow are reordered by rows.
+
+        Of a decoder alone nothing is encoded: `source_bs` says how many rows there are.
+        """
+        memories = self.encode(source_bs) if "encoder" in self.positions else ()
         positions = torch.zeros(source_bs.shape[0], 1, dtype=torch.int64, device=source_bs.device)
         flow = Flow(positions_bt=positions, memories=memories, shared=self._shared())
         return self.decoder.start(flow, room), flow
@@ -124,12 +140,11 @@ class Model(nn.Module):
         """
         assert flow.positions_bt is not None
         begin = flow.positions_bt[:, :1]
-        padding = target_bt == self.sizes.padding
-        positions = begin + torch.arange(target_bt.shape[1], device=target_bt.device)
-        here = replace(flow, positions_bt=positions, padding_bt=padding if padding.any() else None)
-        x_btw, state, _ = self.decoder.step(self._embed(target_bt, here, "target"), state, here)
-        following = replace(flow, positions_bt=begin + here.num_valid(x_btw)[:, None])
-        return self.head(x_btw), state, following
+        states, here = self._enter(target_bt, "target", begin)
+        here = replace(here, memories=flow.memories)
+        x_btw, state, _ = self.decoder.step(states, state, here)
+        # Positions count what entered: a shortening op may let fewer tokens leave.
+        return self.head(x_btw), state, replace(flow, positions_bt=begin + here.num_valid(states)[:, None])
 
 
 def _build_stack(stack: Stack, site: Site, architecture: Architecture) -> StackModule:

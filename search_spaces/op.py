@@ -25,7 +25,8 @@ class Site:
 
     `tokens` is the length of the counted pass; a length that sizes a parameter is a field of the op instead. `depth` is a
     fixed index that survives layer dropping. `memories` are the sites of the encoder layers' outputs, last layer last,
-    each with its own length and width. `original_tokens` is the length before any tokens were dropped.
+    each with its own length and width. `droppable` of the tokens may be dropped by a shortening op, of `original_droppable`
+    before the first such op (None: none was met yet).
     """
 
     tokens: int
@@ -33,7 +34,8 @@ class Site:
     depth: int = 0
     causal: bool = False
     memories: tuple["Site", ...] = ()
-    original_tokens: int | None = None
+    droppable: int = 0
+    original_droppable: int | None = None
 
     def memory(self, from_end: int) -> "Site":
         """The memory that is `from_end`-th from the end, 1 being the last layer's output."""
@@ -86,14 +88,16 @@ class Flow:
     """What travels beside the hidden states.
 
     `padding_bt` is True at padding, which stands on the right; None says that there is none. `positions_bt` are absolute
-    positions. `droppable_bt` marks tokens that a shortening op may drop, `ranking_b` the row that ranks them, `kept_bt` the
-    original index of each remaining token. `shared` holds parameters that the model owns once; it is not batch-first.
+    positions. `droppable_bt` marks tokens that a shortening op may drop, `original_droppable_b` tells how many there were
+    before the first such op (None: none was met yet), `ranking_b` the row that ranks them, `kept_bt` the original index of
+    each remaining token. `shared` holds parameters that the model owns once; it is not batch-first.
     """
 
     padding_bt: Tensor | None = None
     positions_bt: Tensor | None = None
     memories: tuple[Memory, ...] = ()
     droppable_bt: Tensor | None = None
+    original_droppable_b: Tensor | None = None
     ranking_b: Tensor | None = None
     kept_bt: Tensor | None = None
     shared: Mapping[str, Tensor] | None = None
@@ -113,6 +117,7 @@ class Flow:
             positions_bt=_rows(self.positions_bt, index),
             memories=tuple(Memory(memory.x_bsw[index], _rows(memory.padding_bs, index)) for memory in self.memories),
             droppable_bt=_rows(self.droppable_bt, index),
+            original_droppable_b=_rows(self.original_droppable_b, index),
             ranking_b=_rows(self.ranking_b, index),
             kept_bt=_rows(self.kept_bt, index),
         )

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from math import prod
 from typing import Literal
 
 from torch import Tensor, nn
 
 Alignment = Literal["leading", "centred", "right"]
-Initialiser = Literal["xavier_uniform", "normal", "zeros", "ones"]
+Initialiser = Literal["xavier_uniform", "xavier_uniform_input", "normal", "zeros", "ones"]
 INITIALISERS: dict[Initialiser, Callable[[Tensor], Tensor]] = {
     "xavier_uniform": nn.init.xavier_uniform_,
+    # The gain of what stands before an attention product, as fairseq draws its projections.
+    "xavier_uniform_input": partial(nn.init.xavier_uniform_, gain=2**-0.5),
     "normal": nn.init.normal_,
     "zeros": nn.init.zeros_,
     "ones": nn.init.ones_,

@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from math import prod
 
-from search_spaces.architecture import Architecture
+from search_spaces.architecture import Architecture, Stack
 
 Choice = str | int | float
 Genome = tuple[Choice, ...]
@@ -25,6 +25,13 @@ class Gene:
     def __post_init__(self) -> None:
         if not self.choices or len(set(self.choices)) != len(self.choices):
             raise ValueError(f"gene {self.name!r}: expected one or more distinct choices, got {self.choices!r}")
+
+
+def both_stacks(architecture: Architecture) -> tuple[Stack, Stack]:
+    """Encoder and decoder. Raises OutsideSpace where one is missing: spaces hold encoder-decoders."""
+    if architecture.encoder is None or architecture.decoder is None:
+        raise OutsideSpace(f"expected an encoder-decoder, got a model that is {architecture.shape}")
+    return architecture.encoder, architecture.decoder
 
 
 class Space(ABC):

@@ -1,5 +1,6 @@
 """Experiments as TOML: what ships loads, wrong keys and values are named, and the fingerprint is of what decides."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,20 @@ used_in = "123 g/kWh"
 """
 
 
+COMPARISON = """
+name = "mine"
+[task]
+name = "number_words"
+[hand]
+designs = ["transformer-xs", "lite_transformer-xs"]
+[final]
+tokens = 2000
+[carbon]
+searched_in = "DEU"
+used_in = "DEU"
+"""
+
+
 @pytest.fixture
 def written(tmp_path: Path) -> Callable[[str], str]:
     def write(text: str) -> str:
@@ -48,7 +63,7 @@ def test_built_in_experiments_load_and_can_be_run(name: str) -> None:
 
 
 def test_the_built_in_ones_are_those_of_the_readme() -> None:
-    assert set(built_in_experiments()) >= {"quickstart", "smoke", "translation_small"}
+    assert set(built_in_experiments()) >= {"quickstart", "smoke", "translation_small", "translation_designs"}
 
 
 def test_a_minimal_file_gets_the_defaults_of_its_task(written: Callable[[str], str]) -> None:
@@ -211,6 +226,66 @@ def test_first_designs_are_checked_before_anything_is_trained() -> None:
         check_limits(load_experiment("smoke", ('search.first=["transformer-m"]',)))
     with pytest.raises(UserError, match="search.first: transformer-wmt-128 is not in the space"):
         check_limits(load_experiment("smoke", ('search.first=["transformer-wmt-128"]', "search.mac_limit=900000000")))
+
+
+def test_without_a_search_hand_designs_are_compared(written: Callable[[str], str]) -> None:
+    experiment = load_experiment(written(COMPARISON))
+    check_limits(experiment)
+    assert experiment.search is None and experiment.final.seeds == (1, 2, 3) and experiment.final.margin_bleu == 3.0
+    assert "search" not in experiment.describe() and "mac_limit" not in experiment.describe()["hand"]
+    assert Experiment.model_validate(experiment.describe()) == experiment
+    with pytest.raises(ValueError, match="expected mine to have a search"):
+        _ = experiment.search_part
+    other = load_experiment(written(COMPARISON), ("hand.mac_limit=10000000",))
+    assert other.describe()["hand"]["mac_limit"] == 10_000_000 and other.fingerprint() != experiment.fingerprint()
+
+
+@pytest.mark.parametrize("override", ["search.trials=50", "search.space=lite", "search=3"])
+def test_keys_of_a_search_that_is_not_there(written: Callable[[str], str], override: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_experiment(written(COMPARISON), ("final.tokens=9", override))
+    message = str(caught.value)
+    assert message.startswith(f"--set {override}: expected an experiment with a [search] table, got ") and "\n" not in message
+    assert "mine.toml, which compares hand designs" in message
+
+
+@pytest.mark.parametrize(
+    ("override", "fragments"),
+    [
+        ("hand.mac_limit=0", ("hand.mac_limit", "greater than 0")),
+        ("hand.mac_limit=1.5", ("hand.mac_limit", "integer")),
+        ('hand.designs=["nosuch"]', ("transformer-xs", "'nosuch'")),
+        ("hand.nosuch=1", ("unknown key 'hand.nosuch'", "designs, mac_limit")),
+        ("final.seeds=[]", ("final.seeds", "1 or more")),
+        ("carbon.used_in=Atlantis", ("DEU", "'Atlantis'")),
+    ],
+)
+def test_what_is_wrong_in_a_comparison_is_named(written: Callable[[str], str], override: str, fragments: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as caught:
+        load_experiment(written(COMPARISON), (override,))
+    assert all(fragment in str(caught.value) for fragment in fragments), str(caught.value)
+
+
+def test_a_misspelt_search_is_no_comparison(written: Callable[[str], str]) -> None:
+    with pytest.raises(UserError, match="unknown key 'serach'"):
+        load_experiment(written(MINIMAL.replace("[search]", "[serach]")))
+
+
+def test_hand_designs_above_their_limit_are_named(written: Callable[[str], str]) -> None:
+    file, two = written(COMPARISON), 'hand.designs=["transformer-xs", "transformer-m", "lite_transformer-m"]'
+    with pytest.raises(UserError) as caught:
+        check_limits(load_experiment(file, (two, "hand.mac_limit=6000000")))
+    message = str(caught.value)
+    assert message.startswith("hand.mac_limit: expected designs within 6,000,000 MACs, got transformer-m with ")
+    assert "lite_transformer-m with " in message and "transformer-xs" not in message and "\n" not in message
+    check_limits(load_experiment(file, (two, "hand.mac_limit=60000000")))
+    with pytest.raises(UserError, match="hand.mac_limit: expected designs within 1,000 MACs, got transformer-xs"):
+        check_limits(load_experiment("smoke", ("hand.mac_limit=1000",)))
+
+
+def test_runs_with_a_search_keep_the_fingerprint_they_had() -> None:
+    info = json.loads((Path(__file__).parent.parent / "results" / "translation_small" / "run.json").read_text(encoding="utf-8"))
+    assert load_experiment("translation_small").fingerprint() == info["fingerprint"]
 
 
 def test_a_single_evaluation_takes_task_and_recipe_only() -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from nas.corpora.catalogue import ALL_CORPORA, describe_corpora, find_corpus
-from nas.corpora.corpus import Corpus, CorpusReader, Pair, SplitRule
+from nas.corpora.corpus import Corpus, Pair, Reader, SplitRule
 from nas.corpora.fetch import Package, cache_folder, fetch
-from nas.corpora.homeassistant import HomeAssistant, sentence_pairs
+from nas.corpora.homeassistant import HomeAssistant
 from nas.corpora.neighbours import Neighbours
 from nas.corpora.number_words import NumberWords, number_pairs
 from nas.corpora.parallel_files import ParallelFiles
+from nas.corpora.sentences import sentence_pairs
 from nas.corpora.splits import split_by_group
 from nas.errors import UserError
 
@@ -286,9 +287,9 @@ def test_an_empty_split_is_an_error():
 
 @pytest.mark.parametrize("reader", ALL_CORPORA, ids=lambda reader: reader.name)
 def test_corpora_describe_themselves_without_fetching(reader, tmp_path):
-    assert isinstance(reader, CorpusReader)
+    assert isinstance(reader, Reader)
     facts = reader.facts(tmp_path / "cache")
-    assert facts.name == reader.name and facts.licence and facts.size and facts.how_to_get
+    assert facts.name == reader.name and facts.kind == reader.kind and facts.licence and facts.size and facts.how_to_get
     assert not facts.cached and not (tmp_path / "cache").exists()
     assert facts in describe_corpora(tmp_path / "cache")
 
@@ -301,6 +302,6 @@ def test_facts_tell_what_is_cached(tmp_path):
 def test_find_corpus(tmp_path):
     assert find_corpus("homeassistant", "en", "fr") == HomeAssistant("en", "fr")
     assert find_corpus(str(tmp_path), "en", "de") == ParallelFiles(tmp_path)
-    with pytest.raises(UserError, match=r"\(homeassistant, number_words\) or a folder .*got 'wmt14'"):
+    with pytest.raises(UserError, match=r"\(homeassistant, .*number_words\) or a folder .*got 'wmt14'"):
         find_corpus("wmt14", "en", "de")
     assert isinstance(find_corpus("number_words", "en", "de").read(tmp_path), Corpus)

@@ -15,7 +15,8 @@ from manual_designs.lite_transformer import lightweight, lite_transformer
 from manual_designs.transformer import transformer
 from nas.decoding import beam_search, decode_split, greedy
 from nas.recipe import Recipe
-from nas.tasks.encoding import EncodedSplit, TokenRows
+from nas.tasks.rows import TokenRows
+from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, PAD_ID, UNK_ID
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build

@@ -12,6 +12,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 import nas.evaluation
+import nas.judging
 import nas.training
 from manual_designs.all_designs import find_design
 from manual_designs.transformer import transformer
@@ -22,7 +23,9 @@ from nas.execution.executor import load
 from nas.recipe import Recipe
 from nas.records import EnergySource, Record
 from nas.scoring import bleu_of_rows
-from nas.tasks.encoding import EncodedSplit, EncodedTask
+from nas.tasks.encoding import EncodedTask
+from nas.tasks.splits import EncodedSplit
+from nas.tasks.tokenizer import BOS_ID
 from nas.tasks.translation import TranslationTask, encode
 from nas.training import Diverged, train
 from nas.worker import FACTORY, context, make_worker, payload
@@ -40,6 +43,7 @@ RECIPE = Recipe(warmup_steps=4, batch_tokens=128, beam=2, max_output_tokens=12, 
 SOURCE = EnergySource(name="linear", provenance="estimated", version="1", low_factor=0.5, high_factor=2.0)
 HAND = Assignment(record_id="hand/tiny/seed3", role="hand")
 BUDGET = 300
+HOMES = {"build": nas.evaluation, "train": nas.evaluation, "summed_loss": nas.judging, "decode_split": nas.judging}
 THINGS = {"light": "das Licht", "fan": "den Lüfter", "heater": "die Heizung", "door": "die Tür"}
 PLACES = {"kitchen": "in der Küche", "hall": "im Flur", "garden": "im Garten"}
 
@@ -111,7 +115,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTas
         return next(name for name in ("train", "valid", "test") if getattr(task, name) is split)
 
     def telling(name: str) -> Callable[..., Any]:
-        original = getattr(nas.evaluation, name)
+        original = getattr(HOMES[name], name)
 
         def told(model: Model, split: EncodedSplit, *arguments: Any) -> Any:
             events.append(f"{name} {named(split)}")
@@ -120,7 +124,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTas
         return told
 
     for name in ("train", "summed_loss", "decode_split"):
-        monkeypatch.setattr(nas.evaluation, name, telling(name))
+        monkeypatch.setattr(HOMES[name], name, telling(name))
 
 
 def test_phases_are_told_before_their_work(task: EncodedTask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,7 +198,7 @@ def test_an_exception_anywhere_closes_the_trial(task: EncodedTask, monkeypatch: 
         raise Diverged("on purpose")
 
     meter = Watch(None)
-    monkeypatch.setattr(nas.evaluation, broken, fail)
+    monkeypatch.setattr(HOMES[broken], broken, fail)
     with pytest.raises(Diverged, match="on purpose"):
         evaluator(task, meter).evaluate(TINY, BUDGET, 3, HAND)
     assert meter.events[0] == f"open {HAND.record_id}" and meter.events[-1] == f"close {HAND.record_id}"
@@ -205,7 +209,7 @@ def test_a_validation_loss_that_is_no_number_is_a_divergence(
     task: EncodedTask, monkeypatch: pytest.MonkeyPatch, loss: float
 ) -> None:
     meter = Watch(None)
-    monkeypatch.setattr(nas.evaluation, "summed_loss", lambda model, split, recipe: loss)
+    monkeypatch.setattr(nas.judging, "summed_loss", lambda model, split, recipe: loss)
     with pytest.raises(Diverged, match="validation loss is not finite"):
         evaluator(task, meter).evaluate(TINY, BUDGET, 3, HAND)
     assert meter.events[-1] == f"close {HAND.record_id}"
@@ -256,7 +260,7 @@ def test_losses_are_those_of_each_sentence_alone(task: EncodedTask, monkeypatch:
     nats = 0.0
     for at in range(len(task.valid)):
         source, labels = (torch.tensor(rows.row(at).tolist()) for rows in (task.valid.sources, task.valid.targets))
-        fed = torch.cat([torch.tensor([task.bos_id]), labels[:-1]])
+        fed = torch.cat([torch.tensor([BOS_ID]), labels[:-1]])
         with torch.no_grad():
             nats += float(cross_entropy(model(source[None], fed[None])[0], labels, reduction="sum"))
     characters = sum(len(text) for text in task.valid.references)  # of the raw text: </s> is paid for and not counted
@@ -270,7 +274,7 @@ def test_scores_are_those_of_their_own_split(task: EncodedTask, monkeypatch: pyt
         rows = [split.targets.row(at).tolist() for at in range(len(split))]
         return rows if split is task.test else [row[:3] for row in rows]
 
-    monkeypatch.setattr(nas.evaluation, "decode_split", perfect_on_test)
+    monkeypatch.setattr(nas.judging, "decode_split", perfect_on_test)
     record = evaluator(task).evaluate(TINY, BUDGET, 3, HAND)
     assert record.metrics["test_bleu"] == pytest.approx(100) and record.metrics["test_chrf"] == pytest.approx(100)
     assert record.metrics["valid_bleu"] < 50 and record.metrics["valid_chrf"] < 50

@@ -19,8 +19,11 @@ from typing import Any
 import pytest
 
 from nas import cli
+from nas.evaluation import Evaluator
 from nas.ledger import Event, read_events
 from nas.records import Record, read_records
+from nas.training import Diverged
+from search_spaces.design import Design
 
 WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
 TINY = (
@@ -180,6 +183,112 @@ def test_killed_late_and_stopped_by_ctrl_c_it_ends_with_the_same_table(whole: Ca
     assert table(folder) == table(whole.folder)
     finished = [event["job"] for event in read_events(folder / "ledger.jsonl") if event["kind"] == "finished"]
     assert len(finished) == len(set(finished)) == 2 + 3 + 1 + 2
+
+
+# Hand designs without a search
+
+COMPARISON = """
+name = "designs"
+[task]
+name = "number_words"
+target_language = "fr"
+max_train_sentences = 400
+max_valid_sentences = 10
+max_test_sentences = 20
+[recipe]
+warmup_steps = 5
+batch_tokens = 256
+beam = 1
+max_output_tokens = 8
+[hand]
+designs = ["transformer-xs", "lite_transformer-xs"]
+[final]
+tokens = 600
+seeds = [1, 2]
+[execution]
+executor = "local"
+[carbon]
+searched_in = "DEU"
+used_in = "FRA"
+"""
+IN_ORDER = [f"hand/{name}/seed{seed}" for seed in (1, 2) for name in HAND]
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory: pytest.TempPathFactory) -> Case:
+    base = tmp_path_factory.mktemp("compared")
+    (base / "designs.toml").write_text(COMPARISON, encoding="utf-8")
+    arguments = ("run", str(base / "designs.toml"))
+    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+
+
+def test_a_comparison_trains_every_design_with_every_seed_one_seed_after_the_other(compared: Case) -> None:
+    started = [event["job"] for event in read_events(compared.folder / "ledger.jsonl") if event["kind"] == "started"]
+    assert started == IN_ORDER
+    found = records(compared.folder)
+    assert [one.record_id for one in found] == ["reference/copy", "reference/nearest_neighbour", *IN_ORDER]
+    assert all(one.status == "complete" and "test_bleu" in one.sentence_counts for one in found)
+    assert all(one.budget_tokens == 600 and one.phase("inference") for one in found[2:])
+
+
+def test_a_comparison_ends_with_its_own_report(compared: Case) -> None:
+    info = json.loads((compared.folder / "run.json").read_text(encoding="utf-8"))
+    assert [one["name"] for one in info["phases"]] == ["corpus and start", "hand", "report"]
+    assert "search" not in info["experiment"]
+    results = json.loads((compared.folder / "report" / "results.json").read_text(encoding="utf-8"))
+    assert results["report"] == "comparison" and results["without_result"] == []
+    assert {one["design"] for one in results["designs"]} == set(HAND)
+    assert all(one["seeds"] == [1, 2] for one in results["designs"])
+    lines = compared.output.splitlines()
+    assert results["verdict"]["headline"] in lines and "champion" not in compared.output
+    assert lines[-1] == f"report: {compared.folder / 'report' / 'index.html'}"
+
+
+def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_path: Path) -> None:
+    folder = tmp_path / "stopped"
+    process = until(compared, folder, lambda event: event["kind"] == "started" and event["job"] == IN_ORDER[2])
+    os.killpg(process.pid, signal.SIGKILL)
+    process.communicate()
+    said = run_main(*compared.arguments, "--output", str(folder), "--resume")
+    assert re.search(r"^  [234] of 4 were trained already$", said, flags=re.MULTILINE)
+    assert table(folder) == table(compared.folder)
+    finished = [event["job"] for event in read_events(folder / "ledger.jsonl") if event["kind"] == "finished"]
+    assert finished == IN_ORDER
+
+
+def test_a_training_that_diverges_is_a_failed_record_and_no_more(
+    compared: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    evaluate = Evaluator.evaluate
+
+    def diverging(self: Evaluator, design: Design, budget_tokens: int, seed: int, *others: Any) -> Record:
+        if (design.name, seed) == (HAND[0], 1):
+            raise Diverged("the loss is nan at step 7")
+        return evaluate(self, design, budget_tokens, seed, *others)
+
+    folder = tmp_path / "diverged"
+    with monkeypatch.context() as patched:
+        patched.setattr(Evaluator, "evaluate", diverging)
+        said = run_main(*compared.arguments, "--output", str(folder))
+    failed = next(one for one in records(folder) if one.record_id == IN_ORDER[0])
+    assert (failed.status, failed.error) == ("failed", "Diverged: the loss is nan at step 7")
+    assert [one.record_id for one in records(folder) if one.status == "complete"][2:] == IN_ORDER[1:]
+    assert f"{HAND[0]} with seed 1 (failed: Diverged: the loss is nan at step 7)" in said
+    run_main(*compared.arguments, "--output", str(folder), "--resume")
+    assert sorted(table(folder)) == sorted(table(compared.folder)), "a resumed run tries again what failed"
+
+
+def test_a_design_above_the_limit_is_refused_before_anything_is_written(
+    compared: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [*compared.arguments, "--set", "hand.mac_limit=1000", "--output", str(tmp_path / "none")]
+    monkeypatch.setattr(sys, "argv", ["carbon-nas", *arguments])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    output, errors = capsys.readouterr()
+    assert ended.value.code == 2 and output == "" and not (tmp_path / "none").exists()
+    assert errors.startswith("carbon-nas: hand.mac_limit: expected designs within 1,000 MACs, got transformer-xs with ")
+    assert errors.count("\n") == 1 and "lite_transformer-xs with " in errors
 
 
 def until(whole: Case, folder: Path, come: Callable[[Event], bool]) -> subprocess.Popen[str]:

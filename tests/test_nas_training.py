@@ -14,15 +14,16 @@ import nas.training
 from manual_designs.all_designs import ALL_DESIGNS, find_design
 from manual_designs.transformer import SMALL_SIZES
 from nas.decoding import greedy
-from nas.evaluation import sizes_of, summed_loss
-from nas.loss import projected_cross_entropy
+from nas.evaluation import sizes_of
+from nas.judging import summed_loss
 from nas.machine import supports_bf16
 from nas.recipe import DROPOUT_PLACES, Recipe
 from nas.tasks.batches import decoding_batches, evaluation_batches, training_batches
 from nas.tasks.encoding import EncodedTask
+from nas.tasks.splits import IGNORED
 from nas.tasks.task import find_task
 from nas.training import Diverged, Trained, batch_loss, learning_rate, set_dropout, train
-from search_spaces.ends import Sizes
+from search_spaces.loss import projected_cross_entropy
 from search_spaces.model import Model, build
 
 SMALL = [f"{family}-{size}" for family in ("transformer", "lite_transformer") for size in SMALL_SIZES]
@@ -87,10 +88,10 @@ def test_the_batch_loss_leaves_padding_out(task: EncodedTask, monkeypatch: pytes
     monkeypatch.setattr(nas.training, "supports_bf16", lambda: False)
     model = fresh(task).eval()
     _, batch = next(evaluation_batches(replace(task.valid.sample(20)), 10_000))
-    assert (batch.target_out == task.pad_id).any() and (batch.source == task.pad_id).any()
-    source, target_in, target_out = nas.training.tensors(batch)
+    assert (batch.target_out == IGNORED).any() and (batch.source == task.padding).any()
+    source, target_in, target_out = (torch.from_numpy(one) for one in batch[:3])
     logits = model(source, target_in).flatten(0, 1)
-    expected = cross_entropy(logits, target_out.flatten(), reduction="sum", ignore_index=task.pad_id)
+    expected = cross_entropy(logits, target_out.flatten(), reduction="sum", ignore_index=IGNORED)
     assert math.isclose(float(batch_loss(model, batch, 0.0).detach()), float(expected.detach()), rel_tol=1e-5)
 
 
@@ -129,16 +130,17 @@ def test_training_is_adam_on_torchs_loss(task: EncodedTask, monkeypatch: pytest.
     optimizer = torch.optim.Adam(plain.parameters(), betas=(0.8, 0.95), eps=1e-6)
     batches, losses, tokens = training_batches(task.train, recipe.batch_tokens, np.random.default_rng(5)), [], 0
     for step in range(result.steps):
-        source, target_in, target_out = nas.training.tensors(batch := next(batches))
+        batch = next(batches)
+        source, target_in, target_out = (torch.from_numpy(one) for one in batch[:3])
         logits = plain(source, target_in).flatten(0, 1)
-        loss = cross_entropy(logits, target_out.flatten(), ignore_index=task.pad_id, label_smoothing=0.2)
+        loss = cross_entropy(logits, target_out.flatten(), ignore_index=IGNORED, label_smoothing=0.2)
         optimizer.param_groups[0]["lr"] = learning_rate(recipe, step, tokens / 600)
         optimizer.zero_grad()
         loss.backward()
         assert nn.utils.clip_grad_norm_(plain.parameters(), 0.4) > 0.4
         optimizer.step()
         losses.append(float(loss.detach()))
-        tokens += batch.num_target_tokens
+        tokens += batch.budget_tokens
     assert result.steps > 4 and result.tokens == tokens and result.last_loss == pytest.approx(np.mean(losses), rel=1e-9)
     for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
         assert torch.allclose(one, other, rtol=1e-7, atol=1e-9)
@@ -146,10 +148,9 @@ def test_training_is_adam_on_torchs_loss(task: EncodedTask, monkeypatch: pytest.
 
 def test_dropout_rates_are_set_by_name() -> None:
     rates = {"embedding": 0.1, "attention": 0.3, "kernel": 0.4}
-    sizes = Sizes(source_vocabulary=40, target_vocabulary=40)
     found: dict[str, set[float]] = {}
     for design in ALL_DESIGNS:
-        model = build(design.architecture, sizes, device="meta")
+        model = build(design.architecture, design.setting.sizes, device="meta")
         set_dropout(model, {place: 0.9 for place in DROPOUT_PLACES})
         set_dropout(model, rates)
         for name, module in model.named_modules():
@@ -229,7 +230,7 @@ def test_one_step_changes_every_parameter(task: EncodedTask, name: str) -> None:
     before = {key: one.clone() for key, one in model.named_parameters()}
     result = train(model, task.train, QUICK, 1, 0)
     # Nothing is sure of anything yet: about log2 of the vocabulary, whatever the design.
-    assert result.steps == 1 and abs(result.last_loss - math.log(task.vocabulary_size)) < 1.5
+    assert result.steps == 1 and abs(result.last_loss - math.log(task.target_vocabulary)) < 1.5
     assert not [key for key, one in model.named_parameters() if torch.equal(one, before[key])]
     assert all(torch.isfinite(one).all() for one in model.parameters())
 

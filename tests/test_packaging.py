@@ -15,6 +15,7 @@ PACKAGES = ("search_spaces", "manual_designs", "nas", "reports")
 SHIPPED = (".py", ".csv", ".html", ".toml")
 DATA = (
     "reports/template.html",
+    "manual_designs/hat.csv",
     "nas/carbon_intensity.csv",
     "nas/experiments/quickstart.toml",
     "nas/experiments/smoke.toml",

@@ -8,9 +8,10 @@ from manual_designs.all_designs import ALL_DESIGNS, find_design
 from search_spaces.architecture import Architecture
 from search_spaces.counting import size
 from search_spaces.design import Design
-from search_spaces.ends import Sinusoidal, Sizes
+from search_spaces.ends import Sizes
 from search_spaces.model import build
-from search_spaces.op import select_rows
+from search_spaces.op import Flow, select_rows
+from search_spaces.positions import Sinusoidal
 
 SIZES = Sizes(source_vocabulary=50, target_vocabulary=50)
 NAMES = ("transformer-xs", "lite_transformer-m", "transformer-iwslt-128", "lite_transformer-wmt-200")
@@ -47,13 +48,13 @@ def test_steps_with_swapping_beams_equal_the_parallel_pass(name: str) -> None:
 def test_counted_macs_equal_torchs_counter(name: str) -> None:
     architecture = find_design(name).architecture
     model = build(architecture, SIZES, device="meta").eval()
-    source, target = torch.ones(1, 30, dtype=torch.int64), torch.ones(1, 30, dtype=torch.int64)
-    embedded = [torch.empty(1, 30, width, device="meta") for width in architecture.widths]
     with FlopCounterMode(display=False) as counter:
-        flow = model._flow(source)
-        memories, _ = model.encoder(embedded[0], flow)
-        outputs, _ = model.decoder(embedded[1], model._flow(target, tuple(memories)))
-        model.head(outputs[-1].x_bsw)
+        hidden, memories = torch.empty(0), ()
+        for name, stack in architecture.stacks:
+            flow = Flow(positions_bt=torch.arange(30)[None], memories=memories, shared=model._shared())
+            outputs, _ = getattr(model, name)(torch.empty(1, 30, stack.width, device="meta"), flow)
+            hidden, memories = outputs[-1].x_bsw, tuple(outputs)
+        model.head(hidden)
     assert counter.get_total_flops() == 2 * size(architecture, SIZES).macs.total
 
 
@@ -70,10 +71,10 @@ def test_json_that_is_not_an_architecture_is_refused(data: object) -> None:
 
 
 def test_positions_do_not_depend_on_the_batch_and_start_where_told() -> None:
-    encoded = Sinusoidal().encode(torch.arange(4).expand(2, 4), 6)
+    encoded = Sinusoidal().build(6)(torch.arange(4).expand(2, 4))
     assert torch.equal(encoded[0], encoded[1])
     assert torch.allclose(encoded[0, 0, 0], torch.tensor(2.0).sin()) and encoded.shape == (2, 4, 6)
-    assert Sinusoidal().encode(torch.zeros(1, 1), 7).shape == (1, 1, 7)
+    assert Sinusoidal().build(7)(torch.zeros(1, 1)).shape == (1, 1, 7)
 
 
 def test_tied_ends_share_one_matrix() -> None:

@@ -1,6 +1,8 @@
 """Every op against the shipped contract, one example or more each."""
 
+import runpy
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,7 +15,8 @@ from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual, Skip, Split
 from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
 from search_spaces.ops.feed_forward import FeedForward
-from search_spaces.ops.norm import Norm
+from search_spaces.ops.norm import Norm, RmsNorm
+from search_spaces.rotary import Rotary
 from search_spaces.testing import Example, OpContract, built, inputs
 
 ENCODER = Site(tokens=9, width=16)
@@ -54,9 +57,23 @@ EXAMPLES = [
     *everywhere(Attention(heads=4, inner=8, bias=False)),
     Example(op=Attention(heads=4, memory=1), site=DECODER, smaller=((Attention(heads=2, memory=1), narrow(DECODER, 8)),)),
     Example(op=Attention(heads=2, memory=2), site=DECODER),
+    Example(op=Attention(heads=2, memory=1, memories=2), site=DECODER),
+    *everywhere(Attention(heads=4, key_value_heads=2), (Attention(heads=2, key_value_heads=1), 8)),
+    *everywhere(Attention(heads=4, key_value_heads=1, bias=False, sub_norm=RmsNorm())),
+    *everywhere(Attention(heads=2, rotary=Rotary())),
+    *everywhere(Attention(heads=4, key_value_heads=2, rotary=Rotary(layout="interleaved"))),
     *everywhere(FeedForward(inner=32), (FeedForward(inner=24), 16), (FeedForward(inner=8), 8)),
     *everywhere(FeedForward(inner=8, activation="gelu")),
     *everywhere(FeedForward(inner=8, activation="silu", bias=False)),
+    *everywhere(
+        FeedForward(inner=32, activation="silu", gate=True),
+        (FeedForward(inner=24, activation="silu", gate=True), 16),
+        (FeedForward(inner=8, activation="silu", gate=True), 8),
+    ),
+    *everywhere(FeedForward(inner=8, activation="sigmoid", gate=True, bias=False)),
+    *everywhere(FeedForward(inner=8, activation="squared_relu", sub_norm=RmsNorm())),
+    *everywhere(RmsNorm()),
+    *everywhere(Residual(op=FeedForward(inner=8, activation="gelu_tanh"), norm=RmsNorm(), placement="pre")),
     *everywhere(
         LightweightConvolution(kernel=7, heads=4),
         (LightweightConvolution(kernel=5, heads=3), 12),
@@ -111,7 +128,9 @@ def test_band_matrix_and_plain_convolution_agree(kind: type, site: Site, monkeyp
 
 
 def test_no_op_is_left_out() -> None:
-    assert {type(example.op) for example in EXAMPLES} == set(ALL_OPS)
+    files = sorted(Path(__file__).parent.glob("test_search_spaces_ops_*.py"))
+    examples = [example for file in files for example in runpy.run_path(str(file))["EXAMPLES"]]
+    assert {type(example.op) for example in (*EXAMPLES, *examples)} == set(ALL_OPS)
 
 
 @pytest.mark.parametrize("op", [Attention(heads=3), LightweightConvolution(kernel=4, heads=4), lsra(8, 2, 3)])

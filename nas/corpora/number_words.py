@@ -49,6 +49,7 @@ class NumberWords(CorpusReader):
         """What it is good for."""
         return CorpusFacts(
             name=self.name,
+            kind=self.kind,
             licence="generated, no licence needed",
             size=f"{self.num_pairs:,} pairs, generated in a second",
             languages="any two that num2words knows: en, de, fr, es, nl, ...",

@@ -1,6 +1,7 @@
 """The user's own parallel text: a folder with train.en, train.de, valid.en, valid.de, test.en and test.de.
 
 One sentence a line, UTF-8, line n of one file being the translation of line n of the other. The splits are the files'.
+Summaries stand in the same way in train.src (texts) and train.tgt (their summaries), and so on.
 """
 
 import hashlib
@@ -8,10 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.corpora.corpus import Corpus, CorpusFacts, CorpusReader, Pair, SplitRule, Splits
-from nas.corpora.splits import split_as_given
+from nas.corpora.splits import SPLIT_NAMES, split_as_given
 from nas.errors import UserError
 
-SPLIT_NAMES = ("train", "valid", "test")
 NEAR_DUPLICATE = 0.6
 
 
@@ -29,6 +29,7 @@ class ParallelFiles(CorpusReader):
         names = ", ".join(path.name for path in self._paths())
         return CorpusFacts(
             name="your own parallel files",
+            kind=self.kind,
             licence="yours",
             size="any; about 10,000 sentence pairs or more are worth a search",
             languages=f"any two; files end in their codes, as in {names}",
@@ -52,7 +53,7 @@ class ParallelFiles(CorpusReader):
                 raise UserError(
                     f"expected as many lines in {source_path} as in {target_path}, "
                     f"got {len(sources)} and {len(targets)}; "
-                    "line n of one must be the translation of line n of the other"
+                    "line n of one must belong to line n of the other"
                 )
             both = zip(sources, targets, strict=True)
             pairs += [Pair(source, target, split) for source, target in both if source and target]
@@ -86,8 +87,35 @@ class ParallelFiles(CorpusReader):
             )
 
 
-def _lines(path: Path, digest: "hashlib._Hash") -> list[str]:
-    """The lines with their white space collapsed. Only line feeds end a line, as in the tools that write such files."""
+@dataclass(frozen=True)
+class SummaryFiles(ParallelFiles):
+    """Six files in one folder: texts in train.src, valid.src and test.src, their summaries in .tgt, one a line."""
+
+    source_language: str = "src"
+    target_language: str = "tgt"
+    name = "summary_files"
+    kind = "summarisation"
+
+    def facts(self, cache_dir: Path) -> CorpusFacts:
+        """What the folder has to hold."""
+        names = ", ".join(path.name for path in self._paths())
+        return CorpusFacts(
+            name="your own texts and summaries",
+            kind=self.kind,
+            licence="yours",
+            size="any; about 10,000 pairs or more are worth a search",
+            languages=f"any; one text (.src) or summary (.tgt) a line in {names}",
+            cached=None,
+            how_to_get='give the folder as the corpus of the task: corpus = "path/to/folder"',
+        )
+
+
+def read_utf8(path: Path, digest: "hashlib._Hash", content: str) -> str:
+    """The text of a UTF-8 file with more than white space in it, whose bytes are added to `digest`.
+
+    Raises:
+        UserError: the file can't be read, isn't UTF-8, or is empty where `content` was expected.
+    """
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -102,5 +130,11 @@ def _lines(path: Path, digest: "hashlib._Hash") -> list[str]:
             f"(byte {error.start} of the file); convert the file, for example with iconv -t UTF-8"
         ) from error
     if not text.strip():
-        raise UserError(f"expected a sentence a line in {path}, got an empty file; fill it, or use another folder")
+        raise UserError(f"expected {content} in {path}, got an empty file; fill it, or use another file or folder")
+    return text
+
+
+def _lines(path: Path, digest: "hashlib._Hash") -> list[str]:
+    """The lines with their white space collapsed. Only line feeds end a line, as in the tools that write such files."""
+    text = read_utf8(path, digest, "a sentence a line")
     return [" ".join(line.split()) for line in text.removesuffix("\n").split("\n")]

@@ -4,58 +4,30 @@ Letters: B sentences, S source tokens, T target tokens.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from nas.tasks.encoding import EncodedSplit, Ints64
-from nas.tasks.tokenizer import BOS_ID, EOS_ID, PAD_ID
+from nas.tasks.rows import Ints64
+from nas.tasks.splits import Batch, EncodedSplit
 
 Output = TypeVar("Output")
-
-
-class Batch(NamedTuple):
-    """Padded int64 matrices: source [B, S] ending in </s>, decoder input [B, T] from <s>, labels [B, T] to </s>."""
-
-    source: Ints64
-    target_in: Ints64
-    target_out: Ints64
-
-    @property
-    def num_target_tokens(self) -> int:
-        """Labels that count, </s> included: the unit of training budgets."""
-        return int(np.count_nonzero(self.target_out))
-
-    @property
-    def num_tokens(self) -> int:
-        """Source tokens and labels without padding."""
-        return int(np.count_nonzero(self.source)) + self.num_target_tokens
-
-
-def make_batch(split: EncodedSplit, rows: Ints64) -> Batch:
-    """The batch of the given rows of a split."""
-    target_out = split.targets.padded(rows)
-    target_in = np.empty_like(target_out)
-    target_in[:, 0] = BOS_ID
-    target_in[:, 1:] = target_out[:, :-1]
-    target_in[target_in == EOS_ID] = PAD_ID  # </s> is only ever predicted
-    return Batch(split.sources.padded(rows), target_in, target_out)
 
 
 def training_batches(split: EncodedSplit, max_tokens: int, rng: np.random.Generator, num_skipped: int = 0) -> Iterator[Batch]:
     """Batches without end, every sentence once an epoch, epochs and batches in an order drawn from `rng`.
 
     A batch holds at most `max_tokens` tokens, B * (S + T) with padding, unless one sentence alone is longer.
-    `num_skipped` batches are passed over without being made, to go on where an earlier iterator with an equal
-    generator stood.
+    `num_skipped` batches are passed over without being made, to go on where an earlier iterator with an equal generator
+    stood; not for splits whose batches draw from the generator.
     """
     while True:
         for rows in epoch_plan(split, max_tokens, rng):
             if num_skipped > 0:
                 num_skipped -= 1
                 continue
-            yield make_batch(split, rows)
+            yield split.batch(rows, rng)
 
 
 def epoch_plan(split: EncodedSplit, max_tokens: int, rng: np.random.Generator) -> list[Ints64]:
@@ -68,7 +40,7 @@ def evaluation_batches(split: EncodedSplit, max_tokens: int) -> Iterator[tuple[I
     """Rows and batches for a teacher-forced pass, every sentence once, shortest targets first."""
     order = _by_length(split, np.arange(len(split)))
     for rows in _cut(order, split.sources.lengths, split.targets.lengths, max_tokens):
-        yield rows, make_batch(split, rows)
+        yield rows, split.batch(rows, None)
 
 
 def decoding_batches(split: EncodedSplit, max_tokens: int) -> Iterator[tuple[Ints64, Ints64]]:
@@ -87,12 +59,6 @@ def in_row_order(rows: Sequence[Ints64], outputs: Sequence[Sequence[Output]]) ->
     positions = np.concatenate(list(rows)).tolist()
     by_row = dict(zip(positions, flat, strict=True))
     return [by_row[row] for row in sorted(by_row)]
-
-
-def padding_share(batches: Sequence[Batch]) -> float:
-    """Share of padding among all source and label positions."""
-    positions = sum(batch.source.size + batch.target_out.size for batch in batches)
-    return 1 - sum(batch.num_tokens for batch in batches) / positions
 
 
 def _by_length(split: EncodedSplit, ties: npt.NDArray[Any]) -> npt.NDArray[np.intp]:

@@ -1,7 +1,9 @@
 """Translations that need no model: the marks that a model has to pass before its score means anything."""
 
 from nas.corpora.neighbours import Neighbours
-from nas.tasks.encoding import EncodedSplit, EncodedTask, TokenRows
+from nas.tasks.encoding import EncodedTask
+from nas.tasks.rows import TokenRows
+from nas.tasks.splits import EncodedSplit
 
 
 def copy_source(task: EncodedTask, split: EncodedSplit) -> list[str]:

@@ -1,15 +1,24 @@
-"""The tasks that an experiment can name."""
+"""The tasks that an experiment or a single evaluation can name."""
 
 from nas.errors import UserError
-from nas.tasks.translation import TranslationTask
+from nas.tasks.pixels import PixelTask
+from nas.tasks.text import LanguageModelTask, MaskedTextTask, PassageClassTask
+from nas.tasks.translation import SummarisationTask, TranslationTask
 
-ALL_TASKS: tuple[TranslationTask, ...] = (
+Task = TranslationTask | LanguageModelTask | MaskedTextTask | PassageClassTask | PixelTask
+
+ALL_TASKS: tuple[Task, ...] = (
     TranslationTask(name="translation"),
     TranslationTask(name="number_words", corpus="number_words", vocabulary_size=320),
+    SummarisationTask(),
+    LanguageModelTask(),
+    MaskedTextTask(),
+    PassageClassTask(),
+    PixelTask(),
 )
 
 
-def find_task(name: str) -> TranslationTask:
+def find_task(name: str) -> Task:
     """The task of that name; `dataclasses.replace` makes variants of it."""
     for task in ALL_TASKS:
         if task.name == name:

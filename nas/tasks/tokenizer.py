@@ -14,6 +14,7 @@ from nas.errors import UserError
 
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
+MASK_ID = UNK_ID  # every byte is a token, so that <unk> stands in no text and is free to mask one
 MIN_VOCABULARY_SIZE = len(SPECIAL_TOKENS) + 256  # every byte is a token, so that no text is unknown
 
 
@@ -34,6 +35,12 @@ class Tokenizer:
     def sha256(self) -> str:
         """Hash of the JSON text: vocabulary, merges and settings."""
         return hashlib.sha256(self.json_text.encode()).hexdigest()
+
+    def token_bytes(self) -> list[bytes]:
+        """The bytes of each token by its id; none for special tokens."""
+        alphabet = {sign: byte for byte, sign in _byte_signs().items()}
+        names = {at: name for name, at in self._bpe.get_vocab(with_added_tokens=True).items()}
+        return [b"" if name in SPECIAL_TOKENS else bytes(alphabet[sign] for sign in name) for _, name in sorted(names.items())]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without <s> and </s>."""
@@ -67,3 +74,10 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
     )
     bpe.train_from_iterator(texts, trainer)
     return Tokenizer(json.dumps(json.loads(bpe.to_str()), separators=(",", ":"), ensure_ascii=False))
+
+
+def _byte_signs() -> dict[int, str]:
+    """The sign that byte-level encoding writes for each byte: itself where it is printable, else one from 256 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {byte: chr(byte) for byte in printable} | {byte: chr(256 + at) for at, byte in enumerate(others)}

@@ -1,14 +1,16 @@
-"""The translation task: which corpus, how it is split and encoded."""
+"""Tasks on pairs of texts, translation and summarisation: which corpus, how it is split and encoded."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
-from nas.corpora.catalogue import find_corpus
-from nas.corpora.corpus import Corpus, Pair, SplitRule, Splits
+from nas.corpora.catalogue import find_corpus, find_summaries
+from nas.corpora.corpus import Corpus, CorpusReader, Pair, SplitRule, Splits
 from nas.errors import UserError
-from nas.tasks.encoding import EncodedSplit, EncodedTask, TokenRows, data_sha256
+from nas.tasks.encoding import EncodedTask, data_sha256
+from nas.tasks.rows import TokenRows
+from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
 
 
@@ -35,6 +37,8 @@ class TranslationTask:
 
     metric = "bleu"
     budget_unit = "target tokens"
+    kind = "translation"
+    recipe: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:
         if self.vocabulary_size < MIN_VOCABULARY_SIZE:
@@ -44,9 +48,13 @@ class TranslationTask:
             )
         if self.max_training_tokens < 8:
             raise UserError(f"expected task.max_training_tokens of 8 or more, got {self.max_training_tokens}; 128 is usual")
+        self.check_languages()
+        _ = self.split_rule
+
+    def check_languages(self) -> None:
+        """Raises UserError unless there are two."""
         if self.source_language == self.target_language:
             raise UserError(f"expected two languages, got {self.source_language!r} twice; change one of them")
-        _ = self.split_rule
 
     @property
     def split_rule(self) -> SplitRule:
@@ -60,11 +68,34 @@ class TranslationTask:
             max_test_sentences=self.max_test_sentences,
         )
 
+    def reader(self) -> CorpusReader:
+        """Where the pairs come from."""
+        return find_corpus(self.corpus, self.source_language, self.target_language)
+
     def prepare(self, cache_dir: Path) -> EncodedTask:
         """Reads the corpus (fetching it if need be), splits it, trains the tokenizer on the training split, encodes."""
-        reader = find_corpus(self.corpus, self.source_language, self.target_language)
+        reader = self.reader()
         corpus = reader.read(cache_dir)
         return encode(self, corpus, reader.split(corpus, self.split_rule))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SummarisationTask(TranslationTask):
+    """The summary of a text, judged by ROUGE. `corpus` is a name of `carbon-nas corpora` or a folder of parallel files."""
+
+    name: str = "summarisation"
+    corpus: str = "ansible"
+    target_language: str = "en"
+
+    metric = "rougeL"
+    kind = "summarisation"
+
+    def check_languages(self) -> None:
+        """A text and its summary are in one language."""
+
+    def reader(self) -> CorpusReader:
+        """See TranslationTask."""
+        return find_summaries(self.corpus)
 
 
 def encode(task: TranslationTask, corpus: Corpus, splits: Splits) -> EncodedTask:
@@ -78,6 +109,7 @@ def encode(task: TranslationTask, corpus: Corpus, splits: Splits) -> EncodedTask
     left_out = {**splits.counts, "train_too_long": num_too_long}
     return EncodedTask(
         name=task.name,
+        kind=task.kind,
         description=_description(corpus, tokenizer, encoded, left_out),
         tokenizer=tokenizer,
         train=train,
@@ -98,7 +130,7 @@ def _short_enough(split: EncodedSplit, max_tokens: int) -> tuple[EncodedSplit, i
         raise UserError(f"expected training sentences of at most {max_tokens} tokens, got none; raise task.max_training_tokens")
     if len(rows) == len(split):
         return split, 0
-    return EncodedSplit(split.sources.take(rows), split.targets.take(rows)), len(split) - len(rows)
+    return split.take(rows), len(split) - len(rows)
 
 
 def _description(

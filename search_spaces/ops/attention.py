@@ -1,23 +1,21 @@
-"""Multi-head attention: self-attention, causal self-attention, and attention to an encoder layer's output.
+"""Multi-head attention: self-attention, causal self-attention, and attention to outputs of encoder layers.
 
-Source: Vaswani et al. 2017, section 3.2.2. Query, key and value are separate parameter blocks whose rows are one flat
-axis; the number of heads is not an axis, so that weights transfer between kinds of attention and slices stay right.
+Sources: Vaswani et al. 2017, section 3.2.2; grouped key-value heads: Ainslie et al. 2023; several encoder outputs as one
+memory and an inner width of its own: Wang et al. 2020 (HAT), section 3.1; a norm before the output projection: Wang et al.
+2022 (Magneto's SubLN). Query, key and value are separate parameter blocks whose rows are one flat axis; the number of heads
+is not an axis, so that weights transfer between kinds of attention and slices stay right.
 """
 
-from contextlib import nullcontext
-from dataclasses import dataclass
-from math import sqrt
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.ops.heads import INPUT_GAIN, dot_product_attention, join_heads, key_mask, memory_mask, split_heads, store
 from search_spaces.parameter import Axes
-
-# The three input projections are drawn as if they were one matrix of 3 x inner rows, as fairseq does.
-INPUT_GAIN = 1 / sqrt(2)
+from search_spaces.rotary import Rotary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,14 +23,33 @@ class Attention(Op):
     """Multi-head attention, torch's scaled-dot-product attention inside.
 
     `memory` 0 attends to the stack itself (causally where the site is causal), n > 0 to the n-th encoder layer's output
-    from the end. `inner` is the width of queries, keys and values over all heads, the site's width when None.
-    Left out: relative positions, rotary positions, grouped key-value heads.
+    from the end, and with `memories` m to the m outputs that end there, joined along their tokens. `inner` is the width of
+    queries over all heads, the site's width when None. `key_value_heads` fewer than `heads` serve a group of them each.
+    `rotary` turns queries and keys of self-attention. `sub_norm` stands before the output projection. Left out: relative
+    positions.
     """
 
     heads: int
     memory: int = 0
+    memories: int = 1
     inner: int | None = None
+    key_value_heads: int | None = None
     bias: bool = True
+    rotary: Rotary | None = None
+    sub_norm: Op | None = None
+
+    def __post_init__(self) -> None:
+        if self.memory and self.rotary is not None:
+            raise ValueError("attention: expected rotary positions in self-attention only, got them towards a memory")
+        if self.memories < 1 or (self.memories > 1 and not self.memory):
+            raise ValueError(f"attention: expected several memories with memory 1 or more only, got {self.memories}")
+        if self.key_value_heads is not None and (self.key_value_heads < 1 or self.heads % self.key_value_heads):
+            raise ValueError(f"attention: expected key-value heads that divide {self.heads} heads, got {self.key_value_heads}")
+
+    @property
+    def groups(self) -> int:
+        """Number of heads of keys and values."""
+        return self.heads if self.key_value_heads is None else self.key_value_heads
 
     def _inner(self, site: Site) -> int:
         inner = site.width if self.inner is None else self.inner
@@ -40,33 +57,42 @@ class Attention(Op):
             raise ValueError(f"attention: expected an inner width divisible by {self.heads} heads, got {inner}")
         return inner
 
-    def _source(self, site: Site) -> Site:
-        return site.memory(self.memory) if self.memory else site
+    def _sources(self, site: Site) -> list[Site]:
+        """The sites that keys and values come from."""
+        if not self.memory:
+            return [site]
+        sources = [site.memory(self.memory + at) for at in range(self.memories)]
+        if len({one.width for one in sources}) > 1:
+            raise ValueError(f"attention: expected memories of one width to join, got {[one.width for one in sources]}")
+        return sources
 
     def _blocks(self, site: Site) -> dict[str, tuple[int, int]]:
-        inner, source = self._inner(site), self._source(site)
+        inner, source = self._inner(site), self._sources(site)[0]
+        narrow = inner // self.heads * self.groups
         return {
             "query": (site.width, inner),
-            "key": (source.width, inner),
-            "value": (source.width, inner),
+            "key": (source.width, narrow),
+            "value": (source.width, narrow),
             "output": (inner, site.width),
         }
 
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
-        """query, key, value: width (or memory width) to inner; output: inner to width."""
+        """query: width to inner; key, value: width (of the memory) to inner, or less if grouped; output: inner to width."""
         result: dict[str, Axes] = {}
         for name, (columns, rows) in self._blocks(site).items():
             result |= prefixed(name, linear.parameters(columns, rows, self.bias))
+        if self.sub_norm is not None:
+            result |= prefixed("sub_norm", self.sub_norm.parameters(replace(site, width=self._inner(site)), linear))
         return result
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """Projections, and two products of T x S x inner; a causal mask saves nothing in the reference form."""
-        inner, source = self._inner(site), self._source(site)
-        tokens = {"query": site.tokens, "key": source.tokens, "value": source.tokens, "output": site.tokens}
+        inner, source = self._inner(site), sum(one.tokens for one in self._sources(site))
+        tokens = {"query": site.tokens, "key": source, "value": source, "output": site.tokens}
         blocks = self._blocks(site).items()
         return Macs(
             linear=sum(linear.macs(tokens[name], columns, rows) for name, (columns, rows) in blocks),
-            attention=2 * site.tokens * source.tokens * inner,
+            attention=2 * site.tokens * source * inner,
         )
 
     def build(self, site: Site, linear: LinearKind) -> OpModule:
@@ -89,86 +115,106 @@ class _AttentionModule(OpModule):
         for name, (columns, rows) in blocks.items():
             gain = 1.0 if name == "output" else INPUT_GAIN
             self.add_module(name, linear.build(columns, rows, op.bias, gain))
+        if op.sub_norm is not None:
+            self.sub_norm = op.sub_norm.build(replace(site, width=self.inner), linear)
         self.attention_dropout = nn.Dropout(0.0)
 
-    def heads(self, x_bti: Tensor) -> Tensor:
-        """(B, T, inner) to (B, H, T, inner / H)."""
-        by_head: Tensor = x_bti.unflatten(-1, (self.op.heads, -1))
-        return by_head.transpose(1, 2)
+    def queries(self, x_btw: Tensor) -> Tensor:
+        """(B, H, T, inner / H)."""
+        return split_heads(self.query(x_btw), self.op.heads)
+
+    def keys(self, x_bsw: Tensor) -> Tensor:
+        """(B, key-value heads, S, inner / H)."""
+        return split_heads(self.key(x_bsw), self.op.groups)
+
+    def values(self, x_bsw: Tensor) -> Tensor:
+        """(B, key-value heads, S, inner / H)."""
+        return split_heads(self.value(x_bsw), self.op.groups)
 
     def attend(
-        self, query_bti: Tensor, key_bhsr: Tensor, value_bhsr: Tensor, mask: Tensor | None, causal: bool = False
+        self, query_bhtr: Tensor, key_bhsr: Tensor, value_bhsr: Tensor, flow: Flow, mask: Tensor | None, causal: bool = False
     ) -> Tensor:
-        """Attention and output projection: (B, T, inner) and keys and values by head to (B, T, W)."""
+        """Attention and output projection, (B, T, W)."""
         dropout = self.attention_dropout.p if self.training else 0.0
-        query_bhtr = self.heads(query_bti)
-        # bfloat16 attention is several times slower than float32's on a CPU, so autocast ends here where it is on.
-        lowered = query_bhtr.dtype == torch.bfloat16
-        with torch.autocast("cpu", enabled=False) if lowered else nullcontext():
-            query, key, value = (one.float() if lowered else one for one in (query_bhtr, key_bhsr, value_bhsr))
-            mixed_bhtr = scaled_dot_product_attention(query, key, value, mask, dropout, causal)
-        output: Tensor = self.output(mixed_bhtr.transpose(1, 2).flatten(2))
+        mixed = join_heads(dot_product_attention(query_bhtr, key_bhsr, value_bhsr, mask, dropout, causal))
+        if self.op.sub_norm is not None:
+            mixed = self.sub_norm(mixed, flow)[0]
+        output: Tensor = self.output(mixed)
         return output
 
 
 class SelfAttention(_AttentionModule):
-    """Attention of a stack to itself. A causal site needs no padding mask: padding stands on the right."""
+    """Attention of a stack to itself."""
+
+    def _turned(self, x_bhtr: Tensor, positions_bt: Tensor) -> Tensor:
+        return x_bhtr if self.op.rotary is None else self.op.rotary.turn(x_bhtr, positions_bt)
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        mask = None
-        if flow.padding_bt is not None and not self.causal:
-            mask = ~flow.padding_bt[:, None, None, :]
-        key, value = self.heads(self.key(x_btw)), self.heads(self.value(x_btw))
-        return self.attend(self.query(x_btw), key, value, mask, self.causal), flow
+        positions = torch.arange(x_btw.shape[1], device=x_btw.device)[None]
+        query, key = self._turned(self.queries(x_btw), positions), self._turned(self.keys(x_btw), positions)
+        return self.attend(query, key, self.values(x_btw), flow, key_mask(flow, self.causal), self.causal), flow
+
+    def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """How much the row `flow.ranking_b` attends to each token, mean over heads: (B, T), zero where it must not look."""
+        assert flow.ranking_b is not None
+        tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
+        last_b1 = flow.ranking_b[:, None]
+        query = self._turned(self.queries(x_btw.gather(1, last_b1[..., None].expand(-1, -1, x_btw.shape[2]))), last_b1)
+        key = self._turned(self.keys(x_btw), tokens[None]).repeat_interleave(self.op.heads // self.op.groups, dim=1)
+        scores = (query @ key.transpose(2, 3)).float().squeeze(2) * query.shape[-1] ** -0.5
+        hidden = tokens > last_b1 if self.causal else torch.zeros_like(tokens, dtype=torch.bool)[None]
+        hidden = hidden if flow.padding_bt is None else hidden | flow.padding_bt
+        ranks: Tensor = scores.masked_fill(hidden[:, None], float("-inf")).softmax(-1).mean(1)
+        return ranks
 
     def start(self, flow: Flow, room: int) -> State:
-        """Keys and values of `room` tokens (B, H, room, inner / H), and the tokens held (B,)."""
+        """Keys and values of `room` tokens (B, key-value heads, room, inner / H), and the tokens held (B,)."""
         if not self.causal:
             raise ValueError("attention: expected a causal site to decode step by step, got a bidirectional one")
         parameter = next(self.key.parameters())
-        cache = parameter.new_zeros(flow.batch, self.op.heads, room, self.inner // self.op.heads)
+        cache = parameter.new_zeros(flow.batch, self.op.groups, room, self.inner // self.op.heads)
         return cache, cache.clone(), torch.zeros(flow.batch, dtype=torch.int64, device=parameter.device)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens, after `length_b` held ones."""
         key_cache, value_cache, length_b = state
         positions_bt = length_b[:, None] + torch.arange(x_btw.shape[1], device=x_btw.device)
-        _store(key_cache, positions_bt, self.heads(self.key(x_btw)))
-        _store(value_cache, positions_bt, self.heads(self.value(x_btw)))
+        store(key_cache, positions_bt, self._turned(self.keys(x_btw), positions_bt))
+        store(value_cache, positions_bt, self.values(x_btw))
         end = int(positions_bt.max()) + 1
         mask = torch.arange(end, device=x_btw.device) <= positions_bt[:, None, :, None]
-        out = self.attend(self.query(x_btw), key_cache[:, :, :end], value_cache[:, :, :end], mask)
+        query = self._turned(self.queries(x_btw), positions_bt)
+        out = self.attend(query, key_cache[:, :, :end], value_cache[:, :, :end], flow, mask)
         return out, (key_cache, value_cache, length_b + flow.num_valid(x_btw)), flow
 
 
 class MemoryAttention(_AttentionModule):
-    """Attention to an encoder layer's output; keys and values are projected once a sentence."""
+    """Attention to outputs of encoder layers; keys and values are projected once a sentence."""
 
-    def _memory(self, flow: Flow) -> tuple[Tensor, Tensor, Tensor | None]:
-        memory = flow.memories[-self.op.memory]
-        mask = None if memory.padding_bs is None else ~memory.padding_bs[:, None, None, :]
-        return self.heads(self.key(memory.x_bsw)), self.heads(self.value(memory.x_bsw)), mask
+    def _joined(self, flow: Flow) -> tuple[Tensor, Tensor | None]:
+        """The memories along their tokens, (B, S, width), and their mask."""
+        chosen = [flow.memories[-(self.op.memory + at)] for at in range(self.op.memories)]
+        if len(chosen) == 1:
+            return chosen[0].x_bsw, memory_mask(chosen[0].padding_bs)
+        states = torch.cat([one.x_bsw for one in chosen], dim=1)
+        if all(one.padding_bs is None for one in chosen):
+            return states, None
+        none = [torch.zeros(one.x_bsw.shape[:2], dtype=torch.bool, device=states.device) for one in chosen]
+        padding = [blank if one.padding_bs is None else one.padding_bs for one, blank in zip(chosen, none, strict=True)]
+        return states, memory_mask(torch.cat(padding, dim=1))
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        key, value, mask = self._memory(flow)
-        return self.attend(self.query(x_btw), key, value, mask), flow
+        states, mask = self._joined(flow)
+        return self.attend(self.queries(x_btw), self.keys(states), self.values(states), flow, mask), flow
 
     def start(self, flow: Flow, room: int) -> State:
-        """Keys and values of the memory, (B, H, S, inner / H)."""
-        key, value, _ = self._memory(flow)
-        return key, value
+        """Keys and values of the memory, (B, key-value heads, S, inner / H)."""
+        states, _ = self._joined(flow)
+        return self.keys(states), self.values(states)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens; the state does not change."""
-        padding_bs = flow.memories[-self.op.memory].padding_bs
-        mask = None if padding_bs is None else ~padding_bs[:, None, None, :]
         key, value = state
-        return self.attend(self.query(x_btw), key, value, mask), state, flow
-
-
-def _store(cache_bhsr: Tensor, positions_bt: Tensor, new_bhtr: Tensor) -> None:
-    """Writes new tokens into a cache at each row's own positions, in place."""
-    rows = torch.arange(cache_bhsr.shape[0], device=cache_bhsr.device)[:, None]
-    cache_bhsr.transpose(1, 2)[rows, positions_bt] = new_bhtr.transpose(1, 2).to(cache_bhsr.dtype)
+        return self.attend(self.queries(x_btw), key, value, flow, self._joined(flow)[1]), state, flow

@@ -102,10 +102,13 @@ class ChainModule(nn.ModuleList, OpModule):
 
 @dataclass(frozen=True, kw_only=True)
 class Residual(Op):
-    """x + op(norm(x)) under pre-norm, norm(x + op(x)) under post-norm (Vaswani et al. 2017 is post-norm)."""
+    """x + op(norm(x)) under pre-norm, norm(x + op(x)) under post-norm (Vaswani et al. 2017 is post-norm).
+
+    `norm` is any op that keeps its site; Skip where the op normalises by itself.
+    """
 
     op: Op
-    norm: Norm = Norm()
+    norm: Op = Norm()
     placement: Placement
 
     def __post_init__(self) -> None:
@@ -154,6 +157,11 @@ class _ResidualModule(OpModule):
 class PreNormResidual(_ResidualModule):
     """x + op(norm(x))."""
 
+    def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """The op's ranking of its normed input; see `SelfAttention.rank`."""
+        ranks: Tensor = self.op.rank(self.norm(x_btw, flow)[0], flow)  # type: ignore[operator]
+        return ranks
+
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
         out, flow = self.op(self.norm(x_btw, flow)[0], flow)
@@ -167,6 +175,11 @@ class PreNormResidual(_ResidualModule):
 
 class PostNormResidual(_ResidualModule):
     """norm(x + op(x))."""
+
+    def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """The op's ranking of its input; see `SelfAttention.rank`."""
+        ranks: Tensor = self.op.rank(x_btw, flow)  # type: ignore[operator]
+        return ranks
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor, nn
 
 from search_spaces.linear import LinearKind
@@ -37,3 +38,36 @@ class LayerNorm(nn.LayerNorm, OpModule):
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:  # type: ignore[override]
         """(B, T, W) to (B, T, W)."""
         return nn.LayerNorm.forward(self, x_btw), flow
+
+
+@dataclass(frozen=True, kw_only=True)
+class RmsNorm(Op):
+    """Division by the root mean square over the width, with scale and without bias (Zhang and Sennrich 2019)."""
+
+    epsilon: float = 1e-5
+
+    def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
+        """Weight, one entry a channel."""
+        return {"weight": (Axis(site.width),)}
+
+    def macs(self, site: Site, linear: LinearKind) -> Macs:
+        """None: elementwise work is not counted."""
+        return Macs()
+
+    def build(self, site: Site, linear: LinearKind) -> OpModule:
+        """See Op."""
+        return RootMeanSquare(site.width, self.epsilon)
+
+
+class RootMeanSquare(OpModule):
+    """The module of RmsNorm."""
+
+    def __init__(self, width: int, epsilon: float) -> None:
+        super().__init__()
+        self.epsilon, self.weight = epsilon, nn.Parameter(torch.ones(width))
+
+    def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
+        """(B, T, W) to (B, T, W)."""
+        # The mean of squares is taken in float32 at least: bfloat16 loses it.
+        exact = x_btw.to(torch.promote_types(x_btw.dtype, torch.float32))
+        return exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.epsilon) * self.weight, flow

@@ -1,9 +1,10 @@
 """The registry: every search space."""
 
 from search_spaces.space import Space
+from search_spaces.spaces.hat import HatSpace
 from search_spaces.spaces.lite import LiteSpace
 
-ALL_SPACES: tuple[Space, ...] = (LiteSpace(),)
+ALL_SPACES: tuple[Space, ...] = (LiteSpace(), HatSpace())
 
 
 def find_space(name: str) -> Space:

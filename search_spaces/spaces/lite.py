@@ -19,7 +19,7 @@ from search_spaces.ops.combinators import Chain, Residual, Split
 from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
-from search_spaces.space import Choice, Gene, Genome, OutsideSpace, Space
+from search_spaces.space import Choice, Gene, Genome, OutsideSpace, Space, both_stacks
 
 MEMORY_HEADS = 4
 STACKS = ("encoder", "decoder")
@@ -75,8 +75,9 @@ class LiteSpace(Space):
 
     def encode(self, architecture: Architecture) -> Genome:
         """See Space. Inactive genes get their first choice."""
-        genome: list[Choice] = [architecture.encoder.width]
-        for stack in (architecture.encoder, architecture.decoder):
+        stacks = both_stacks(architecture)
+        genome: list[Choice] = [stacks[0].width]
+        for stack in stacks:
             if len(stack.layers) > self.max_layers:
                 raise OutsideSpace(f"space {self.name}: expected at most {self.max_layers} layers, got {len(stack.layers)}")
             genome.append(len(stack.layers))

@@ -1,0 +1,207 @@
+"""How each kind of task is judged: which architectures fit it, what a model puts out, and the scores of that.
+
+Output is what a model is used for: translations decoded, text scored, classes told. It is metered as inference.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from importlib.metadata import version
+
+import torch
+from torch import Tensor
+
+from nas.decoding import decode_split
+from nas.recipe import Recipe
+from nas.scoring import bits_per_character, score
+from nas.summary_scoring import rouge
+from nas.tasks.batches import evaluation_batches
+from nas.tasks.encoding import EncodedTask
+from nas.tasks.splits import EncodedSplit, RunningTextSplit
+from nas.training import batch_loss, labelled_states
+from search_spaces.architecture import Architecture
+from search_spaces.ends import ClassifierEnds, TokenEnds
+from search_spaces.model import Model
+from search_spaces.patch_ends import PatchEnds
+
+Rows = tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """Scores by name, tokens and rows (sentences, blocks, images) put out, and what a bootstrap needs of each row."""
+
+    scores: Mapping[str, float]
+    tokens: int
+    rows: int
+    signatures: Mapping[str, str] = field(default_factory=dict)
+    sentence_counts: Mapping[str, Rows] = field(default_factory=dict)
+
+
+class Judge(ABC):
+    """One kind of task. Without state."""
+
+    kind: str
+    shape: str
+
+    def fitted(self, architecture: Architecture) -> Architecture:
+        """The architecture with the ends that the task needs.
+
+        Raises:
+            ValueError: the architecture has another shape than the task.
+        """
+        if architecture.shape != self.shape:
+            raise ValueError(f"expected an architecture that is {self.shape}, got one that is {architecture.shape}")
+        return architecture
+
+    def losses(self, model: Model, split: EncodedSplit, recipe: Recipe) -> Mapping[str, float]:
+        """What a teacher-forced pass tells beyond the output's scores, none where the output tells all."""
+        return {}
+
+    @abstractmethod
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """What the model makes of a split, with its scores."""
+
+
+class TranslationJudge(Judge):
+    """BLEU and chrF of decoded translations, bits per character of references."""
+
+    kind, shape = "translation", "encoder-decoder"
+
+    def losses(self, model: Model, split: EncodedSplit, recipe: Recipe) -> Mapping[str, float]:
+        """Loss (nats a token) and bits_per_character."""
+        nats = summed_loss(model, split, recipe)
+        bits = bits_per_character(nats, split.num_reference_characters)
+        return {"loss": nats / split.num_target_tokens, "bits_per_character": bits}
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge."""
+        rows = decode_split(model, split, recipe)
+        scored = score(task.decode(rows), split.references)
+        return Output(
+            scores={"bleu": scored.bleu, "chrf": scored.chrf},
+            tokens=sum(map(len, rows)),
+            rows=len(split),
+            signatures=scored.signatures,
+            sentence_counts={"bleu": scored.rows},
+        )
+
+
+class SummarisationJudge(TranslationJudge):
+    """ROUGE of decoded summaries, bits per character of references."""
+
+    kind = "summarisation"
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge."""
+        rows = decode_split(model, split, recipe)
+        scores = rouge(task.decode(rows), split.references)
+        signature = f"ROUGE F1, no stemming, torchmetrics {version('torchmetrics')}"
+        return Output(scores=scores, tokens=sum(map(len, rows)), rows=len(split), signatures={"rouge": signature})
+
+
+class LanguageModelJudge(Judge):
+    """Perplexity per token and per word, bits per byte, of text scored block by block."""
+
+    kind, shape = "language_model", "decoder-only"
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge. Words and bytes leave the ends of texts out, the loss pays for them."""
+        assert isinstance(split, RunningTextSplit)
+        nats, tokens = summed_loss(model, split, recipe), split.num_target_tokens
+        scores = {
+            "loss": nats / tokens,
+            "perplexity": _perplexity(nats, tokens),
+            "perplexity_per_word": _perplexity(nats, int(split.words.sum())),
+            "bits_per_byte": nats / math.log(2) / int(split.text_bytes.sum()),
+        }
+        return Output(scores=scores, tokens=tokens, rows=len(split))
+
+
+class MaskedTextJudge(Judge):
+    """Perplexity over masked tokens, and the share of them that the model tells first."""
+
+    kind, shape = "masked_text", "encoder-only"
+
+    def fitted(self, architecture: Architecture) -> Architecture:
+        """See Judge."""
+        architecture = super().fitted(architecture)
+        if isinstance(architecture.ends, ClassifierEnds | PatchEnds):
+            raise ValueError(f"expected ends that tell every token, got {type(architecture.ends).__name__}")
+        return architecture
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge."""
+        loss, accuracy, _ = _told(model, split, recipe)
+        scores = {"loss": loss, "perplexity": _perplexity(loss, 1), "accuracy": accuracy}
+        return Output(scores=scores, tokens=len(split.sources.tokens), rows=len(split))
+
+
+class ClassificationJudge(Judge):
+    """Share of rows whose class the model tells, in per cent."""
+
+    kind, shape = "classification", "encoder-only"
+
+    def fitted(self, architecture: Architecture) -> Architecture:
+        """A classifier takes the place of an output vocabulary; the rest of the ends stays."""
+        architecture = super().fitted(architecture)
+        if isinstance(architecture.ends, TokenEnds):
+            return replace(architecture, ends=ClassifierEnds(scaled=architecture.ends.scaled))
+        if not isinstance(architecture.ends, ClassifierEnds | PatchEnds):
+            raise ValueError(f"expected ends of tokens, classes or patches, got {type(architecture.ends).__name__}")
+        return architecture
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge. The counts of a row are 1 where its class was told."""
+        loss, accuracy, right = _told(model, split, recipe)
+        return Output(
+            scores={"loss": loss, "accuracy": accuracy},
+            tokens=len(split.sources.tokens),
+            rows=len(split),
+            sentence_counts={"accuracy": tuple((one,) for one in right)},
+        )
+
+
+ALL_JUDGES: tuple[Judge, ...] = (
+    TranslationJudge(),
+    SummarisationJudge(),
+    LanguageModelJudge(),
+    MaskedTextJudge(),
+    ClassificationJudge(),
+)
+
+
+def judge_of(kind: str) -> Judge:
+    """The judge of a kind of task."""
+    return next(one for one in ALL_JUDGES if one.kind == kind)
+
+
+def _perplexity(nats: float, count: int) -> float:
+    """exp(nats a piece); a model that is worse than e ** 700 stays a number."""
+    return math.exp(min(700.0, nats / max(1, count)))
+
+
+@torch.inference_mode()
+def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
+    """Cross-entropy in nats over all labels of a split, without label smoothing."""
+    return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
+
+
+@torch.inference_mode()
+def _told(model: Model, split: EncodedSplit, recipe: Recipe) -> tuple[float, float, list[int]]:
+    """Mean loss (nats a label), per cent of labels told, and for each label whether it was, in the order of the split."""
+    nats, by_row = 0.0, {}
+    for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
+        states, labels, places = labelled_states(model, batch)
+        nats += float(model.ends.cross_entropy(states, labels, 0.0))
+        right = model.head(states).argmax(-1) == labels
+        for row, told in zip(rows.tolist(), _by_row(right, places, len(rows)), strict=True):
+            by_row[row] = told
+    flat = [one for row in sorted(by_row) for one in by_row[row]]
+    return nats / len(flat), 100 * sum(flat) / len(flat), flat
+
+
+def _by_row(right_n: Tensor, places_n: Tensor, num_rows: int) -> Iterator[list[int]]:
+    for row in range(num_rows):
+        yield right_n[places_n == row].int().tolist()

@@ -1,0 +1,17 @@
+"""Scores of summaries: ROUGE-1, -2 and -L (Lin 2004) by torchmetrics, F1 in points."""
+
+from collections.abc import Mapping, Sequence
+
+from torchmetrics.functional.text.rouge import rouge_score
+
+KEYS = ("rouge1", "rouge2", "rougeL")
+
+
+def rouge(hypotheses: Sequence[str], references: Sequence[str]) -> Mapping[str, float]:
+    """Mean F1 over the sentences, 0 to 100, without stemming; lower case, letters and digits alone."""
+    if len(hypotheses) != len(references) or not references:
+        raise ValueError(
+            f"expected as many hypotheses as references and one at least, got {len(hypotheses)} and {len(references)}"
+        )
+    scores = rouge_score(list(hypotheses), list(references), rouge_keys=KEYS)
+    return {key: 100 * float(scores[f"{key}_fmeasure"]) for key in KEYS}
