@@ -11,9 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nas.records import Phase, Record
-from reports.load import Run, Tick
+from reports.load import SEARCH_ROLES, Run, Tick
 
-SEARCH_ROLES = ("search", "finalist")
 PART_NAMES = ("search", "training", "inference", "idle", "overhead", "foreign")
 
 
@@ -127,6 +126,19 @@ def _cost_from_records(run: Run) -> SearchCost:
         from_ledger=False,
         num_unattributed=len(unknown),
     )
+
+
+def run_cost_uj(runs: Iterable[Run]) -> int:
+    """Microjoules of whole runs, idle and overhead included, other people's work and pauses of the whole run left out.
+
+    Without a ledger it is the sum of the records' loaded energies.
+    """
+    total = 0
+    for run in runs:
+        total += sum(tick.machine_uj - tick.foreign_uj for tick in run.ticks if tick.shares or not tick.gap)
+        if not run.ticks:
+            total += sum(phase.loaded_uj or 0 for record in run.records for phase in record.phases)
+    return total
 
 
 def _part(role: str, phase: str) -> str:

@@ -1,7 +1,7 @@
 """The report for machines: results.json, and results.csv with one row a record."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import Analysis
-from reports.load import records_table
+from reports.comparison import LEVEL, Compared
+from reports.load import Run, records_table
 from reports.models import Model
 from reports.sentences import Verdict
 
@@ -19,36 +20,89 @@ RESULTS_SCHEMA = 1
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
-def results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
-    """Everything the page says, as plain JSON; infinite numbers are null."""
+def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
+    """Everything the page of a search says, as plain JSON; infinite numbers are null."""
     findings, settings, cost = analysis.findings, analysis.settings, analysis.evidence.cost
     comparison = findings.comparison
     return {
         "schema": RESULTS_SCHEMA,
         "runs": [run.run_id for run in analysis.runs],
-        "settings": _plain(asdict(settings)),
-        "energy_source": _plain(asdict(analysis.source)),
-        "verdict": _plain(asdict(verdict)),
+        "settings": plain(asdict(settings)),
+        "energy_source": plain(asdict(analysis.source)),
+        "verdict": plain(asdict(verdict)),
         "comparison": None
         if comparison is None
-        else _plain(asdict(comparison) | {"minimum_detectable_bleu": comparison.minimum_detectable}),
-        "search": _plain(asdict(cost))
+        else plain(asdict(comparison) | {"minimum_detectable_bleu": comparison.minimum_detectable}),
+        "search": plain(asdict(cost))
         | {
             "emissions_g_co2e": analysis.search_g,
-            "emissions_g_co2e_interval": _plain(asdict(analysis.model_interval(analysis.search_g))),
+            "emissions_g_co2e_interval": plain(asdict(analysis.model_interval(analysis.search_g))),
         },
-        "g_co2e_per_bleu": _plain(findings.per_bleu_g),
-        "g_co2e_per_bleu_interval": _plain(asdict(findings.per_bleu_interval)) if findings.per_bleu_interval else None,
-        "investment": _plain(asdict(findings.investment)) if findings.investment else None,
-        "break_even_loaded": _plain(asdict(findings.answer)),
-        "break_even_dynamic": _plain(asdict(findings.answer_dynamic)),
+        "g_co2e_per_bleu": plain(findings.per_bleu_g),
+        "g_co2e_per_bleu_interval": plain(asdict(findings.per_bleu_interval)) if findings.per_bleu_interval else None,
+        "investment": plain(asdict(findings.investment)) if findings.investment else None,
+        "break_even_loaded": plain(asdict(findings.answer)),
+        "break_even_dynamic": plain(asdict(findings.answer_dynamic)),
         "margin_bleu": analysis.evidence.margin_bleu,
         "too_weak": list(findings.too_weak),
-        "references": {one.design: _plain(one.record.metrics) for one in analysis.evidence.references},
+        "references": {one.design: plain(one.record.metrics) for one in analysis.evidence.references},
         "models": [_model(analysis, model) for model in analysis.evidence.models],
         "energy_split_uj": dict(analysis.split.parts)
         | {"machine": analysis.split.total_uj, "from_ledger": analysis.split.from_ledger},
         "warnings": list(analysis.warnings),
+    }
+
+
+def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
+    """Everything the page of a comparison says, as plain JSON; infinite numbers are null."""
+    return {
+        "schema": RESULTS_SCHEMA,
+        "report": "comparison",
+        "runs": [run.run_id for run in compared.runs],
+        "settings": plain(asdict(compared.settings)),
+        "energy_source": plain(asdict(compared.source)),
+        "verdict": plain(asdict(verdict)),
+        "metric": plain(asdict(compared.metric)),
+        "best": compared.best.design if compared.best else None,
+        "minimum_detectable": plain(compared.detectable),
+        "correction": "Holm",
+        "level": LEVEL,
+        "margin": compared.margin,
+        "too_weak": [model.design for model in compared.weak],
+        "references": {one.design: plain(one.record.metrics) for one in compared.references},
+        "designs": [_design(compared, model) for model in compared.ranked],
+        "without_result": [plain(asdict(one)) for one in compared.gaps],
+        "run": {
+            "loaded_uj": compared.cost_uj,
+            "emissions_g_co2e": compared.settings.searched_g(compared.cost_uj),
+        },
+        "energy_split_uj": {name: uj for name, uj in compared.split.parts if name != "search"}
+        | {"machine": compared.split.total_uj, "from_ledger": compared.split.from_ledger},
+        "warnings": list(compared.warnings),
+    }
+
+
+def _design(compared: Compared, model: Model) -> dict[str, Any]:
+    rival = next((one for one in compared.rivals if one.model is model), None)
+    training, output = model.training_uj("loaded"), model.mean_output_uj("loaded")
+    once = None if training is None else training / len(model.runs)
+    return {
+        "design": model.design,
+        "family": model.family,
+        "verdict": compared.standing(model),
+        "counts": plain(asdict(model.counts)) if model.counts else None,
+        "seeds": [record.seed for record in model.runs],
+        "scores": [plain(record.metrics.get(compared.metric.key)) for record in model.runs],
+        "mean": compared.score(model),
+        "interval": plain(asdict(compared.intervals[model.design])),
+        "to_the_best": None if rival is None else plain(asdict(rival.difference)),
+        "p_value": None if rival is None else rival.p_value,
+        "holm_p_value": None if rival is None else rival.holm_p_value,
+        "training_uj_loaded": once,
+        "training_g_co2e": None if once is None else compared.settings.searched_g(once),
+        "output_uj_loaded": plain(model.output_uj("loaded")),
+        "output_uj_dynamic": plain(model.output_uj("dynamic")),
+        "g_co2e_per_1000_outputs": None if output is None else compared.settings.used_g(1000 * output),
     }
 
 
@@ -58,33 +112,33 @@ def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
         "design": model.design,
         "family": model.family,
         "champion": model in (analysis.evidence.search, analysis.evidence.hand),
-        "counts": _plain(asdict(model.counts)) if model.counts else None,
-        "valid_bleu": _plain(model.valid_bleu),
+        "counts": plain(asdict(model.counts)) if model.counts else None,
+        "valid_bleu": plain(model.valid_bleu),
         "test_bleu": list(model.test_scores),
-        "test_bleu_interval": _plain(asdict(interval)) if interval else None,
-        "output_uj_loaded": _plain(model.output_uj("loaded")),
-        "output_uj_dynamic": _plain(model.output_uj("dynamic")),
+        "test_bleu_interval": plain(asdict(interval)) if interval else None,
+        "output_uj_loaded": plain(model.output_uj("loaded")),
+        "output_uj_dynamic": plain(model.output_uj("dynamic")),
         "training_uj_loaded": model.training_uj("loaded"),
         "training_uj_dynamic": model.training_uj("dynamic"),
     }
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """JSON data of a value: numbers as they are, infinite ones null, everything else by its parts."""
     if isinstance(value, Mapping):
-        return {str(name): _plain(one) for name, one in value.items()}
+        return {str(name): plain(one) for name, one in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [plain(one) for one in value]
     if isinstance(value, np.generic):
-        return _plain(value.item())
+        return plain(value.item())
     if isinstance(value, float) and not isfinite(value):
         return None
     return value
 
 
-def write_json(analysis: Analysis, verdict: Verdict, path: Path) -> None:
+def write_json(results: Mapping[str, Any], path: Path) -> None:
     """Writes results.json."""
-    text = json.dumps(results(analysis, verdict), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(results, indent=2, ensure_ascii=False, allow_nan=False)
     path.write_text(text + "\n", encoding="utf-8")
 
 
@@ -93,7 +147,7 @@ def neutralised(cell: Any) -> Any:
     return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
 
 
-def write_csv(analysis: Analysis, path: Path) -> None:
+def write_csv(runs: Sequence[Run], path: Path) -> None:
     """Writes results.csv: one row a record, unknown values empty."""
-    table: pd.DataFrame = pd.concat([records_table(run.records) for run in analysis.runs], ignore_index=True)
+    table: pd.DataFrame = pd.concat([records_table(run.records) for run in runs], ignore_index=True)
     table.map(neutralised).rename(columns=neutralised).to_csv(path, index=False, lineterminator="\n")

@@ -1,6 +1,6 @@
 """The figures of the report, each a function of the analysis."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 
 from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
+from reports.basis import Basis
 from reports.drawing import (
     FAMILY_COLOURS,
     GRID,
@@ -148,7 +149,7 @@ def best_against_carbon(analysis: Analysis) -> Sketch:
         axes.set_ylim(low - pad, high + pad)
         gap = (high - low + 2 * pad) * (0.055 if paper.narrow else 0.045)
         for (model, level), position in zip(levels, spread([level for _, level in levels], gap), strict=True):
-            colour = look(analysis, model.family)["color"]
+            colour = look(analysis.evidence.models, model.family)["color"]
             axes.axhline(level, color=colour, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
             axes.annotate(
                 readable(model.design),
@@ -199,26 +200,33 @@ def _draw_progress(axes: Axes, analysis: Analysis, points: Sequence[ProgressPoin
     )
 
 
+PART_LOOKS = {
+    "search": ("search", SEARCHED_COLOUR),
+    "training": ("training of hand\ndesigns and finals", FAMILY_COLOURS[0]),
+    "inference": ("inference and test", FAMILY_COLOURS[1]),
+    "idle": ("idle", MUTED),
+    "overhead": ("overhead", MUTED),
+    "foreign": ("foreign", MUTED),
+}
+"""Name and colour of each part of a run's energy."""
+
+
 def energy_split(analysis: Analysis) -> Sketch:
     """Where the machine's energy went, part by part."""
-    split = analysis.split
-    names = {
-        "search": "search",
-        "training": "training of hand\ndesigns and finals",
-        "inference": "inference and test",
-        "idle": "idle",
-        "overhead": "overhead",
-        "foreign": "foreign",
-    }
+    return split_sketch(analysis, PART_LOOKS, " The search's cost above adds the idle and overhead of its time.")
+
+
+def split_sketch(basis: Basis, looks: Mapping[str, tuple[str, str]], closing: str) -> Sketch:
+    """Where the machine's energy went, in those parts that have a look; `closing` ends the caption."""
+    split = basis.split
+    parts = [(name, uj) for name, uj in split.parts if name in looks]
     total = max(split.total_uj, 1)
-    labels = [f"{significant(uj / MICROJOULES_PER_WH)} Wh · {uj / total:.1%}" for _, uj in split.parts]
+    labels = [f"{significant(uj / MICROJOULES_PER_WH)} Wh · {uj / total:.1%}" for _, uj in parts]
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(270)
-        colours = [SEARCHED_COLOUR, *FAMILY_COLOURS[:2], MUTED, MUTED, MUTED]
-        bars = axes.barh(
-            [names[name] for name, _ in split.parts], [uj / MICROJOULES_PER_WH for _, uj in split.parts], color=colours
-        )
+        names, colours = zip(*(looks[name] for name, _ in parts), strict=True)
+        bars = axes.barh(names, [uj / MICROJOULES_PER_WH for _, uj in parts], color=colours)
         axes.bar_label(bars, labels, padding=5, fontsize=10, color=INK)
         axes.invert_yaxis()
         axes.margins(x=0.55 if paper.narrow else 0.2)
@@ -239,9 +247,9 @@ def energy_split(analysis: Analysis) -> Sketch:
         name="energy-split",
         title="Where the energy went",
         caption=f"{conserved} Trials by their dynamic energy; idle is what the machine draws doing nothing, overhead is the "
-        "engine's own, foreign is other people's work. The search's cost above adds the idle and overhead of its time.",
+        f"engine's own, foreign is other people's work.{closing}",
         alt="Energy of the run in parts: "
-        + "; ".join(f"{name} {label}" for (name, _), label in zip(split.parts, labels, strict=True))
+        + "; ".join(f"{name} {label}" for (name, _), label in zip(parts, labels, strict=True))
         + ".",
         draw=draw,
     )

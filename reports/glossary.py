@@ -42,3 +42,26 @@ GLOSSARY: tuple[Term, ...] = (
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Use", "One output, for example one sentence translated."),
 )
+
+OF_SEARCHES = ("Break-even uses", "Champion", "Finalist", "Minimum detectable difference")
+COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(
+    sorted(
+        (
+            *(term for term in GLOSSARY if term.name not in (*OF_SEARCHES, "Interval")),
+            Term(
+                "Holm's correction",
+                "Makes several comparisons together as trustworthy as one: the smallest p-value has to be smallest by as many "
+                "times as there are comparisons, the next by one less, and so on.",
+            ),
+            Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test sentences are drawn again and again."),
+            Term("Not separable", "What was measured could have come about with no true difference between the two designs."),
+            Term("p-value", "How often so large a difference would come about by chance if the two were equally good."),
+            Term(
+                "Smallest detectable difference",
+                "A true difference of this size is found in four of five repetitions, the correction included.",
+            ),
+        ),
+        key=lambda term: term.name.lower(),
+    )
+)
+"""The terms of a comparison of hand designs."""

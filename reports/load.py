@@ -13,6 +13,9 @@ from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
 
 RUN_SCHEMA = 1
 
+SEARCH_ROLES = ("search", "finalist")
+"""Roles whose energy is the search's."""
+
 
 @dataclass(frozen=True)
 class Share:
@@ -59,6 +62,11 @@ class Run:
         """The resolved configuration."""
         found = self.info.get("experiment")
         return found if isinstance(found, dict) else {}
+
+    @property
+    def searched(self) -> bool:
+        """Whether there was a search in it; if not, it compares hand designs with each other."""
+        return "search" in self.experiment or any(record.role in SEARCH_ROLES for record in self.records)
 
 
 def load_run(folder: Path) -> Run:
@@ -177,6 +185,11 @@ def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
         raise UserError("expected at least one run folder, got none; give one, for example runs/quickstart")
     runs = tuple(load_run(folder) for folder in folders)
     for other in runs[1:]:
+        if other.searched != runs[0].searched:
+            raise UserError(
+                f"expected runs that all have a search or all have none, got {runs[0].run_id} and {other.run_id}, of which "
+                "one has; report them one by one"
+            )
         _refuse_mixture(runs[0], other)
     if len({run.run_id for run in runs}) < len(runs):
         raise UserError(f"expected different runs, got {', '.join(run.run_id for run in runs)}; give each folder once")

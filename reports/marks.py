@@ -1,6 +1,6 @@
 """Marks shared by figures: a family's line, the champions with their intervals, the legend."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -16,9 +16,9 @@ LOG_RATIO = 20
 Coordinate = Callable[[Model], float | None]
 
 
-def hand_families(analysis: Analysis) -> tuple[str, ...]:
+def hand_families(models: Iterable[Model]) -> tuple[str, ...]:
     """Families of hand designs in the order of their colours."""
-    return tuple(sorted({model.family for model in analysis.evidence.models if not model.searched}))
+    return tuple(sorted({model.family for model in models if not model.searched}))
 
 
 def readable(name: str) -> str:
@@ -26,9 +26,9 @@ def readable(name: str) -> str:
     return name.replace("_", " ").replace("$", r"\$")
 
 
-def look(analysis: Analysis, family: str) -> dict[str, Any]:
+def look(models: Iterable[Model], family: str) -> dict[str, Any]:
     """Colour and marker of a hand family."""
-    index = hand_families(analysis).index(family)
+    index = hand_families(models).index(family)
     return {
         "color": FAMILY_COLOURS[index % len(FAMILY_COLOURS)],
         "marker": FAMILY_MARKERS[index % len(FAMILY_MARKERS)],
@@ -39,13 +39,14 @@ def look(analysis: Analysis, family: str) -> dict[str, Any]:
 
 def draw_families(axes: Axes, analysis: Analysis, x_of: Coordinate, y_of: Coordinate) -> None:
     """Each hand family as a line through its sizes, the sizes named beside the points."""
-    for index, family in enumerate(hand_families(analysis)):
-        members = [model for model in analysis.evidence.models if model.family == family]
+    models = analysis.evidence.models
+    for index, family in enumerate(hand_families(models)):
+        members = [model for model in models if model.family == family]
         found = [(x, y, m.design) for m in members if (x := x_of(m)) is not None and (y := y_of(m)) is not None]
         if not found:
             continue
         found.sort()
-        axes.plot([x for x, _, _ in found], [y for _, y, _ in found], label=readable(family), **look(analysis, family))
+        axes.plot([x for x, _, _ in found], [y for _, y, _ in found], label=readable(family), **look(models, family))
         for x, y, design in found:
             size = design.removeprefix(family).lstrip("-_ ") or design
             below = index % 2

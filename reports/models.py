@@ -55,7 +55,7 @@ class Model:
         """Validation BLEU of the run on which it was chosen, else the mean over its fresh seeds."""
         if self.first is not None and "valid_bleu" in self.first.metrics:
             return self.first.metrics["valid_bleu"]
-        return self._mean("valid_bleu")
+        return self.mean("valid_bleu")
 
     @property
     def test_scores(self) -> tuple[float, ...]:
@@ -65,14 +65,15 @@ class Model:
     @property
     def test_bleu(self) -> float | None:
         """Mean test BLEU."""
-        return self._mean("test_bleu")
+        return self.mean("test_bleu")
 
     @property
     def test_spread(self) -> float | None:
         """Standard deviation of test BLEU over seeds; None with fewer than two."""
         return mean_and_spread(self.test_scores)[1] if self.test_scores else None
 
-    def _mean(self, metric: str) -> float | None:
+    def mean(self, metric: str) -> float | None:
+        """Mean of a metric over the reported runs that have it; None when none has."""
         values = [record.metrics[metric] for record in self.runs if metric in record.metrics]
         return sum(values) / len(values) if values else None
 
@@ -118,6 +119,20 @@ def _model(design: str, family: str, records: Sequence[Record]) -> Model:
     finals = tuple(by_seed[seed] for seed in sorted(by_seed))
     first = next((record for record in records if record.role != "final"), None)
     return Model(design, family, first, finals)
+
+
+def collect_compared(runs: Iterable[Run]) -> tuple[Model, ...]:
+    """Every hand design of runs without a search, its seeds all alike, each counted once over several runs; by rising MACs."""
+    grouped: dict[tuple[str, str], dict[int, Record]] = {}
+    for run in runs:
+        for record in run.records:
+            if record.role == "hand" and record.status == "complete":
+                grouped.setdefault((record.family, record.design), {}).setdefault(record.seed, record)
+    models = [
+        Model(design, family, None, tuple(by_seed[seed] for seed in sorted(by_seed)))
+        for (family, design), by_seed in grouped.items()
+    ]
+    return tuple(sorted(models, key=lambda one: (one.family, one.counts.macs_paper if one.counts else 0, one.design)))
 
 
 def champion(models: Iterable[Model], searched: bool) -> Model | None:

@@ -6,6 +6,7 @@ from nas.carbon import Intensity
 from nas.units import kwh
 from reports.analysis import Analysis
 from reports.break_even import BreakEven, Outcome
+from reports.comparison import ComparisonOutcome
 from reports.words import energy, mass, mass_range, number, shortest, signed, significant
 
 COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
@@ -22,9 +23,12 @@ class Sentence:
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What the report concludes: the break-even's outcome, one line that answers the question, and the reasons."""
+    """What the report concludes: an outcome in a word or two, one line that answers the question, and the reasons.
 
-    outcome: Outcome
+    The outcome is the break-even's, or a comparison's.
+    """
+
+    outcome: Outcome | ComparisonOutcome
     headline: str
     sentences: tuple[Sentence, ...]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,8 @@ DETECTION = 1.959964 + 0.841621
 in four of five repetitions."""
 
 NUM_DRAWS = 2000
+SAME = 1e-9
+"""Draws that differ by less than this do not vary."""
 _CHUNK = 200
 
 
@@ -116,6 +119,36 @@ def percentile_interval(draws: npt.ArrayLike, confidence: float = CONFIDENCE) ->
 def compare(difference: float, draws: FloatArray) -> Comparison:
     """The comparison of a point difference and its bootstrap draws."""
     return Comparison(difference=difference, interval=percentile_interval(draws), standard_error=float(np.std(draws, ddof=1)))
+
+
+def detectable(standard_error: float, num_comparisons: int) -> float:
+    """The least true difference found in 80 % of repetitions by a two-sided test at 5 % over all of these comparisons.
+
+    By Bonferroni's level, which Holm's first step has too: 5 % divided by their number.
+    """
+    normal = NormalDist()
+    return (normal.inv_cdf(1 - (1 - CONFIDENCE) / (2 * max(1, num_comparisons))) + normal.inv_cdf(0.8)) * standard_error
+
+
+def two_sided_p(draws: FloatArray) -> float:
+    """Twice the share of bootstrap draws on the rarer side of zero; never zero, since so many draws show no less.
+
+    Draws that do not vary say nothing of how far a difference may be from zero: 1.
+    """
+    if np.ptp(draws) < SAME:
+        return 1.0
+    rarer = min(int((draws <= 0).sum()), int((draws >= 0).sum()))
+    return min(1.0, 2 * (rarer + 1) / (len(draws) + 1))
+
+
+def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+    """p-values adjusted for their number by Holm's step-down method (Holm 1979), in the order given."""
+    adjusted = [0.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda one: p_values[one])):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
+        adjusted[index] = highest
+    return tuple(adjusted)
 
 
 def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:

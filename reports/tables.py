@@ -1,6 +1,6 @@
 """Rows of the page's tables: text that is ready to show, unknown values said to be unknown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,8 +8,9 @@ from manual_designs.published import PUBLISHED_COSTS, PUBLISHED_RESULTS
 from nas.records import Record
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.analysis import Analysis
+from reports.basis import Basis
 from reports.break_even import net_emissions_g
-from reports.models import Model, View
+from reports.models import Model, Reference, View
 from reports.words import (
     MINUS,
     UNKNOWN,
@@ -20,7 +21,6 @@ from reports.words import (
     millions,
     number,
     optional,
-    shortest,
     significant,
 )
 
@@ -81,20 +81,21 @@ def _model_row(model: Model) -> tuple[str, ...]:
         optional(model.valid_bleu),
         test,
         str(len(model.test_scores) or NOT_RUN),
-        _per_thousand(model, "loaded"),
-        _per_thousand(model, "dynamic"),
+        per_thousand(model, "loaded"),
+        per_thousand(model, "dynamic"),
         UNKNOWN if training is None else significant(kwh(training)),
     )
 
 
-def _per_thousand(model: Model, view: View) -> str:
+def per_thousand(model: Model, view: View) -> str:
+    """Joules per 1,000 outputs, or why there are none."""
     if all(record.phase("inference") is None for record in model.runs):
         return NOT_RUN
     energy_uj = model.mean_output_uj(view)
     return UNKNOWN if energy_uj is None else significant(energy_uj * 1000 / MICROJOULES_PER_JOULE)
 
 
-def references_table(analysis: Analysis) -> Table:
+def references_table(references: Sequence[Reference], note: str) -> Table:
     """What needs no model."""
     rows = tuple(
         (
@@ -102,9 +103,8 @@ def references_table(analysis: Analysis) -> Table:
             optional(reference.record.metrics.get("valid_bleu")),
             optional(reference.test_bleu),
         )
-        for reference in analysis.evidence.references
+        for reference in references
     )
-    note = f"Champions must beat the better one by {shortest(analysis.evidence.margin_bleu)} BLEU on the test sentences."
     return Table("Without any model", ("Reference", "Valid BLEU", "Test BLEU"), rows, frozenset((1, 2)), note)
 
 
@@ -220,27 +220,32 @@ def results_table() -> Table:
     )
 
 
-def setup_table(analysis: Analysis) -> Table:
-    """Machine, versions, corpus, recipe and scoring of the first run."""
-    run = analysis.run
-    full = analysis.records("final", "hand")
+def search_setup_table(analysis: Analysis) -> Table:
+    """How a run with a search was done."""
+    return setup_table(analysis, (("Search", _pairs(analysis.lookup("search"))),))
+
+
+def setup_table(basis: Basis, more: tuple[tuple[str, str], ...] = ()) -> Table:
+    """Machine, versions, corpus, recipe and scoring of the first run, and `more`."""
+    run = basis.run
+    full = basis.records("final", "hand")
     phases = run.info.get("phases") or ()
     times = ", ".join(f"{one.get('name')} {duration(float(one.get('seconds', 0)))}" for one in phases)
     signatures = full[0].signatures if full else {}
-    source = analysis.source
+    source = basis.source
     rows = [
-        ("Run", ", ".join(one.run_id for one in analysis.runs)),
+        ("Run", ", ".join(one.run_id for one in basis.runs)),
         ("Started", str(run.info.get("created_at", UNKNOWN))),
         ("Configuration", str(run.info.get("fingerprint", UNKNOWN))[:16]),
         ("Machine", _pairs(run.info.get("machine"))),
         ("Versions", _pairs(run.info.get("versions"))),
         ("Energy source", f"{source.name} {source.version}, {source.provenance}. {source.note}".strip()),
-        ("CodeCarbon's own total", _codecarbon(analysis)),
+        ("CodeCarbon's own total", _codecarbon(basis)),
         ("Corpus", _pairs(run.info.get("corpus"))),
         ("Recipe", _pairs(full[0].recipe if full else None)),
         ("Scoring", _pairs(signatures)),
         ("Time", times or UNKNOWN),
-        ("Search", _pairs(analysis.lookup("search"))),
+        *more,
     ]
     return Table("How it was done", ("", ""), tuple(rows), frozenset())
 
@@ -258,10 +263,10 @@ def _pairs(values: Any) -> str:
     return "; ".join(parts)
 
 
-def _codecarbon(analysis: Analysis) -> str:
-    totals = [run.codecarbon_uj for run in analysis.runs]
+def _codecarbon(basis: Basis) -> str:
+    totals = [run.codecarbon_uj for run in basis.runs]
     known = [one for one in totals if one is not None]
-    ours = sum(tick.machine_uj for run in analysis.runs for tick in run.ticks)
+    ours = sum(tick.machine_uj for run in basis.runs for tick in run.ticks)
     if len(known) < len(totals) or not ours:
         return UNKNOWN
     return f"{energy(kwh(sum(known)))}, {sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here (a check, not used)"

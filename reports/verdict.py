@@ -24,9 +24,6 @@ from reports.statistics import (
     same_sentences,
 )
 
-DEFAULT_MARGIN_BLEU = 3.0
-"""A champion must beat the better reference by this much, or nothing is concluded."""
-
 COUNT_TOLERANCE_BLEU = 0.05
 BOOTSTRAP_SEED = 20260101
 

@@ -1,0 +1,196 @@
+"""A comparison of hand designs without a search: which is best, and which of the others can be told apart from it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from reports.basis import Basis, Settings, common_source, configured, margin_of, region_warnings, run_warnings
+from reports.energy import run_cost_uj, split_energy
+from reports.load import Run
+from reports.metric import TEST_BLEU, Metric
+from reports.models import Model, Reference, collect_compared, collect_references
+from reports.statistics import Comparison, Interval, compare, detectable, holm, percentile_interval, two_sided_p
+from reports.verdict import Draws, draw
+
+Standing = Literal["best", "not separable", "worse"]
+ComparisonOutcome = Literal["one best", "not separable", "models too weak for a verdict", "unknown"]
+"""What a comparison can come to; `one best` is a design that every other is worse than, `unknown` is none or one alone."""
+
+LEVEL = 0.05
+"""Holm's method keeps the chance of a single wrong "worse" below this, over all comparisons with the best."""
+
+NUM_DRAWS = 10_000
+"""More than for two champions: Holm divides the level by the number of comparisons, which needs the far tail."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rival:
+    """A design beside the best one: its score less the best's, the bootstrap's p-value and the one adjusted by Holm."""
+
+    model: Model
+    difference: Comparison
+    p_value: float
+    holm_p_value: float
+
+    @property
+    def standing(self) -> Standing:
+        """Worse where the adjusted p-value is below the level, not separable elsewhere."""
+        return "worse" if self.holm_p_value < LEVEL else "not separable"
+
+
+@dataclass(frozen=True)
+class Gap:
+    """A training that was planned and has no result: why not."""
+
+    design: str
+    seed: int
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compared(Basis):
+    """Everything that the report of a comparison is made from.
+
+    `ranked` are the designs with a score, the best first; `rivals` all but the first of them, in that order. Intervals are
+    of a design's mean over seeds: `intervals` of the metric, `output_intervals` of the loaded microjoules of an output.
+    """
+
+    metric: Metric
+    ranked: tuple[Model, ...]
+    rivals: tuple[Rival, ...]
+    intervals: Mapping[str, Interval]
+    output_intervals: Mapping[str, Interval]
+    num_sentences: int
+    references: tuple[Reference, ...]
+    margin: float
+    gaps: tuple[Gap, ...]
+    cost_uj: int
+
+    @property
+    def best(self) -> Model | None:
+        """The design of the best mean score; None while none has a score."""
+        return self.ranked[0] if self.ranked else None
+
+    def score(self, model: Model) -> float:
+        """Mean score of a ranked design."""
+        value = self.metric.of(model)
+        if value is None:
+            raise ValueError(f"expected a design with a score, got {model.design}")
+        return value
+
+    def standing(self, model: Model) -> Standing:
+        """The word for a ranked design."""
+        return next((one.standing for one in self.rivals if one.model is model), "best")
+
+    def rivals_that_are(self, standing: Standing) -> tuple[Rival, ...]:
+        """The rivals of that standing, the best first."""
+        return tuple(one for one in self.rivals if one.standing == standing)
+
+    @property
+    def best_reference(self) -> tuple[str, float] | None:
+        """The answer without a model that scores best, and its score; None where none was scored."""
+        scored = [(one.design, one.record.metrics[self.metric.key]) for one in self.references if self._scored(one)]
+        return max(scored, key=lambda one: self.metric.sign * one[1], default=None)
+
+    def _scored(self, reference: Reference) -> bool:
+        return self.metric.key in reference.record.metrics
+
+    @property
+    def weak(self) -> tuple[Model, ...]:
+        """Ranked designs that do not beat the better reference by the margin."""
+        best = self.best_reference
+        if best is None:
+            return ()
+        return tuple(one for one in self.ranked if self.metric.lead(self.score(one), best[1]) < self.margin)
+
+    @property
+    def too_weak(self) -> bool:
+        """Whether no design beats the better reference by the margin, so that nothing is concluded."""
+        return bool(self.ranked) and len(self.weak) == len(self.ranked)
+
+    @property
+    def outcome(self) -> ComparisonOutcome:
+        """What the comparison came to."""
+        if len(self.ranked) < 2:
+            return "unknown"
+        if self.too_weak:
+            return "models too weak for a verdict"
+        return "not separable" if self.rivals_that_are("not separable") else "one best"
+
+    @property
+    def detectable(self) -> float | None:
+        """The least true difference from the best that any of the comparisons could show, at Holm's strictest step."""
+        errors = [one.difference.standard_error for one in self.rivals]
+        return detectable(max(errors), len(errors)) if errors else None
+
+
+def compare_designs(runs: Sequence[Run], settings: Settings, metric: Metric = TEST_BLEU) -> Compared:
+    """Draws the conclusions from runs without a search."""
+    models = collect_compared(runs)
+    scored = [model for model in models if metric.of(model) is not None]
+    ranked = tuple(sorted(scored, key=lambda one: -metric.sign * (metric.of(one) or 0.0)))
+    draws = draw(ranked, NUM_DRAWS)
+    references = collect_references(runs)
+    gaps = find_gaps(runs)
+    unlike = region_warnings(settings, "so grams of training and grams of use are not of the same kind")
+    return Compared(
+        runs=tuple(runs),
+        settings=settings,
+        split=split_energy(runs),
+        source=common_source(runs),
+        warnings=(*run_warnings(runs), *draws.warnings, *_gap_warnings(gaps, ranked, references), *unlike),
+        metric=metric,
+        ranked=ranked,
+        rivals=_rivals(ranked, draws, metric),
+        intervals={name: percentile_interval(drawn) for name, drawn in draws.bleu.items()},
+        output_intervals={name: percentile_interval(drawn) for name, drawn in draws.output_uj["loaded"].items()},
+        num_sentences=draws.num_sentences,
+        references=references,
+        margin=margin_of(runs[0]),
+        gaps=gaps,
+        cost_uj=run_cost_uj(runs),
+    )
+
+
+def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Rival, ...]:
+    """The others beside the first, under the same resampled sentences."""
+    if not ranked:
+        return ()
+    best, others = ranked[0], ranked[1:]
+    away = [draws.bleu[one.design] - draws.bleu[best.design] for one in others]
+    p_values = [two_sided_p(one) for one in away]
+    return tuple(
+        Rival(
+            model=model,
+            difference=compare((metric.of(model) or 0.0) - (metric.of(best) or 0.0), drawn),
+            p_value=p_value,
+            holm_p_value=adjusted,
+        )
+        for model, drawn, p_value, adjusted in zip(others, away, p_values, holm(p_values), strict=True)
+    )
+
+
+def find_gaps(runs: Sequence[Run]) -> tuple[Gap, ...]:
+    """Trainings that the runs planned and none of them has a result of, in the order they were planned."""
+    hand = [record for run in runs for record in run.records if record.role == "hand"]
+    done = {(record.design, record.seed) for record in hand if record.status == "complete"}
+    reasons = {(record.design, record.seed): f"{record.status}: {record.error}" for record in hand}
+    planned = [
+        (str(design), seed)
+        for run in runs
+        for seed in configured(run, "final", "seeds") or ()
+        for design in configured(run, "hand", "designs") or ()
+    ]
+    missing = [one for one in dict.fromkeys([*planned, *reasons]) if one not in done]
+    return tuple(Gap(design, seed, reasons.get((design, seed), "not trained yet")) for design, seed in missing)
+
+
+def _gap_warnings(gaps: Sequence[Gap], ranked: Sequence[Model], references: Sequence[Reference]) -> list[str]:
+    found = [f"{one.design} with seed {one.seed} has no result ({one.reason})" for one in gaps]
+    if gaps and len({len(model.test_scores) for model in ranked}) > 1:
+        found.append("designs do not have as many seeds each, so their means are not equally certain")
+    if once := [model.design for model in ranked if len(model.runs) == 1]:
+        found.append(f"one seed, so that intervals leave out how much seeds differ: {', '.join(once)}")
+    if not references:
+        found.append("no reference scores: whether models are too weak is unknown")
+    return found

@@ -1,0 +1,88 @@
+"""The report of a comparison of hand designs: which one, and is the difference real?"""
+
+from typing import Any
+
+from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.comparison import NUM_DRAWS, Compared
+from reports.comparison_figures import draw_all_compared
+from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words, training_energy
+from reports.comparison_tables import designs_table, energies_table, seeds_table
+from reports.content import Content, Tile
+from reports.export import comparison_results
+from reports.glossary import COMPARISON_GLOSSARY
+from reports.tables import references_table, results_table, setup_table
+from reports.words import energy, mass, optional, shortest, significant
+
+
+def comparison_content(compared: Compared) -> Content:
+    """Everything on the page of a comparison."""
+    verdict = make_comparison_verdict(compared)
+    passed = f"A design must beat the better one by {shortest(compared.margin)} {compared.metric.name} on the test sentences."
+    own: dict[str, Any] = {
+        "metric": compared.metric.name,
+        "num_draws": NUM_DRAWS,
+        "designs": designs_table(compared),
+        "limits": make_limits(compared),
+        "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
+    }
+    return Content(
+        template="comparison.html",
+        basis=compared,
+        verdict=verdict,
+        tiles=make_comparison_tiles(compared),
+        drawings=draw_all_compared(compared),
+        published=(results_table(),),
+        setup=setup_table(compared),
+        glossary=COMPARISON_GLOSSARY,
+        margin=compared.margin,
+        own=own,
+        results=comparison_results(compared, verdict),
+    )
+
+
+def make_comparison_tiles(compared: Compared) -> tuple[Tile, ...]:
+    """The four numbers of the first screen."""
+    return (_best_tile(compared), _separable_tile(compared), _detectable_tile(compared), _cost_tile(compared))
+
+
+def _best_tile(compared: Compared) -> Tile:
+    best = compared.best
+    if best is None:
+        return Tile("Scores best", "unknown", "no design has a score")
+    interval, places = compared.intervals[best.design], compared.metric.places
+    return Tile(
+        "Scores best",
+        best.design,
+        f"{compared.metric.text(compared.score(best))}; 95 %: {optional(interval.low, places)} to "
+        f"{optional(interval.high, places)}; {seeds_words([best])}",
+    )
+
+
+def _separable_tile(compared: Compared) -> Tile:
+    title = "Not separable from it"
+    if not compared.rivals:
+        return Tile(title, "unknown", "nothing to compare with")
+    if compared.too_weak:
+        return Tile(title, "not judged", "models too weak to conclude")
+    found = compared.rivals_that_are("not separable")
+    names = listed([one.model.design for one in found]) if found else "all others are worse"
+    return Tile(title, f"{len(found)} of {len(compared.rivals)}", names)
+
+
+def _detectable_tile(compared: Compared) -> Tile:
+    title = "Smallest detectable difference"
+    if compared.detectable is None:
+        return Tile(title, "unknown", "nothing to compare with")
+    count = len(compared.rivals)
+    corrected = f", corrected for {count} comparisons" if count > 1 else ""
+    return Tile(title, compared.metric.text(compared.detectable), f"found in four of five such runs{corrected}")
+
+
+def _cost_tile(compared: Compared) -> Tile:
+    best, title = compared.best, "Cost of the best"
+    training, joules = (training_energy(best), output_energy(best)) if best else (None, None)
+    if training is None or joules is None:
+        return Tile(title, "unknown", "its energy is not known", compared.source.provenance)
+    trained = f"{energy(kwh(training))}, {mass(compared.settings.searched_g(training))} CO2e to train once"
+    used = mass(compared.settings.used_g(joules * MICROJOULES_PER_JOULE))
+    return Tile(title, f"{significant(joules)} J", f"for 1,000 outputs, {used} CO2e; {trained}", compared.source.provenance)

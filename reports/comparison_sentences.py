@@ -1,0 +1,291 @@
+"""What a comparison of hand designs says in plain sentences, each made from its numbers and nothing else."""
+
+from collections.abc import Sequence
+
+from nas.records import Phase
+from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.comparison import NUM_DRAWS, Compared, Rival
+from reports.models import Model
+from reports.sentences import Sentence, Verdict, region_words
+from reports.words import duration, energy, mass, mass_range, millions, number, optional, shortest, signed, significant
+
+FEW = 4
+"""Names that a headline has room for."""
+
+
+def make_comparison_verdict(compared: Compared) -> Verdict:
+    """The verdict of a comparison."""
+    found = (
+        _compared(compared),
+        _best(compared),
+        _not_separable(compared),
+        _worse(compared),
+        _detectable(compared),
+        _references(compared),
+        _costs(compared),
+        _missing(compared),
+    )
+    return Verdict(
+        outcome=compared.outcome,
+        headline=_headline(compared),
+        sentences=tuple(one for one in found if one is not None),
+    )
+
+
+def listed(names: Sequence[str]) -> str:
+    """Names as a list in words."""
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def plural(count: int, noun: str) -> str:
+    """A count with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def seeds_words(models: Sequence[Model]) -> str:
+    """How many seeds the designs have, a range where they differ."""
+    counts = sorted({len(model.runs) for model in models})
+    return plural(counts[0], "seed") if len(counts) == 1 else f"{counts[0]} to {counts[-1]} seeds"
+
+
+def output_energy(model: Model) -> float | None:
+    """Loaded joules of 1,000 outputs; None when unknown."""
+    energy_uj = model.mean_output_uj("loaded")
+    return None if energy_uj is None else energy_uj * 1000 / MICROJOULES_PER_JOULE
+
+
+def training_energy(model: Model) -> float | None:
+    """Loaded microjoules of training it once, the mean over seeds; None when unknown."""
+    energy_uj = model.training_uj("loaded")
+    return None if energy_uj is None else energy_uj / len(model.runs)
+
+
+def _headline(compared: Compared) -> str:
+    best, level = compared.best, compared.rivals_that_are("not separable")
+    if best is None:
+        return "No verdict yet: no design has a score."
+    if not compared.rivals:
+        return f"No verdict: {best.design} is the only design with a score, so there is nothing to compare it with."
+    if compared.too_weak:
+        return "Models too weak for a verdict: no design clearly beats answers that need no model at all."
+    others = len(compared.rivals)
+    if not level:
+        lead = compared.metric.text(abs(compared.rivals[0].difference.difference))
+        every = "the other one" if others == 1 else f"every one of the other {others}"
+        return f"{best.design} is the best design, and the difference is real: it is ahead of {every}, by {lead} or more."
+    if len(level) == others:
+        rest = level[0].model.design if others == 1 else f"none of the other {others}"
+        can = "cannot" if others == 1 else "can"
+        return f"No design is shown to be the best: {best.design} scores highest, but {rest} {can} be told apart from it."
+    names = listed([one.model.design for one in level]) if len(level) <= FEW else f"{len(level)} designs"
+    worse = others - len(level)
+    is_worse = "is worse" if worse == 1 else "are worse"
+    return f"{best.design} scores best, but {names} cannot be told apart from it; {worse} of {others + 1} {is_worse}."
+
+
+def _compared(compared: Compared) -> Sentence | None:
+    if not compared.ranked:
+        return None
+    runs = compared.ranked[0].runs
+    budget = number(runs[0].budget_tokens)
+    return Sentence(
+        "What was compared",
+        f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} target "
+        f"tokens with {seeds_words(compared.ranked)} each, scored on {compared.num_sentences:,} test sentences, on one meter.",
+    )
+
+
+def _best(compared: Compared) -> Sentence | None:
+    best = compared.best
+    if best is None:
+        return None
+    mean, interval = compared.metric.text(compared.score(best)), compared.intervals[best.design]
+    low, high = (optional(one, compared.metric.places) for one in (interval.low, interval.high))
+    text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test sentences)"
+    if compared.rivals:
+        after = compared.rivals[0]
+        low, high = signed(-after.difference.interval.high), signed(-after.difference.interval.low)
+        text += f", {signed(-after.difference.difference)} against {after.model.design} which comes next ({low} to {high})"
+    return Sentence("Best", f"{text}.")
+
+
+def _rival_words(compared: Compared, rival: Rival) -> str:
+    p_value = "p < 0.001" if rival.holm_p_value < 0.001 else f"p = {rival.holm_p_value:.3f}"
+    return f"{rival.model.design} ({signed(rival.difference.difference)}, {p_value})"
+
+
+def _not_separable(compared: Compared) -> Sentence | None:
+    found = compared.rivals_that_are("not separable")
+    if not found or compared.too_weak:
+        return None
+    names = listed([_rival_words(compared, one) for one in found])
+    return Sentence("Not separable", f"These runs cannot tell {names} apart from {found_best(compared)}. {correction(compared)}")
+
+
+def _worse(compared: Compared) -> Sentence | None:
+    found = compared.rivals_that_are("worse")
+    if not found or compared.too_weak:
+        return None
+    names = listed([_rival_words(compared, one) for one in found])
+    said = "" if compared.rivals_that_are("not separable") else f" {correction(compared)}"
+    verb = "is" if len(found) == 1 else "are"
+    return Sentence("Worse", f"{names} {verb} worse than {found_best(compared)}.{said}")
+
+
+def found_best(compared: Compared) -> str:
+    """The best design's name."""
+    if compared.best is None:
+        raise ValueError("expected a design with a score")
+    return compared.best.design
+
+
+def correction(compared: Compared) -> str:
+    """How the words "worse" and "not separable" were come by."""
+    count = len(compared.rivals)
+    corrected = f", corrected by Holm's method for all {count} comparisons with the best" if count > 1 else ""
+    return (
+        f"p-values are two-sided, by a paired bootstrap ({NUM_DRAWS:,} draws) over the same test sentences and over "
+        f"seeds{corrected}; below 0.05 counts."
+    )
+
+
+def _detectable(compared: Compared) -> Sentence | None:
+    if compared.detectable is None:
+        return None
+    least = compared.metric.text(compared.detectable)
+    included = ", whichever the design, the correction included" if len(compared.rivals) > 1 else ""
+    return Sentence(
+        "What could be found",
+        f"A true difference of {least} or more from the best would be found in four of five such runs{included}; smaller ones "
+        "may go unseen.",
+    )
+
+
+def _references(compared: Compared) -> Sentence | None:
+    best = compared.best_reference
+    if best is None or not compared.ranked:
+        return None
+    name, value = best
+    margin = f"{shortest(compared.margin)} {compared.metric.name}"
+    without = f"Without any model, {name.replace('_', ' ')} scores {compared.metric.text(value)} on the same sentences"
+    if compared.too_weak:
+        return Sentence("Strength", f"{without}; no design beats that by {margin}, so nothing is concluded.")
+    if compared.weak:
+        names = listed([model.design for model in compared.weak])
+        return Sentence("Strength", f"{without}; {names} did not beat that by {margin} and hardly learnt anything.")
+    return Sentence("Strength", f"{without}; every design beats that by {margin} or more.")
+
+
+def _costs(compared: Compared) -> Sentence | None:
+    if not compared.ranked:
+        return None
+    settings, total_kwh = compared.settings, kwh(compared.cost_uj)
+    spread = ""
+    if compared.source.low_factor < compared.source.high_factor:
+        low, high = compared.model_interval(total_kwh).low, compared.model_interval(total_kwh).high
+        grams = mass_range(compared.model_interval(settings.searched_g(compared.cost_uj)))
+        spread = f" ({significant(low)} to {significant(high)} kWh and {grams} by the power model's interval)"
+    text = (
+        f"All of it drew {energy(total_kwh)} and so emitted {mass(settings.searched_g(compared.cost_uj))} CO2e{spread} in "
+        f"{region_words(settings.searched_in)}, failed trainings, idle power and supervision included."
+    )
+    text += _training_words(compared) + _use_words(compared)
+    return Sentence("What it costs", text, compared.source.provenance)
+
+
+def _training_words(compared: Compared) -> str:
+    known = [(uj, model.design) for model in compared.ranked if (uj := training_energy(model)) is not None]
+    if not known:
+        return " What a training drew is not known."
+    (least, thrifty), (most, hungry) = min(known), max(known)
+    if len(known) == 1:
+        return f" Training {thrifty} once took {energy(kwh(least))}."
+    return f" Training once took from {energy(kwh(least))} ({thrifty}) to {energy(kwh(most))} ({hungry})."
+
+
+def _use_words(compared: Compared) -> str:
+    known = [(joules, model.design) for model in compared.ranked if (joules := output_energy(model)) is not None]
+    if not known:
+        return " What an output draws is not known."
+    grams = [compared.settings.used_g(joules * MICROJOULES_PER_JOULE) for joules in (min(known)[0], max(known)[0])]
+    where = region_words(compared.settings.used_in)
+    if len(known) == 1:
+        return f" 1,000 outputs take {significant(known[0][0])} J, {mass(grams[0])} CO2e in {where}."
+    return (
+        f" 1,000 outputs take from {significant(min(known)[0])} J ({min(known)[1]}) to {significant(max(known)[0])} J "
+        f"({max(known)[1]}), {mass(grams[0])} to {mass(grams[1])} CO2e in {where}."
+    )
+
+
+def _missing(compared: Compared) -> Sentence | None:
+    if not compared.gaps:
+        return None
+    named = "; ".join(f"{one.design} with seed {one.seed} ({one.reason})" for one in compared.gaps)
+    return Sentence("Without a result", f"{plural(len(compared.gaps), 'training')} gave no score: {named}.")
+
+
+def make_limits(compared: Compared) -> tuple[Sentence, ...]:
+    """What the comparison shows and what it does not, from the run's own settings."""
+    if not compared.ranked:
+        return ()
+    runs = [record for model in compared.ranked for record in model.runs]
+    return (
+        _shown(compared),
+        Sentence(
+            "One recipe for everybody",
+            f"Everybody was trained by one recipe{_rate(runs[0].recipe.get('peak_learning_rate'))}, and nobody's was tuned. A "
+            "design that needs its own, such as one with normalisation after each block or with ternary weights, may look worse "
+            "than it is.",
+        ),
+        _seeds(compared),
+        _budget(compared, [phase for record in runs if (phase := record.phase("train")) is not None]),
+        Sentence(
+            "One corpus, one machine",
+            "Another corpus or task may order the designs differently, and so may other hardware: energies are "
+            "those of this machine and of how each operator is written here.",
+        ),
+        Sentence(
+            "The best was chosen by the result",
+            "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the correction "
+            "is for the number of comparisons, not for that choice.",
+        ),
+        Sentence("Not counted", "What it took people to invent and tune the designs, and the making of the hardware."),
+    )
+
+
+def _rate(value: object) -> str:
+    return f" (peak learning rate {value})" if isinstance(value, int | float) else ""
+
+
+def _shown(compared: Compared) -> Sentence:
+    corpus = compared.ranked[0].runs[0].corpus
+    sentences = corpus.get("sentences")
+    count = sentences.get("train") if isinstance(sentences, dict) else None
+    many = f"{count:,} training sentences of " if isinstance(count, int) else ""
+    pair = [corpus.get(name) for name in ("source_language", "target_language")]
+    languages = f", {pair[0]} to {pair[1]}" if all(pair) else ""
+    return Sentence(
+        "What it shows",
+        f"Which of these {plural(len(compared.ranked), 'design')} scores best after the same short training from scratch on "
+        f"{many}{corpus.get('name', 'one corpus')}{languages}, and what each then costs to train and to use.",
+    )
+
+
+def _seeds(compared: Compared) -> Sentence:
+    words = seeds_words(compared.ranked)
+    least = min(len(model.runs) for model in compared.ranked)
+    if least == 1:
+        return Sentence("Seeds", f"{words.capitalize()} each: how much a second training would differ is not in the intervals.")
+    return Sentence("Seeds", f"{words} each: the intervals hold the spread between seeds, but so few show it only roughly.")
+
+
+def _budget(compared: Compared, phases: Sequence[Phase]) -> Sentence:
+    tokens = number(compared.ranked[0].runs[0].budget_tokens)
+    sizes = sorted(model.counts.params_paper for model in compared.ranked if model.counts)
+    spread = f"{millions(sizes[0])} to {millions(sizes[-1])} million parameters" if sizes else "few parameters"
+    length = f" ({duration(sum(one.duration_s for one in phases) / len(phases))} on average)" if phases else ""
+    return Sentence(
+        "Small models, short training",
+        f"{tokens} target tokens a training{length} of models of {spread}, embeddings left out. Nobody was trained until it "
+        "stopped improving: designs that learn fast are favoured, and large models on much data may come out otherwise.",
+    )

@@ -1,0 +1,38 @@
+"""What a page is made of, whichever of the two reports it is."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reports.basis import Basis
+from reports.drawing import Drawing
+from reports.glossary import Term
+from reports.sentences import Verdict
+from reports.tables import Table
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One of the numbers on the first screen."""
+
+    name: str
+    value: str
+    detail: str
+    provenance: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """A report before it is laid out: what every page shows, the same for machines, and what only its template shows."""
+
+    template: str
+    basis: Basis
+    verdict: Verdict
+    tiles: tuple[Tile, ...]
+    drawings: tuple[Drawing, ...]
+    published: tuple[Table, ...]
+    setup: Table
+    glossary: tuple[Term, ...]
+    margin: float
+    own: Mapping[str, Any]
+    results: Mapping[str, Any]

@@ -1,0 +1,92 @@
+"""The report of a run with a search: was it worth its carbon?"""
+
+from nas.units import kwh
+from reports.analysis import Analysis
+from reports.content import Content, Tile
+from reports.export import search_results
+from reports.figures import draw_all
+from reports.glossary import GLOSSARY
+from reports.sentences import COMPARED, make_verdict
+from reports.tables import (
+    budget_table,
+    costs_table,
+    models_table,
+    references_table,
+    results_table,
+    search_setup_table,
+    trials_table,
+    uses_table,
+)
+from reports.words import energy, mass, mass_range, number, shortest, signed
+
+
+def search_content(analysis: Analysis) -> Content:
+    """Everything on the page of a search."""
+    verdict = make_verdict(analysis)
+    margin = analysis.evidence.margin_bleu
+    passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
+    references = references_table(analysis.evidence.references, passed)
+    spent = [budget_table(analysis), uses_table(analysis)]
+    return Content(
+        template="template.html",
+        basis=analysis,
+        verdict=verdict,
+        tiles=make_tiles(analysis),
+        drawings=draw_all(analysis),
+        published=(costs_table(), results_table()),
+        setup=search_setup_table(analysis),
+        glossary=GLOSSARY,
+        margin=margin,
+        own={
+            "spent": [table for table in spent if table is not None],
+            "tables": (models_table(analysis), references, trials_table(analysis)),
+        },
+        results=search_results(analysis, verdict),
+    )
+
+
+def make_tiles(analysis: Analysis) -> tuple[Tile, ...]:
+    """The four numbers of the first screen."""
+    return (_difference_tile(analysis), _cost_tile(analysis), _gain_tile(analysis), _break_even_tile(analysis))
+
+
+def _difference_tile(analysis: Analysis) -> Tile:
+    comparison = analysis.findings.comparison
+    if comparison is None:
+        return Tile("Search against hand", "unknown", "a champion is missing")
+    low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+    outcome = "cannot be told apart" if comparison.sign == 0 else f"search {COMPARED[comparison.sign]} hand"
+    return Tile(
+        "Search against hand",
+        f"{signed(comparison.difference)} BLEU",
+        f"95 %: {low} to {high}; {outcome}; detectable from {comparison.minimum_detectable:.2f}",
+    )
+
+
+def _cost_tile(analysis: Analysis) -> Tile:
+    total_kwh = kwh(analysis.evidence.cost.loaded_uj)
+    spread = mass_range(analysis.model_interval(analysis.search_g))
+    return Tile(
+        "Cost of the search",
+        f"{mass(analysis.search_g)} CO2e",
+        f"{energy(total_kwh)} in {analysis.settings.searched_in.name}; {spread}",
+        analysis.source.provenance,
+    )
+
+
+def _gain_tile(analysis: Analysis) -> Tile:
+    findings = analysis.findings
+    if findings.per_bleu_g is None or findings.per_bleu_interval is None:
+        why = "models too weak to conclude" if findings.too_weak else "no gain that could be told from zero"
+        return Tile("Carbon per BLEU gained", "none", why)
+    interval = f"95 %: {mass_range(findings.per_bleu_interval)}"
+    return Tile("Carbon per BLEU gained", f"{mass(findings.per_bleu_g)} CO2e", interval, analysis.source.provenance)
+
+
+def _break_even_tile(analysis: Analysis) -> Tile:
+    answer = analysis.findings.answer
+    if answer.uses is None or answer.interval is None:
+        return Tile("Break-even", answer.outcome, answer.reason or f"used in {analysis.settings.used_in.name}")
+    interval = f"95 %: {number(answer.interval.low)} to {number(answer.interval.high)}"
+    used = f"used in {analysis.settings.used_in.name}"
+    return Tile("Break-even", f"{number(answer.uses)} uses", f"{interval}; {used}", analysis.source.provenance)
