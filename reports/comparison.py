@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
+from math import comb
 from typing import Literal
 
 from reports.basis import Basis, Settings, common_source, configured, margin_of, region_warnings, run_warnings
@@ -17,7 +19,7 @@ ComparisonOutcome = Literal["one best", "not separable", "models too weak for a 
 """What a comparison can come to; `one best` is a design that every other is worse than, `unknown` is none or one alone."""
 
 LEVEL = 0.05
-"""Holm's method keeps the chance of a single wrong "worse" below this, over all comparisons with the best."""
+"""Holm's method keeps the chance of a single wrong "worse" below this, over all pairs: the best is chosen by its result."""
 
 NUM_DRAWS = 10_000
 """More than for two champions: Holm divides the level by the number of comparisons, which needs the far tail."""
@@ -121,7 +123,12 @@ class Compared(Basis):
     def detectable(self) -> float | None:
         """The least true difference from the best that any of the comparisons could show, at Holm's strictest step."""
         errors = [one.difference.standard_error for one in self.rivals]
-        return detectable(max(errors), len(errors)) if errors else None
+        return detectable(max(errors), self.num_pairs) if errors else None
+
+    @property
+    def num_pairs(self) -> int:
+        """Number of pairs of ranked designs, which p-values are adjusted for."""
+        return comb(len(self.ranked), 2)
 
 
 def compare_designs(runs: Sequence[Run], settings: Settings, metric: Metric = TEST_BLEU) -> Compared:
@@ -158,7 +165,11 @@ def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Riva
         return ()
     best, others = ranked[0], ranked[1:]
     away = [draws.bleu[one.design] - draws.bleu[best.design] for one in others]
-    p_values = [two_sided_p(one) for one in away]
+    # Whichever design comes first is the best, so the pairs that do not have it are part of what was tried. Those of the
+    # best come first among all pairs.
+    pairs = combinations([draws.bleu[one.design] for one in ranked], 2)
+    p_values = [two_sided_p(second - first) for first, second in pairs]
+    adjusted_p_values = holm(p_values)[: len(others)]
     return tuple(
         Rival(
             model=model,
@@ -166,7 +177,9 @@ def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Riva
             p_value=p_value,
             holm_p_value=adjusted,
         )
-        for model, drawn, p_value, adjusted in zip(others, away, p_values, holm(p_values), strict=True)
+        for model, drawn, p_value, adjusted in zip(
+            others, away, p_values[: len(others)], adjusted_p_values, strict=True
+        )
     )
 
 

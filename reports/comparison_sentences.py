@@ -141,8 +141,8 @@ def found_best(compared: Compared) -> str:
 
 def correction(compared: Compared) -> str:
     """How the words "worse" and "not separable" were come by."""
-    count = len(compared.rivals)
-    corrected = f", corrected by Holm's method for all {count} comparisons with the best" if count > 1 else ""
+    count = compared.num_pairs
+    corrected = f", corrected by Holm's method for all {count} pairs of designs" if count > 1 else ""
     return (
         f"p-values are two-sided, by a paired bootstrap ({NUM_DRAWS:,} draws) over the same test sentences and over "
         f"seeds{corrected}; below 0.05 counts."

@@ -27,8 +27,8 @@ def designs_table(compared: Compared) -> Table:
     rows = [_design_row(compared, model) for model in compared.ranked]
     without = [one.design for one in compared.gaps if one.design not in {model.design for model in compared.ranked}]
     rows += [(design, "no result", *[NOT_RUN] * 9) for design in dict.fromkeys(without)]
-    count = len(compared.rivals)
-    corrected = f" after Holm's correction for {count} comparisons" if count > 1 else ""
+    count = compared.num_pairs
+    corrected = f" after Holm's correction for all {count} pairs" if count > 1 else ""
     note = (
         f"Test {name} is mean ± standard deviation over seeds; intervals are over seeds and test sentences. “Worse” is a "
         f"difference to the best that is significant at 5 %{corrected}; the interval beside it is of that difference alone, "
