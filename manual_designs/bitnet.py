@@ -13,7 +13,7 @@ small Transformer.
 from dataclasses import replace
 
 from manual_designs.llama import inner_width, llama
-from manual_designs.transformer import SMALL_SIZES, transformer
+from manual_designs.transformer import EVEN, SMALL_SIZES, transformer
 from search_spaces.architecture import Architecture
 from search_spaces.design import Design, Setting
 from search_spaces.ends import TokenEnds
@@ -53,8 +53,8 @@ def translator(width: int, layers: int, inner: int) -> Architecture:
 
 
 def translation(size: str) -> Design:
-    """Size xs, s or m for translation."""
-    width, layers = SMALL_SIZES[size]
+    """Size xs, s, m or mac18m for translation."""
+    width, layers = (96, 3) if size == EVEN else SMALL_SIZES[size]
     architecture = translator(width, layers, 2 * width)
     return Design(name=f"bitnet-translation-{size}", family="bitnet-translation", architecture=architecture, paper=PAPER)
 
@@ -62,5 +62,5 @@ def translation(size: str) -> Design:
 DESIGNS: tuple[Design, ...] = (
     *(published(size) for size in SHAPES),
     *(small(size) for size in SMALL_SIZES),
-    *(translation(size) for size in SMALL_SIZES),
+    *(translation(size) for size in (*SMALL_SIZES, EVEN)),
 )

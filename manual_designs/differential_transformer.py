@@ -11,7 +11,7 @@ model of the paper: the small Transformers of `manual_designs/transformer.py` (s
 every attention replaced, the one to the encoder too, at half the heads and without biases in it.
 """
 
-from manual_designs.transformer import SMALL_SIZES, layer
+from manual_designs.transformer import EVEN, SMALL_SIZES, layer
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
 from search_spaces.ends import TokenEnds
@@ -69,8 +69,8 @@ def small_language_model(size: str) -> Design:
 
 
 def small(size: str) -> Design:
-    """Size xs, s or m of a translation model: 2 heads where the small Transformer has 4."""
-    width, layers = SMALL_SIZES[size]
+    """Size xs, s, m or mac18m of a translation model: 2 heads where the small Transformer has 4."""
+    width, layers = (96, 3) if size == EVEN else SMALL_SIZES[size]
     architecture = translation(width, heads=2, layers=layers)
     return Design(name=f"{FAMILY}-{size}", family=FAMILY, architecture=architecture, paper=PAPER)
 
@@ -78,5 +78,5 @@ def small(size: str) -> Design:
 DESIGNS: tuple[Design, ...] = (
     example(),
     *(small_language_model(size) for size in SMALL_SIZES),
-    *(small(size) for size in SMALL_SIZES),
+    *(small(size) for size in (*SMALL_SIZES, EVEN)),
 )

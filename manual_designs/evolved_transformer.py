@@ -17,7 +17,7 @@ one more per output for the biases of linear layers and convolutions makes it 93
 counted so, or built a block a little differently, cannot be told.
 """
 
-from manual_designs.transformer import SMALL_SIZES, layer
+from manual_designs.transformer import EVEN, SMALL_SIZES, layer
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
 from search_spaces.op import Op
@@ -82,4 +82,5 @@ DESIGNS: tuple[Design, ...] = (
     named("deep", evolved_transformer(640, 16, 9, 10)),
     # For a budget of minutes on a CPU: one cell a stack stands beside the small Transformers' two layers or three.
     *(named(size, evolved_transformer(width, 4, 1, 1)) for size, (width, _) in SMALL_SIZES.items()),
+    named(EVEN, evolved_transformer(104, 4, 1, 1)),
 )

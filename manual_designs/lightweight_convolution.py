@@ -11,7 +11,7 @@ are the authors' for WMT: width 1024, gated, 16 heads. The small sizes are ours.
 
 from collections.abc import Sequence
 
-from manual_designs.transformer import IWSLT, SMALL_SIZES, layer
+from manual_designs.transformer import EVEN, IWSLT, SMALL_SIZES, layer
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
 from search_spaces.ends import TokenEnds, Tying
@@ -62,8 +62,8 @@ def big(kind: type[LightweightConvolution] | type[DynamicConvolution], family: s
 
 
 def small(kind: type[LightweightConvolution] | type[DynamicConvolution], family: str, size: str) -> Design:
-    """Size xs, s or m for a budget of minutes on a CPU: pre-norm, gated, tied three ways, as many layers as the others."""
-    width, layers = SMALL_SIZES[size]
+    """Size xs, s, m or mac18m for a budget of minutes on a CPU: pre-norm, gated, tied, as many layers as the others."""
+    width, layers = (104, 3) if size == EVEN else SMALL_SIZES[size]
     convolutions = [kind(kernel=kernel, heads=4, gate=True) for kernel in KERNELS[:layers]]
     architecture = convolutional(width, convolutions, convolutions, feed_forward=2 * width, heads=4, placement="pre")
     return Design(name=f"{family}-{size}", family=family, architecture=architecture, paper=PAPER)
@@ -73,6 +73,6 @@ DESIGNS: tuple[Design, ...] = (
     *(iwslt(width) for width in (128, 192, 256)),
     big(LightweightConvolution, "lightconv"),
     big(DynamicConvolution, "dynamicconv"),
-    *(small(LightweightConvolution, "lightconv", size) for size in SMALL_SIZES),
-    *(small(DynamicConvolution, "dynamicconv", size) for size in SMALL_SIZES),
+    *(small(LightweightConvolution, "lightconv", size) for size in (*SMALL_SIZES, EVEN)),
+    *(small(DynamicConvolution, "dynamicconv", size) for size in (*SMALL_SIZES, EVEN)),
 )

@@ -12,7 +12,7 @@ no causal form exists.
 from dataclasses import replace
 
 from manual_designs.roberta import BASE, base, small_encoder
-from manual_designs.transformer import SMALL_SIZES, layer
+from manual_designs.transformer import EVEN, SMALL_SIZES, layer
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
 from search_spaces.ops.attention import Attention
@@ -43,8 +43,8 @@ def small(size: str) -> Design:
 
 
 def translation(size: str) -> Design:
-    """Size xs, s or m for translation: low-rank in the encoder and towards it, ordinary attention in the decoder."""
-    width, layers = SMALL_SIZES[size]
+    """Size xs, s, m or mac18m for translation: low-rank in the encoder and towards it, ordinary in the decoder."""
+    width, layers = (92, 3) if size == EVEN else SMALL_SIZES[size]
     return Design(
         name=f"linformer-translation-{size}",
         family="linformer-translation",
@@ -69,5 +69,5 @@ DESIGNS: tuple[Design, ...] = (
     *(published(512, rank, suffix) for rank in (128, 256) for suffix in SHARED),
     *(published(1024, 256, suffix) for suffix in SHARED),
     *(small(size) for size in SMALL_SIZES),
-    *(translation(size) for size in SMALL_SIZES),
+    *(translation(size) for size in (*SMALL_SIZES, EVEN)),
 )

@@ -7,6 +7,7 @@ import pytest
 
 from manual_designs.all_designs import ALL_DESIGNS, find_design
 from manual_designs.published import PUBLISHED_MACS, PUBLISHED_PARAMS
+from manual_designs.transformer import EVEN
 from search_spaces.counting import parameters, size
 from search_spaces.ends import Sizes, TokenEnds
 from search_spaces.model import build
@@ -85,6 +86,12 @@ WHOLE = {
 
 # Our own sizes at 2,000 joint entries (classifiers at their own): all parameters, and all MACs at the setting's lengths.
 OWN = {
+    "transformer-mac18m": (753_408, 23_904_000),
+    "lightconv-mac18m": (800_792, 24_479_520),
+    "dynamicconv-mac18m": (821_392, 25_103_520),
+    "hat-mac18m": (669_636, 22_416_960),
+    "linformer-translation-mac18m": (708_128, 23_371_680),
+    "bitnet-translation-mac18m": (758_592, 23_904_000),
     "transformer-xs": (295_680, 9_446_400),
     "transformer-s": (566_400, 17_856_000),
     "transformer-m": (1_250_304, 39_244_800),
@@ -165,6 +172,12 @@ def test_what_a_shared_projection_adds_to_the_encoder() -> None:
     assert sizes["linformer-512-k256-layer"] - sizes["roberta-base"] == 512 * 256
     assert sizes["linformer-512-k256-kv"] - sizes["roberta-base"] == 12 * 512 * 256
     assert sizes["linformer-512-k256"] - sizes["roberta-base"] == 24 * 512 * 256
+
+
+def test_the_even_sizes_have_about_18_million_macs() -> None:
+    even = [design for design in ALL_DESIGNS if design.name.endswith(EVEN) or design.name == "lite_transformer-m"]
+    macs = [design.size().macs.paper for design in even]
+    assert len(macs) == 9 and 17_100_000 < min(macs) and max(macs) < 18_800_000
 
 
 def test_every_published_figure_belongs_to_a_design() -> None:

@@ -25,6 +25,7 @@ PINNED = {
     "differential_transformer-xs": (294_720, 166_720, 9_446_400),
     "differential_transformer-s": (564_960, 372_960, 17_856_000),
     "differential_transformer-m": (1_247_424, 991_424, 39_244_800),
+    "differential_transformer-mac18m": (751_248, 559_248, 23_904_000),
 }
 
 

@@ -29,8 +29,9 @@ PINNED = {
     "evolved_transformer-xs": (214_432, 6_720_000),
     "evolved_transformer-s": (475_248, 14_688_000),
     "evolved_transformer-m": (838_464, 25_728_000),
+    "evolved_transformer-mac18m": (556_452, 17_160_000),
 }
-CELLS = {"deep": (9, 10), "xs": (1, 1), "s": (1, 1), "m": (1, 1)}
+CELLS = {"deep": (9, 10), "xs": (1, 1), "s": (1, 1), "m": (1, 1), "mac18m": (1, 1)}
 
 
 def cells(name: str) -> tuple[int, int]:
