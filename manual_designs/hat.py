@@ -6,7 +6,8 @@ stack's width, and a decoder layer attends to the last one, two or three encoder
 
 What differs from the paper: where the two widths differ (two designs), source and target have a table each, whereas the
 authors' code cuts both out of one table of 640 channels; no published size counts it. Dropout, which the authors scale with
-the width, belongs to the recipe. One narrowed form, pre-norm, is ours.
+the width, belongs to the recipe. IWSLT models share the target's and the output's table; published sizes leave both out. One
+narrowed form, pre-norm, is ours.
 """
 
 from dataclasses import replace
@@ -50,13 +51,13 @@ def architecture(row: SubTransformer, inner: int, placement: Placement, tying: T
 
 
 def sub_transformer(row: SubTransformer) -> Design:
-    """The design of a row: post-norm; WMT models share one table as far as widths allow, IWSLT models share nothing."""
+    """The design of a row: post-norm; tables are shared as far as widths and vocabularies allow."""
     iwslt = row.task.startswith("iwslt")
-    shared: Tying = "all" if row.encoder_width == row.decoder_width else "decoder"
+    shared: Tying = "decoder" if iwslt or row.encoder_width != row.decoder_width else "all"
     return Design(
         name=row.name,
         family="hat",
-        architecture=architecture(row, INNER, "post", "none" if iwslt else shared),
+        architecture=architecture(row, INNER, "post", shared),
         paper=PAPER,
         setting=replace(IWSLT, source_tokens=23, target_tokens=23) if iwslt else Setting(),
     )

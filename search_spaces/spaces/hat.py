@@ -70,7 +70,7 @@ class HatSpace(Space):
     @classmethod
     def iwslt(cls) -> "HatSpace":
         """The paper's space for IWSLT (`space1` in the authors' code)."""
-        return _paper_space("hat-iwslt", feed_forwards=(512, 1024, 2048), heads=(2, 4), tying="none")
+        return _paper_space("hat-iwslt", feed_forwards=(512, 1024, 2048), heads=(2, 4), tying="decoder")
 
     def genes(self) -> tuple[Gene, ...]:
         """Widths and depths; then the genes of each encoder layer, then of each decoder layer."""
