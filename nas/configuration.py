@@ -145,6 +145,7 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
 
 def validated(data: dict[str, Any], origin: str) -> Experiment:
     """The experiment of plain data. Raises UserError naming the first key that is wrong."""
+    _check_experiment_task(data.get("task", {}))
     experiment = _validated(Experiment, {**data, "task": _task(data.get("task", {}))}, origin)
     _check_names(experiment, origin)
     if experiment.search is not None:
@@ -177,6 +178,15 @@ def _task(given: Any) -> Any:
         return given
     base = find_task(str(given.get("name", "translation")))
     return {**vars(base), **given}
+
+
+def _check_experiment_task(given: Any) -> None:
+    """Raises UserError unless the task is one that experiments compare by BLEU so far."""
+    if isinstance(given, dict) and (base := find_task(str(given.get("name", "translation")))).kind != "translation":
+        raise UserError(
+            f"task.name: expected a translation task (translation, number_words) in an experiment, got {base.name!r}; "
+            f"train designs on it with carbon-nas evaluate --task {base.name}"
+        )
 
 
 def _check_names(experiment: Experiment, origin: str) -> None:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from nas import machine
 from nas.energy.client import MeterClient, PhaseEnergy
@@ -19,7 +18,7 @@ from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.training import Diverged, train
 from search_spaces.architecture import Architecture
-from search_spaces.counting import size
+from search_spaces.counting import COUNTED_TOKENS, size
 from search_spaces.design import Design
 from search_spaces.ends import ClassifierEnds, Sizes, TokenEnds
 from search_spaces.model import Model, build
@@ -88,14 +87,17 @@ def fitted(design: Design, task: EncodedTask) -> Architecture:
         if isinstance(architecture.ends, PatchEnds) and task.tokenizer is not None:
             raise ValueError("expected ends of tokens for text, got image patches")
         architecture.ends.parameters(architecture.widths, sizes_of(task))  # refuses vocabularies that do not fit
+        values = int(task.train.sources.lengths[0])
+        if isinstance(architecture.ends, PatchEnds) and architecture.ends.num_inputs != values:
+            raise ValueError(f"expected images of {architecture.ends.num_inputs} values, got {values}")
     except ValueError as error:
         raise ValueError(f"design {design.name} on task {task.name}: {error}") from error
     return architecture
 
 
-def counts_of(architecture: Architecture, sizes: Sizes) -> Counts:
-    """Sizes of an architecture for a record."""
-    counted = size(architecture, sizes)
+def counts_of(architecture: Architecture, sizes: Sizes, tokens: int = COUNTED_TOKENS) -> Counts:
+    """Sizes of an architecture for a record, MACs of one pass of so many tokens (a side)."""
+    counted = size(architecture, sizes, architecture.ends.entering(tokens), tokens)
     return Counts(
         params=counted.params,
         params_paper=counted.params_paper,
@@ -166,7 +168,7 @@ class Evaluator:
             recipe=self.recipe.describe(),
             budget_tokens=budget_tokens,
             seed=seed,
-            counts=counts_of(architecture, sizes_of(self.task)),
+            counts=counts_of(architecture, sizes_of(self.task), self.task.counted_tokens),
             phases=phases,
             energy=self.source,
             metrics=metrics,
@@ -183,42 +185,37 @@ class Evaluator:
     def _trained(
         self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
     ) -> Model:
-        """A model trained on the task for the budget; with a budget of 0 it stays as it was drawn."""
+        """A model trained on the task for the budget, pretraining included; with a budget of 0 it stays as it was drawn."""
         torch.manual_seed(seed)
-        first = int(self.task.pretraining_share * budget_tokens) if self.task.pretraining is not None else 0
-        before = self._pretrained(clockwork, architecture, first, seed, metrics) if first else {}
         model = build(architecture, sizes_of(self.task)).eval()
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in before:
-                    parameter.copy_(before[name])
+        first = int(self.task.pretraining_share * budget_tokens) if self.task.pretraining is not None else 0
 
         def work() -> tuple[int, int]:
+            before = self._pretrain(model, first, seed, metrics) if first else 0
             trained = train(model, self.task.train, self.recipe, budget_tokens - first, seed)
             metrics.update(train_loss=trained.last_loss, train_steps=float(trained.steps))
-            return trained.tokens, 0
+            return before + trained.tokens, 0
 
         if budget_tokens:
             clockwork.run("train", work)
         return model
 
-    def _pretrained(
-        self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
-    ) -> dict[str, Tensor]:
-        """The weights of the same layers after masked language modelling on the training text."""
+    def _pretrain(self, model: Model, budget_tokens: int, seed: int, metrics: dict[str, float]) -> int:
+        """Gives the model the weights of the same layers after masked language modelling on the training text."""
+        architecture = model.architecture
         split, entries = self.task.pretraining, self.task.source_vocabulary
         assert split is not None
         sizes = Sizes(source_vocabulary=entries, target_vocabulary=entries, padding=self.task.padding)
         scaled = not isinstance(architecture.ends, ClassifierEnds) or architecture.ends.scaled
-        model = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=scaled)), sizes)
-
-        def work() -> tuple[int, int]:
-            trained = train(model, split, self.recipe, budget_tokens, seed)
-            metrics.update(pretrain_loss=trained.last_loss)
-            return trained.tokens, 0
-
-        clockwork.run("pretrain", work)
-        return dict(model.named_parameters())
+        other = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=scaled)), sizes)
+        trained = train(other, split, self.recipe, budget_tokens, seed)
+        metrics.update(pretrain_loss=trained.last_loss)
+        learnt = dict(other.named_parameters())
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                if name in learnt:
+                    parameter.copy_(learnt[name])
+        return trained.tokens
 
     def _validate(self, clockwork: _Clockwork, model: Model, metrics: dict[str, float], outputs: dict[str, Output]) -> None:
         valid = self.task.valid

@@ -48,6 +48,7 @@ class Phase:
 class Counts:
     """Sizes of a model: parameters, and MACs of one teacher-forced pass of 30 source and 30 target tokens.
 
+    Where the corpus' description names `counted_tokens`, the pass has so many instead: a block of text, an image's pixels.
     `params_paper` leaves out embedding tables (and with them a tied output matrix), `macs_paper` is linear + attention
     without the vocabulary projection: Lite Transformer's convention. `params` and `macs` leave nothing out.
     `macs_items` holds the named items of which `macs` is the sum.

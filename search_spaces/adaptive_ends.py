@@ -1,6 +1,7 @@
 """Adaptive input and softmax: frequent tokens get wide embeddings, rare ones narrow ones.
 
-Sources: Baevski and Auli 2019; Grave et al. 2017. Token ids are sorted by frequency. Band i holds the ids between two
+Sources: Baevski and Auli 2019; Grave et al. 2017.
+Token ids are sorted by frequency. Band i holds the ids between two
 cut-offs with embeddings of width W // factor ** i.
 """
 

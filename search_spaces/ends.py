@@ -50,6 +50,10 @@ class Ends(ABC):
     def build(self, widths: Widths, sizes: Sizes) -> "EndsModule":
         """A fresh module."""
 
+    def entering(self, tokens: int) -> int:
+        """How many tokens enter a stack for an input of that many."""
+        return tokens
+
     def droppable(self, tokens: int) -> int:
         """How many of a stack's tokens a shortening op may drop."""
         return 0

@@ -61,6 +61,15 @@ class PatchEnds(Ends):
         width = encoder_width(widths, "image patches")
         return Macs(linear=(source_tokens - 1) * self.num_values * width, vocabulary=width * sizes.target_vocabulary)
 
+    @property
+    def num_inputs(self) -> int:
+        """Values of an image."""
+        return self.height * self.width * self.channels
+
+    def entering(self, tokens: int) -> int:
+        """The patches and the class token."""
+        return self.num_patches + 1
+
     def droppable(self, tokens: int) -> int:
         """All but the class token."""
         return tokens - 1
@@ -84,7 +93,7 @@ class PatchModule(ClassModule):
     def enter(self, inputs: Tensor, side: Side) -> tuple[Tensor, Flow]:
         """(B, height x width x channels) intensities to (B, 1 + patches, W)."""
         ends, size = self.ends, self.ends.patch
-        if inputs.shape[1] != ends.height * ends.width * ends.channels:
+        if inputs.shape[1] != ends.num_inputs:
             expected = f"{ends.height} x {ends.width} x {ends.channels}"
             raise ValueError(f"ends: expected images of {expected} values, got {inputs.shape[1]}")
         values = inputs.to(self.class_token.dtype) / 127.5 - 1

@@ -10,6 +10,7 @@ import numpy as np
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, from_context, to_context
 from nas.tasks.tokenizer import PAD_ID, Tokenizer
+from search_spaces.counting import COUNTED_TOKENS
 
 NO_PADDING = -1
 
@@ -20,7 +21,8 @@ class EncodedTask:
 
     `kind` names how the task is judged (see `nas/judging.py`). `tokenizer` is None where inputs are no text. `num_classes`
     is the size of the output where that is not the tokenizer's. `pretraining` is what an encoder learns from first, for
-    `pretraining_share` of its budget.
+    `pretraining_share` of its budget. A record's MACs are of a pass of `counted_tokens` a side: the convention of published
+    tables for pairs of texts, the length of a block or an image elsewhere.
     """
 
     name: str
@@ -34,6 +36,7 @@ class EncodedTask:
     num_classes: int | None = None
     pretraining: EncodedSplit | None = None
     pretraining_share: float = 0.0
+    counted_tokens: int = COUNTED_TOKENS
 
     @property
     def source_vocabulary(self) -> int:

@@ -107,7 +107,8 @@ class RunningTextSplit(EncodedSplit):
         target_out = self.targets.padded(rows)
         target_in = np.concatenate([self.first[rows, None].astype(np.int64), target_out[:, :-1]], axis=1)
         lengths = self.targets.lengths_of(rows)
-        target_out[np.arange(target_out.shape[1]) >= lengths[:, None]] = IGNORED
+        outside = np.arange(target_out.shape[1]) >= lengths[:, None]
+        target_in[outside], target_out[outside] = PAD_ID, IGNORED
         return Batch(None, target_in, target_out, int(lengths.sum()))
 
 

@@ -82,7 +82,9 @@ def _stream(texts: Sequence[Text], tokenizer: Tokenizer) -> Ints32:
     return np.fromiter((token for row in rows for token in (*row, EOS_ID)), dtype=np.int32)
 
 
-def description(corpus: TextCorpus, splits: dict[str, EncodedSplit], counts: Any, tokenizer: Tokenizer | None) -> dict[str, Any]:
+def description(
+    corpus: TextCorpus, splits: dict[str, EncodedSplit], counts: Any, tokenizer: Tokenizer, block_tokens: int
+) -> dict[str, Any]:
     """Corpus, version, hashes and counts as plain data."""
     result: dict[str, Any] = {
         "name": corpus.name,
@@ -91,12 +93,11 @@ def description(corpus: TextCorpus, splits: dict[str, EncodedSplit], counts: Any
         "licence": corpus.licence,
         "sentences": {name: len(split) for name, split in splits.items()},
         "tokens": {name: len(split.sources.tokens) + len(split.targets.tokens) for name, split in splits.items()},
+        "counted_tokens": block_tokens,
         "split_counts": dict(counts),
         "data_sha256": data_sha256(tuple(splits.values())),
     }
-    if tokenizer is not None:
-        result |= {"vocabulary_size": tokenizer.size, "tokenizer_sha256": tokenizer.sha256}
-    return result
+    return result | {"vocabulary_size": tokenizer.size, "tokenizer_sha256": tokenizer.sha256}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,8 +117,9 @@ class LanguageModelTask(TextTask):
         return EncodedTask(
             name=self.name,
             kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer),
+            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens),
             tokenizer=tokenizer,
+            counted_tokens=self.block_tokens,
             train=encoded["train"],
             valid=encoded["valid"],
             test=encoded["test"],
@@ -158,8 +160,9 @@ class MaskedTextTask(TextTask):
         return EncodedTask(
             name=self.name,
             kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer),
+            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens),
             tokenizer=tokenizer,
+            counted_tokens=self.block_tokens,
             train=encoded["train"],
             valid=encoded["valid"],
             test=encoded["test"],
@@ -209,8 +212,9 @@ class PassageClassTask(TextTask):
         return EncodedTask(
             name=self.name,
             kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer) | {"labels": labels},
+            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens) | {"labels": labels},
             tokenizer=tokenizer,
+            counted_tokens=self.block_tokens,
             num_classes=len(labels),
             pretraining=pretraining if self.pretraining_share else None,
             pretraining_share=self.pretraining_share,
