@@ -13,7 +13,7 @@ from torch.nn.functional import logsigmoid
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import join_heads, split_heads
-from search_spaces.ops.linear_attention import Projections, chunks, exact, full_precision, inner_width, zeros_of
+from search_spaces.ops.linear_attention import Projections, chunks, exact, full_precision, inner_width, running, zeros_of
 from search_spaces.parameter import Axes
 
 # Least logarithm of a token's gate, and tokens of a chunk: exp of the product of both must stay inside float32.
@@ -148,8 +148,6 @@ def chunked(
     faded_query = query * since_start.exp()
     weights = (faded_query @ (key * (-since_start).exp()).transpose(-2, -1)).tril()
     added = (key * (whole - since_start).exp()).transpose(-2, -1) @ value
-    states = [state_bhrr]
-    for fade, new in zip(whole.exp().transpose(-2, -1).unbind(2), added.unbind(2), strict=True):
-        states.append(torch.addcmul(new, fade, states[-1]))
-    mixed = weights @ value + faded_query @ torch.stack(states[:-1], dim=2)
-    return mixed.flatten(2, 3)[:, :, :tokens], states[-1]
+    states = running(added, state_bhrr, whole.exp().transpose(-2, -1))
+    mixed = weights @ value + faded_query @ states[:, :, :-1]
+    return mixed.flatten(2, 3)[:, :, :tokens], states[:, :, -1]
