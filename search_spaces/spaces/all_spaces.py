@@ -1,10 +1,12 @@
 """The registry: every search space."""
 
 from search_spaces.space import Space
+from search_spaces.spaces.evolved import EvolvedSpace
 from search_spaces.spaces.hat import HatSpace
 from search_spaces.spaces.lite import LiteSpace
+from search_spaces.spaces.mixed import MixedSpace
 
-ALL_SPACES: tuple[Space, ...] = (LiteSpace(), HatSpace())
+ALL_SPACES: tuple[Space, ...] = (LiteSpace(), HatSpace(), EvolvedSpace(), MixedSpace())
 
 
 def find_space(name: str) -> Space:
