@@ -118,13 +118,27 @@ class TestOps(OpContract):
 
 @pytest.mark.parametrize("site", [ENCODER, DECODER], ids=["encoder", "decoder"])
 @pytest.mark.parametrize("kind", [LightweightConvolution, DynamicConvolution])
-def test_band_matrix_and_plain_convolution_agree(kind: type, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    module = built(kind(kernel=5, heads=4, gate=True), site)
+@pytest.mark.parametrize(("tokens", "kernel"), [(9, 5), (1, 5), (9, 13), (8, 1), (11, 3), (13, 7)])
+def test_blockwise_and_plain_convolution_agree(
+    tokens: int, kernel: int, kind: type, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(convolution, "BLOCK_TOKENS", 4)
+    site = replace(site, tokens=tokens)
+    module = built(kind(kernel=kernel, heads=4, gate=True), site)
     x_btw, flow = inputs(site)
-    banded = module(x_btw, flow)[0]
-    monkeypatch.setattr(convolution, "BAND_TOKENS", 0)
+    blockwise = module(x_btw, flow)[0]
+    monkeypatch.setattr(module, "blockwise", module.plain)
     plain = module(x_btw, flow)[0]
-    assert torch.allclose(banded, plain, atol=1e-12) and not torch.equal(banded, torch.zeros_like(banded))
+    assert torch.allclose(blockwise, plain, atol=1e-12) and not torch.equal(blockwise, torch.zeros_like(blockwise))
+
+
+@pytest.mark.parametrize("kind", [LightweightConvolution, DynamicConvolution])
+def test_a_convolution_is_the_same_with_and_without_a_gradient(kind: type) -> None:
+    module = built(kind(kernel=5, heads=4), ENCODER)
+    x_btw, flow = inputs(ENCODER)
+    with torch.no_grad():
+        without = module(x_btw, flow)[0]
+    assert torch.allclose(module(x_btw, flow)[0], without, atol=1e-12)
 
 
 def test_no_op_is_left_out() -> None:

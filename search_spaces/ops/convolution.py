@@ -5,6 +5,7 @@ Transformer (Wu et al. 2020). Kernels are softmax-normalised over their taps, sh
 applied as cross-correlation: symmetric in an encoder (K // 2 tokens on the left), causal in a decoder (K - 1).
 """
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
@@ -18,8 +19,11 @@ from search_spaces.parameter import Axes, Axis
 
 Zeroing = Literal["input", "projected"]
 
-# Up to this length a T x T band matrix is several times faster on a CPU than the plain form, beyond it slower.
-BAND_TOKENS = 64
+# Least tokens of a block, C: smaller matrices keep a CPU less busy, larger ones hold more zeros beside their K taps a row.
+BLOCK_TOKENS = 32
+
+# Rows of fewer numbers torch's softmax takes one number at a time on a CPU, several times slower than filled up to these.
+SOFTMAX_NUMBERS = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,13 +83,25 @@ class _ConvolutionModule(OpModule):
         self.kernel_dropout = nn.Dropout(0.0)
         self.output = linear.build(site.width, site.width)
 
+    @abstractmethod
     def weights(self, x_btw: Tensor) -> Tensor:
         """Normalised kernels: (H, K), the same everywhere, or (B, T, H, K)."""
-        raise AssertionError("a convolution module without kernels")
 
-    def convolve(self, windows: Tensor, weights: Tensor) -> Tensor:
-        """(B, T + K - 1, W) and kernels to (B, T, W)."""
-        raise AssertionError("a convolution module without kernels")
+    @abstractmethod
+    def plain(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """Convolution of (B, S, W) by kernels: (B, T, W), whose token t is the sum of weights[k] x[t + k - left].
+
+        There are zeros where x ends. Weights have the precision of x.
+        """
+
+    @abstractmethod
+    def blockwise(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """The same by matrices that map the window of C + K - 1 tokens to a block of C."""
+
+    def convolve(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """The same in the faster form; work is counted on the meta device, in the plain form."""
+        form = self.plain if x_bsw.is_meta else self.blockwise
+        return form(x_bsw, weights.to(x_bsw.dtype), left, tokens)
 
     def project(self, x_btw: Tensor) -> Tensor:
         """The first linear and the gate: (B, T, W) to (B, T, W)."""
@@ -101,25 +117,8 @@ class _ConvolutionModule(OpModule):
         projected = self.project(x_btw)
         if padding is not None and self.op.zeroing == "projected":
             projected = projected.masked_fill(padding, 0)
-        weights = self.weights(projected)
-        # Work is counted on the meta device, in the plain form.
-        if projected.shape[1] <= BAND_TOKENS and not projected.is_meta:
-            return self.output(self.multiply(projected, weights)), flow
-        windows = pad(projected, (0, 0, self.left, self.op.kernel - 1 - self.left))
-        return self.output(self.convolve(windows, weights)), flow
-
-    def multiply(self, x_btw: Tensor, weights: Tensor) -> Tensor:
-        """The same result as `convolve` of padded windows by one T x T band matrix a head: (B, T, W) to (B, T, W)."""
-        tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
-        tap_tt = tokens - tokens[:, None] + self.left
-        inside = (tap_tt >= 0) & (tap_tt < self.op.kernel)
-        band = self.band(weights, tap_tt.clamp(0, self.op.kernel - 1)).masked_fill(~inside, 0).to(x_btw.dtype)
-        by_head: Tensor = x_btw.unflatten(2, (self.op.heads, -1))
-        return (band @ by_head.transpose(1, 2)).transpose(1, 2).flatten(2)
-
-    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
-        """Kernels laid out by tap: (H, T, T), or (B, H, T, T)."""
-        raise AssertionError("a convolution module without kernels")
+        out = self.convolve(projected, self.weights(projected), self.left, projected.shape[1])
+        return self.output(out), flow
 
     def start(self, flow: Flow, room: int) -> State:
         """The last K - 1 projected tokens of each row, (B, K - 1, W), zeros before the first."""
@@ -131,7 +130,7 @@ class _ConvolutionModule(OpModule):
         """The next T tokens."""
         projected = self.project(x_btw)
         windows = torch.cat([state.to(projected.dtype), projected], dim=1)
-        out = self.output(self.convolve(windows, self.weights(projected)))
+        out = self.output(self.convolve(windows, self.weights(projected), 0, projected.shape[1]))
         # Each row keeps the K - 1 tokens before its own end: padding on the right is forgotten.
         keep = flow.num_valid(x_btw)[:, None] + torch.arange(self.op.kernel - 1, device=x_btw.device)
         return out, windows.gather(1, keep.unsqueeze(-1).expand(-1, -1, self.width)), flow
@@ -163,14 +162,28 @@ class LightweightModule(_ConvolutionModule):
         kernel: Tensor = self.kernel_dropout(self.kernel.softmax(-1))
         return kernel
 
-    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
-        """(H, T, T)."""
-        return weights[:, tap_tt]
+    def convolve(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """See above."""
+        if torch.is_grad_enabled():
+            return super().convolve(x_bsw, weights, left, tokens)
+        # Only the gradient of the plain form is slow.
+        return self.plain(x_bsw, weights.to(x_bsw.dtype), left, tokens)
 
-    def convolve(self, windows: Tensor, weights: Tensor) -> Tensor:
+    def plain(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
         """Depthwise convolution with each head's kernel repeated over its channels."""
-        repeated = weights.to(windows.dtype).repeat_interleave(self.width // self.op.heads, dim=0).unsqueeze(1)
-        return torch.conv1d(windows.transpose(1, 2), repeated, groups=self.width).transpose(1, 2)
+        windows = window(x_bsw, self.op.kernel, left, tokens)
+        repeated = weights.repeat_interleave(self.width // self.op.heads, dim=0)[:, None, None]
+        # As an image of height one the windows already are in torch's channels-last order; conv1d would copy them.
+        return torch.conv2d(windows.transpose(1, 2).unsqueeze(2), repeated, groups=self.width).squeeze(2).transpose(1, 2)
+
+    def blockwise(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """One matrix a head for all blocks."""
+        number, size = blocks(tokens, self.op.kernel)
+        parts, columns = cut(x_bsw.unflatten(2, (self.op.heads, -1)), self.op.kernel, left, number, size)
+        matrix_hcd = shifted(weights.unsqueeze(1).expand(-1, size, -1))[..., columns]
+        seen_hdbnr = torch.cat([one.permute(3, 2, 0, 1, 4) for one in parts], dim=1)
+        out: Tensor = torch.bmm(matrix_hcd, seen_hdbnr.flatten(2)).unflatten(2, seen_hdbnr.shape[2:])
+        return out.permute(2, 3, 1, 0, 4).flatten(3).flatten(1, 2)[:, :tokens]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,17 +216,60 @@ class DynamicModule(_ConvolutionModule):
     def weights(self, x_btw: Tensor) -> Tensor:
         """(B, T, H, K)."""
         scores = torch.nn.functional.linear(x_btw, self.predictor.flatten(0, 1)).unflatten(-1, self.predictor.shape[:2])
-        kernel: Tensor = self.kernel_dropout(scores.softmax(-1))
+        kernel: Tensor = self.kernel_dropout(softmax_of_taps(scores))
         return kernel
 
-    def band(self, weights: Tensor, tap_tt: Tensor) -> Tensor:
-        """(B, H, T, T)."""
-        by_head = weights.transpose(1, 2)
-        return by_head.gather(-1, tap_tt.expand(*by_head.shape[:2], -1, -1))
-
-    def convolve(self, windows: Tensor, weights: Tensor) -> Tensor:
+    def plain(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
         """One K x (W / H) product a row, position and head."""
-        unfolded_btwk = windows.unfold(1, self.op.kernel, 1)
-        by_head = unfolded_btwk.unflatten(2, (self.op.heads, -1))
-        out: Tensor = by_head @ weights.to(windows.dtype).unsqueeze(-1)
+        windows = window(x_bsw, self.op.kernel, left, tokens)
+        by_head = windows.unfold(1, self.op.kernel, 1).unflatten(2, (self.op.heads, -1))
+        out: Tensor = by_head @ weights.unsqueeze(-1)
         return out.squeeze(-1).flatten(2)
+
+    def blockwise(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
+        """One matrix a row, head and block."""
+        number, size = blocks(tokens, self.op.kernel)
+        parts, columns = cut(x_bsw.unflatten(2, (self.op.heads, -1)), self.op.kernel, left, number, size)
+        filled_bhtk = pad(weights.transpose(1, 2), (0, 0, 0, number * size - tokens))
+        matrix_bhncd = shifted(filled_bhtk.unflatten(2, (number, size)))[..., columns]
+        seen_bhndr = torch.cat([one.permute(0, 3, 1, 2, 4) for one in parts], dim=3)
+        out = matrix_bhncd @ seen_bhndr
+        return out.permute(0, 2, 3, 1, 4).flatten(3).flatten(1, 2)[:, :tokens]
+
+
+def window(x_bsw: Tensor, taps: int, left: int, tokens: int) -> Tensor:
+    """All that T tokens see, (B, T + K - 1, W)."""
+    return pad(x_bsw, (0, 0, left, tokens + taps - 1 - left - x_bsw.shape[1]))
+
+
+def blocks(tokens: int, taps: int) -> tuple[int, int]:
+    """Number N and size C of the blocks, equal ones; several only where the K - 1 tokens behind a block fit into the next."""
+    number = max(1, tokens // max(BLOCK_TOKENS, taps - 1))
+    return number, -(-tokens // number)
+
+
+def cut(x_bshr: Tensor, taps: int, left: int, number: int, size: int) -> tuple[tuple[Tensor, ...], slice]:
+    """The windows of all blocks as parts to join along their tokens, (B, N, tokens, H, R), and the columns that meet them."""
+    if number == 1:
+        # What the window holds beyond x is zero.
+        return (x_bshr.unsqueeze(1),), slice(left, left + x_bshr.shape[1])
+    missing = (number + 1) * size - left - x_bshr.shape[1]
+    filled: Tensor = pad(x_bshr, (0, 0, 0, 0, left, missing)).unflatten(1, (number + 1, size))
+    return (filled[:, :-1], filled[:, 1:, : taps - 1]), slice(None)
+
+
+def shifted(weights: Tensor) -> Tensor:
+    """(..., C, K) to (..., C, C + K - 1), row c moved c columns to the right, zeros around it."""
+    size, taps = weights.shape[-2:]
+    # Rows one column too long, read as one line and cut anew: each begins one column later than the one before.
+    line = pad(weights, (0, size)).flatten(-2)[..., : size * (size + taps - 1)]
+    moved: Tensor = line.unflatten(-1, (size, -1))
+    return moved
+
+
+def softmax_of_taps(scores: Tensor) -> Tensor:
+    """Softmax over the last axis, in float32 or finer."""
+    exact = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    taps = scores.shape[-1]
+    filled = pad(exact, (0, max(0, SOFTMAX_NUMBERS - taps)), value=float("-inf"))
+    return filled.softmax(-1)[..., :taps]

@@ -1,0 +1,155 @@
+"""Benchmarks: what they decide and print, and that they run; never how fast."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+import torch
+
+from search_spaces.linear import FloatLinear
+from search_spaces.op import Flow, Site
+from search_spaces.ops.attention import SelfAttention
+
+FOLDER = Path(__file__).parent.parent / "benchmarks"
+GIGABYTE = 10**9
+
+
+def load(name: str) -> ModuleType:
+    """A benchmark as a module."""
+    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+scaling, operators = load("attention_scaling"), load("operators")
+
+
+def row(materialised: float | None = None, fused: float = 1.0, linformer: float = 1.0, rest: float = 1.0) -> dict:
+    """Contestants of one length by their seconds; the other rivals take one."""
+    seconds = dict.fromkeys(scaling.RIVALS, 1.0) | {scaling.FUSED: fused, scaling.RIVALS[0]: linformer, scaling.REST: rest}
+    if materialised is not None:
+        seconds[scaling.MATERIALISED] = materialised
+    return {name: scaling.Measured(seconds=one, peak_bytes=3_000_000) for name, one in seconds.items()}
+
+
+@pytest.mark.parametrize(
+    ("tokens", "available_bytes", "heads"),
+    [
+        (8192, 24 * GIGABYTE, 12),  # 12 heads x 2 maps x 8,192 ^ 2 x 4 bytes = 6.4 GB
+        (8192, 8 * GIGABYTE, 1),
+        (16384, 24 * GIGABYTE, 1),  # 25.8 GB, 2.1 GB a head
+        (16384, 40 * GIGABYTE, 12),
+        (32768, 8 * GIGABYTE, 0),
+        (65536, 24 * GIGABYTE, 0),
+    ],
+)
+def test_the_memory_at_hand_decides_how_many_score_maps_fit(tokens: int, available_bytes: int, heads: int) -> None:
+    assert scaling.heads_at_once(tokens, available_bytes) == heads
+
+
+@pytest.mark.parametrize("at_once", [1, scaling.HEADS])
+def test_materialised_attention_equals_the_op(at_once: int) -> None:
+    torch.manual_seed(0)
+    module = scaling.operator(scaling.MATERIALISED, 20).build(Site(tokens=20, width=scaling.WIDTH), FloatLinear()).eval()
+    assert isinstance(module, SelfAttention)
+    x_btw = torch.randn(1, 20, scaling.WIDTH)
+    maps = torch.empty(at_once, 20, 20), torch.empty(at_once, 20, 20)
+    with torch.inference_mode():
+        expected = module(x_btw, Flow(positions_bt=torch.arange(20)[None]))[0]
+        assert torch.allclose(scaling.materialised(module, x_btw, maps), expected, atol=1e-5)
+        shorter = scaling.materialised(module, x_btw[:, :7], maps)
+        assert torch.allclose(shorter, module(x_btw[:, :7], Flow(positions_bt=torch.arange(7)[None]))[0], atol=1e-5)
+
+
+def test_peak_memory_is_that_of_the_call() -> None:
+    held: list[torch.Tensor] = []
+    assert scaling.peak_bytes(lambda: held.append(torch.ones(50_000_000))) > 100_000_000
+    if scaling.memory_method() == "VmHWM":
+        assert scaling.peak_bytes(lambda: held.append(torch.ones(1000))) < 100_000_000
+
+
+def test_a_block_adds_its_rest_to_both_sides() -> None:
+    measured = row(materialised=12.0, linformer=3.0, rest=6.0)
+    assert scaling.ratio(measured, scaling.RIVALS[0], scaling.MATERIALISED, block=False) == 4
+    assert scaling.ratio(measured, scaling.RIVALS[0], scaling.MATERIALISED, block=True) == 2
+    assert scaling.ratio(row(linformer=3.0), scaling.RIVALS[0], scaling.MATERIALISED, block=False) is None
+
+
+def test_ratios_stand_beside_the_papers() -> None:
+    rows = {256: row(materialised=2.0), 1024: row(materialised=9.0, linformer=4.0), 65536: row(fused=30.0)}
+    lines = scaling.ratio_table("Title", rows, scaling.MATERIALISED, block=False).splitlines()
+    assert lines[0] == "Title"
+    assert [line.split() for line in lines[2:]] == [
+        ["256", "2.00x", "2.00x", "2.00x", "2.00x", "-", "-"],
+        ["1,024", "2.25x", "9.00x", "9.00x", "9.00x", "1.7x", "1.6x"],
+        ["65,536", *4 * ["does", "not", "fit"], "20x", "18x"],
+    ]
+    fused = scaling.ratio_table("Title", rows, scaling.FUSED, block=False).splitlines()[-1]
+    assert fused.split() == ["65,536", "30.00x", "30.00x", "30.00x", "30.00x", "20x", "18x"]
+    assert len({len(line) for line in lines[1:]}) == 1
+
+
+def test_the_papers_column_is_that_of_its_table() -> None:
+    assert scaling.PAPER[512] == (1.5, 1.3) and scaling.PAPER[4096] == (3.4, 3.2) and scaling.PAPER[65536] == (20, 18)
+    assert list(scaling.PAPER) == list(scaling.LENGTHS)
+
+
+def test_the_claim_is_judged_from_1024_tokens_where_the_materialised_form_fits() -> None:
+    short, reached = row(materialised=1.0, linformer=1.0), row(materialised=1.7, linformer=1.0)
+    assert scaling.claim({512: short}).endswith("not measured")
+    assert scaling.claim({512: short, 1024: reached, 65536: row()}).endswith("pass")
+    assert scaling.claim({1024: reached, 2048: reached}).endswith("FAIL: 1.70x at 2,048")
+
+
+def test_the_report_has_both_ratios_and_the_claim() -> None:
+    text = scaling.report({1024: row(materialised=5.0)})
+    for what in ("attention layer alone", "whole block"):
+        assert all(f"Times faster than {form} softmax attention, {what}" in text for form in ("materialised", "fused"))
+    assert scaling.PAPER_LABEL in text and text.endswith("pass") and "5,000.0" in text
+
+
+def test_operators_are_compared_with_attention_of_their_own_column() -> None:
+    light = f"{operators.LIGHTWEIGHT}, 7"
+    columns = {"encoder": {operators.ATTENTION: 0.2, light: 0.1}, "causal": {operators.ATTENTION: 0.1, light: 0.05, "more": 0.3}}
+    lines = [line.rstrip() for line in operators.table(columns).splitlines()]
+    assert lines[1].endswith("1.00 (200.0 ms)  1.00 (100.0 ms)")
+    assert lines[2].split() == [*light.split(), "0.50", "(100.0", "ms)", "0.50", "(50.0", "ms)"]
+    assert lines[3].split() == ["more", "-", "3.00", "(300.0", "ms)"]
+    assert operators.verdict(columns).endswith("pass")
+    columns["causal"][light] = 0.1
+    assert operators.verdict(columns).endswith("FAIL: lightweight convolution, 7 at causal 1.00 (100.0 ms)")
+
+
+def test_all_turns_of_an_operator_count_but_the_first() -> None:
+    calls: list[str] = []
+    best = operators.fastest({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
+    assert calls == ["a", "b"] * 3 and set(best) == {"a", "b"} and all(0 <= one < 1 for one in best.values())
+
+
+def run(*words: str) -> str:
+    """What a benchmark prints."""
+    command = [sys.executable, str(FOLDER / words[0]), *words[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER.parent, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_attention_scaling_runs(tmp_path: Path) -> None:
+    output = tmp_path / "scaling.json"
+    printed = run("attention_scaling.py", "--quick", "--max-tokens", "256", "--output", str(output))
+    assert "Times faster than fused" in printed and "512" not in printed
+    facts = json.loads(output.read_text())
+    assert facts["machine"]["cores"] and set(facts["tokens"]) == {"256"}
+    assert all(one["seconds"] > 0 for one in facts["tokens"]["256"].values()) and len(facts["tokens"]["256"]) == 7
+
+
+def test_operators_run() -> None:
+    printed = run("operators.py", "--quick")
+    assert all(name in printed for name in operators.operators(64)) and "faster than attention" in printed
