@@ -1,4 +1,4 @@
-"""Trains every family at a small size on its paper's task, beside the same model untrained, and prints both.
+"""Trains small models on the tasks beside translation, each beside the same model untrained, and prints both.
 
     python benchmarks/families.py results/families
 
@@ -9,6 +9,7 @@ Records go to records.jsonl in that folder. Two evaluations run at a time, one t
 import argparse
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,17 +33,16 @@ TRAININGS: tuple[tuple[str, str, int, tuple[str, ...]], ...] = (
 LOWER_IS_BETTER = ("test_bits_per_byte", "test_perplexity")
 
 
-def evaluate(design: str, task: str, tokens: int, output: Path) -> None:
-    """One `carbon-nas evaluate`, its record appended to a file of its own."""
+def evaluate(design: str, task: str, tokens: int, output: Path) -> str:
+    """One `carbon-nas evaluate`, its record appended to a file of its own. What went wrong, nothing where all is well."""
     command = Path(sys.executable).with_name("carbon-nas")
     words = [str(command), "evaluate", design, "--task", task, "--tokens", str(tokens)]
     done = subprocess.run([*words, "--output", str(output)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise SystemExit(f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
+    return f"{' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}" if done.returncode else ""
 
 
 def table(records: Sequence[Record]) -> str:
-    """One line a design and task: untrained, trained, tokens and joules of the training."""
+    """One line a design and task: untrained, trained, tokens of the training."""
     by_key = {(one.design, one.task, one.budget_tokens > 0): one for one in records}
     lines = ["| task | design | metric | untrained | trained | tokens |", "|---|---|---|---|---|---|"]
     for task, metric, _, designs in TRAININGS:
@@ -78,12 +78,14 @@ def main() -> None:
         for design in designs
         for share in (given.scale, 0)
     ]
-    files = [given.folder / f".{at}.jsonl" for at in range(len(jobs))]
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job, file: evaluate(*job, file), jobs, files))
-    (given.folder / "records.jsonl").write_text("".join(file.read_text() for file in files))
-    for file in files:
-        file.unlink()
+    with tempfile.TemporaryDirectory(dir=given.folder, prefix=".") as parts:
+        files = [Path(parts) / f"{at}.jsonl" for at in range(len(jobs))]
+        with ThreadPoolExecutor(2) as pool:
+            failures = [one for one in pool.map(lambda job, file: evaluate(*job, file), jobs, files) if one]
+        # What was trained is kept, whatever failed.
+        (given.folder / "records.jsonl").write_text("".join(file.read_text() for file in files if file.exists()))
+    if failures:
+        raise SystemExit("\n".join(failures))
     records = [one for one in read_records(given.folder / "records.jsonl") if isinstance(one, Record)]
     print(table(records))
     if failed := worse_than_untrained(records):

@@ -3,9 +3,10 @@
 Blocks 4, 7 and 10 keep the given share of the patches that the class token attends to most, between attention and
 feed-forward; the class token is always kept, the rest is dropped.
 
-What differs from the papers: no distillation token (as in EViT), no fusion of the dropped patches here (`Shortened` has it),
-and every training step drops the full share (EViT lowers it step by step). The small sizes are ours, for images of 28 x 28
-intensities in patches of 4 x 4, dropping in every second layer.
+What differs from the papers: intensities enter as -1 to 1 instead of by a data set's mean and deviation; weights start as
+everywhere here; no stochastic depth; no distillation token (as in EViT), no fusion of the dropped patches here (`Shortened`
+has it), and every training step drops the full share (EViT lowers it step by step). The small sizes are ours, for images of
+28 x 28 intensities in patches of 4 x 4, dropping in every second layer.
 """
 
 from manual_designs.transformer import SMALL_SIZES

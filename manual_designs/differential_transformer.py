@@ -6,9 +6,10 @@ each op and after the last layer, no biases.
 What differs from the paper: the sizes. `layer-1024` is the one layer of the authors' example (8 heads at width 1024); the
 small sizes are ours, with heads of 16 channels where the paper has 128. The paper's own models of 830 M to 13 B parameters
 are left out. The width of SwiGLU, 8/3 of the model's, is rounded to the nearest multiple of 8; how the authors round is not
-known to us. Input and output embeddings are tied and scaled by the square root of the width. The translation sizes are no
-model of the paper: the small Transformers of `manual_designs/transformer.py` (sinusoidal positions, layer norm, ReLU) with
-every attention replaced, the one to the encoder too, at half the heads and without biases in it.
+known to us. Weights start as everywhere here. Input and output embeddings are tied and scaled by the square root of the
+width. The translation sizes are no model of the paper: the small Transformers of `manual_designs/transformer.py`
+(sinusoidal positions, layer norm, ReLU) with every attention replaced, the one to the encoder too, at half the heads and
+without biases in it.
 """
 
 from manual_designs.transformer import EVEN, SMALL_SIZES, layer

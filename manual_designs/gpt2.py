@@ -1,7 +1,8 @@
 """GPT-2 (Radford et al. 2019): a decoder alone, pre-norm, GELU, learned positions, output tied to the embedding.
 
-What differs from the paper: residual layers are not drawn smaller with depth, as no design here is. The small sizes are
-ours, with sinusoidal positions, so that blocks of any length can be scored.
+What differs from the paper: weights start as everywhere here (Xavier), not from N(0, 0.02) and smaller with depth; learned
+positions start from 0.02 instead of 0.01. The small sizes are ours, with sinusoidal positions, so that blocks of any length
+can be scored.
 """
 
 from manual_designs.transformer import SMALL_SIZES, layer

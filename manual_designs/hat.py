@@ -6,8 +6,8 @@ stack's width, and a decoder layer attends to the last one, two or three encoder
 
 What differs from the paper: where the two widths differ (two designs), source and target have a table each, whereas the
 authors' code cuts both out of one table of 640 channels; no published size counts it. Dropout, which the authors scale with
-the width, belongs to the recipe. IWSLT models share the target's and the output's table; published sizes leave both out. One
-narrowed form, pre-norm, is ours.
+the width, belongs to the recipe. Published sizes leave the output matrix out, which is
+counted here where nothing shares it (IWSLT). One narrowed form, pre-norm, is ours.
 """
 
 from dataclasses import replace
@@ -21,6 +21,7 @@ from search_spaces.op import Placement
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
+from search_spaces.positions import Sinusoidal
 
 PAPER = "Wang et al. 2020, arXiv 2005.14187"
 INNER = 512  # width of queries, keys and values over all heads
@@ -51,13 +52,16 @@ def architecture(row: SubTransformer, inner: int, placement: Placement, tying: T
 
 
 def sub_transformer(row: SubTransformer) -> Design:
-    """The design of a row: post-norm; tables are shared as far as widths and vocabularies allow."""
+    """The design of a row: post-norm; WMT models share one table as far as widths allow, IWSLT models share nothing.
+
+    Positions are those of the SuperTransformer's 640 channels, cut.
+    """
     iwslt = row.task.startswith("iwslt")
-    shared: Tying = "decoder" if iwslt or row.encoder_width != row.decoder_width else "all"
+    shared: Tying = "all" if row.encoder_width == row.decoder_width else "decoder"
     return Design(
         name=row.name,
         family="hat",
-        architecture=architecture(row, INNER, "post", shared),
+        architecture=replace(architecture(row, INNER, "post", "none" if iwslt else shared), positions=Sinusoidal(cut_from=640)),
         paper=PAPER,
         setting=replace(IWSLT, source_tokens=23, target_tokens=23) if iwslt else Setting(),
     )

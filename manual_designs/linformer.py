@@ -4,9 +4,10 @@ Keys and values are projected along the sequence from n tokens to k slots. The a
 n = 1024 with k = 256; projections shared by the heads of a layer ("Linformer"), by keys and values too ("shared kv"), or by
 all layers ("shared kv, layer").
 
-What differs from the paper: see `manual_designs/roberta.py`. The small sizes are ours: pre-norm, n = 1024 (784 pixels fit),
-k = 64, one projection for all layers; the translation sizes use it in the encoder and towards it, n = 256 and k = 32, since
-no causal form exists.
+What differs from the paper: keys and values are projected after their linear layers, as in its equations; the authors' code
+compresses the input first, which is the same without biases and not with them, and does not mask padding. Further, see
+`manual_designs/roberta.py`. The small sizes are ours: pre-norm, n = 1024 (784 pixels fit), k = 64, one projection for all
+layers; the translation sizes use it in the encoder and towards it, n = 256 and k = 32, since no causal form exists.
 """
 
 from dataclasses import replace

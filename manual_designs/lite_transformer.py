@@ -4,9 +4,11 @@ Self-attention of both stacks becomes a Split: the first half of the channels go
 convolution between two linear layers, with no projection over all channels; the feed-forward layer, flattened to the
 model's width, mixes the halves. Attention to the encoder stays ordinary, on all channels.
 
-What differs from the paper: nothing in the published sizes. As in the authors' code, padded rows of an encoder's
-convolution are zeroed before the first linear layer, whose bias therefore leaks from padding into positions within half a
-kernel. The small sizes are ours.
+What differs from the paper: nothing in the published models but how they start and where padding stands. As in the authors'
+code, padded rows of an encoder's convolution are zeroed before the first linear layer, whose bias therefore leaks from
+padding into positions within half a kernel: the last ones here, the first ones in the authors' batches, which are padded on
+the left. Their IWSLT feed-forward layers start from a wider Xavier range; their WikiText-103 model drops entries in the
+adaptive softmax (0.2), which has no dropout place here. The small sizes are ours.
 """
 
 from collections.abc import Sequence

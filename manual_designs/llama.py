@@ -17,7 +17,9 @@ from search_spaces.ops.norm import RmsNorm
 from search_spaces.positions import NoPositions
 from search_spaces.rotary import Rotary
 
-NORM, FLOAT = RmsNorm(), FloatLinear()
+NORM, FLOAT, ROTARY = RmsNorm(), FloatLinear(), Rotary()
+# The paper's epsilon, which Llama 2 made ten times larger.
+PAPER_NORM = RmsNorm(epsilon=1e-6)
 PAPER = "Touvron et al. 2023, arXiv 2302.13971"
 
 
@@ -30,13 +32,15 @@ def llama(
     key_value_heads: int | None = None,
     ends: TokenEnds,
     norm: Op = NORM,
+    final: Op = NORM,
+    rotary: Rotary = ROTARY,
     linear: LinearKind = FLOAT,
 ) -> Architecture:
     """A Llama-like decoder; `norm` stands before attention and feed-forward."""
-    attention = Attention(heads=heads, key_value_heads=key_value_heads, bias=False, rotary=Rotary())
+    attention = Attention(heads=heads, key_value_heads=key_value_heads, bias=False, rotary=rotary)
     feed_forward = FeedForward(inner=inner, activation="silu", gate=True, bias=False)
     one = Chain(tuple(Residual(op=op, norm=norm, placement="pre") for op in (attention, feed_forward)))
-    decoder = Stack(width=width, layers=(one,) * layers, final=RmsNorm())
+    decoder = Stack(width=width, layers=(one,) * layers, final=final)
     return Architecture(decoder=decoder, ends=ends, positions=NoPositions(), linear=linear)
 
 
@@ -56,14 +60,18 @@ DESIGNS: tuple[Design, ...] = (
     Design(
         name="llama-7b",
         family="llama",
-        architecture=llama(4096, 32, 32, inner=11008, ends=TokenEnds(tying="none", scaled=False)),
+        architecture=llama(
+            4096, 32, 32, inner=11008, ends=TokenEnds(tying="none", scaled=False), norm=PAPER_NORM, final=PAPER_NORM
+        ),
         paper=PAPER,
         setting=Setting(source_vocabulary=32_000, target_vocabulary=32_000, target_tokens=2048),
     ),
     Design(
         name="llama-135m",
         family="llama",
-        architecture=llama(576, 30, 9, inner=1536, key_value_heads=3, ends=TokenEnds(scaled=False)),
+        architecture=llama(
+            576, 30, 9, inner=1536, key_value_heads=3, ends=TokenEnds(scaled=False), rotary=Rotary(base=100_000.0)
+        ),
         paper=PAPER,
         setting=Setting(source_vocabulary=49_152, target_vocabulary=49_152, target_tokens=2048),
     ),

@@ -65,7 +65,8 @@ PUBLISHED_MACS = {
     "evit-imagenet-s-0.5": 2_300_000_000,
 } | {row.name: round(row.flops_g * 1e9 / 2) for row in SUB_TRANSFORMERS}
 
-# Parameters as printed, without embeddings (and without a tied output matrix).
+# Parameters as printed, without embeddings (and without a tied output matrix). HAT's IWSLT models are left out: they were
+# published without the output matrix, which nothing shares there.
 PUBLISHED_PARAMS = {
     "transformer-wmt-128": 2_800_000,
     "transformer-wmt-256": 11_100_000,
@@ -91,7 +92,7 @@ PUBLISHED_PARAMS = {
     "lightconv-iwslt-192": 5_100_000,
     "lightconv-iwslt-256": 8_400_000,
     "evolved_transformer-128": 3_000_000,
-} | {row.name: round(row.params_m * 1e6) for row in SUB_TRANSFORMERS}
+} | {row.name: round(row.params_m * 1e6) for row in SUB_TRANSFORMERS if not row.task.startswith("iwslt")}
 
 PUBLISHED_RESULTS: tuple[PublishedResult, ...] = (*TRANSLATION, *LANGUAGE, *UNDERSTANDING, *SHORTENED)
 """Mult-adds of summarisation are at 30 source and 60 target tokens; WikiText-103 counts decoder layers alone."""

@@ -3,8 +3,9 @@
 Post-norm layers, GELU, learned positions, a norm behind the embeddings, output tied to the embedding.
 
 What differs from the paper: positions count from 0 in a table of 512 (the authors' table has two rows more, which no token
-uses); the dense layer and norm before the output of masked language modelling are left out. The small sizes are ours,
-pre-norm with sinusoidal positions, for sequences of any length.
+uses); the dense layer and norm before the output of masked language modelling and the output's bias are left out; dropout
+of embeddings stands before their norm instead of behind it; weights start as everywhere here, not from N(0, 0.02). The
+small sizes are ours, pre-norm with sinusoidal positions, for sequences of any length.
 """
 
 from manual_designs.transformer import SMALL_SIZES, layer

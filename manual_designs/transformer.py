@@ -1,8 +1,8 @@
 """Transformer (Vaswani et al. 2017, arXiv 1706.03762) and the narrowed baselines of Lite Transformer (Wu et al. 2020).
 
 What differs from the paper: positions are numbered from 2 and laid out as fairseq does, the baselines that the published
-Mult-Adds belong to, and the narrowed models keep 8 heads (their number changes no count). Dropout and label smoothing belong
-to the recipe.
+Mult-Adds belong to, and the narrowed models keep 8 heads for WMT and 4 for IWSLT (their number changes no count). Dropout and
+label smoothing belong to the recipe.
 """
 
 from search_spaces.architecture import Architecture, Stack
@@ -72,7 +72,7 @@ def cnndm(source_tokens: int) -> Design:
 
 
 # Sizes for small machines: our own choice of width and layers, pre-norm, because post-norm needs a longer warm-up than a
-# budget of a few minutes has. Both hand families get the same treatment.
+# budget of a few minutes has. All families get the same treatment.
 SMALL_SIZES = {"xs": (64, 2), "s": (96, 2), "m": (128, 3)}
 
 

@@ -145,8 +145,13 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
 
 def validated(data: dict[str, Any], origin: str) -> Experiment:
     """The experiment of plain data. Raises UserError naming the first key that is wrong."""
-    _check_experiment_task(data.get("task", {}))
-    experiment = _validated(Experiment, {**data, "task": _task(data.get("task", {}))}, origin)
+    task = _task(data.get("task", {}))
+    if isinstance(task, dict) and find_task(task["name"]).kind != "translation":
+        raise UserError(
+            f"{origin}: task.name: expected a translation task in an experiment, got {task['name']!r}; "
+            f"train designs on it with carbon-nas evaluate --task {task['name']}"
+        )
+    experiment = _validated(Experiment, {**data, "task": task}, origin)
     _check_names(experiment, origin)
     if experiment.search is not None:
         _check_budget(experiment.search, origin)
@@ -178,15 +183,6 @@ def _task(given: Any) -> Any:
         return given
     base = find_task(str(given.get("name", "translation")))
     return {**vars(base), **given}
-
-
-def _check_experiment_task(given: Any) -> None:
-    """Raises UserError unless the task is one that experiments compare by BLEU so far."""
-    if isinstance(given, dict) and (base := find_task(str(given.get("name", "translation")))).kind != "translation":
-        raise UserError(
-            f"task.name: expected a translation task (translation, number_words) in an experiment, got {base.name!r}; "
-            f"train designs on it with carbon-nas evaluate --task {base.name}"
-        )
 
 
 def _check_names(experiment: Experiment, origin: str) -> None:
@@ -299,6 +295,8 @@ def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Ta
     data: dict[str, Any] = {"task": {"name": task_name}, "recipe": dict(base.recipe)}
     for override in overrides:
         _override(data, override)
+    if data["task"] != {**data["task"], "name": task_name}:
+        raise UserError(f"--set task.name: expected the task that --task names, {task_name}, got {data['task']['name']!r}")
     single = create_model("Single", __base__=_Part, task=(type(base), ...), recipe=(Recipe, Recipe()))
     found: Any = _validated(single, {**data, "task": _task(data["task"])}, "--set")
     return found.task, found.recipe

@@ -11,6 +11,7 @@ import torch
 
 from nas import machine
 from nas.energy.client import MeterClient, PhaseEnergy
+from nas.errors import UserError
 from nas.judging import Output, judge_of
 from nas.recipe import Recipe
 from nas.records import Counts, EnergySource, Phase, Record, Role
@@ -87,12 +88,41 @@ def fitted(design: Design, task: EncodedTask) -> Architecture:
         if isinstance(architecture.ends, PatchEnds) and task.tokenizer is not None:
             raise ValueError("expected ends of tokens for text, got image patches")
         architecture.ends.parameters(architecture.widths, sizes_of(task))  # refuses vocabularies that do not fit
+        _check_lengths(architecture, task)
         values = int(task.train.sources.lengths[0])
         if isinstance(architecture.ends, PatchEnds) and architecture.ends.num_inputs != values:
             raise ValueError(f"expected images of {architecture.ends.num_inputs} values, got {values}")
     except ValueError as error:
         raise ValueError(f"design {design.name} on task {task.name}: {error}") from error
     return architecture
+
+
+def check_shape(design: Design, kind: str, task: str) -> None:
+    """Raises UserError, before the corpus is read, where the design cannot do tasks of that kind."""
+    try:
+        judge_of(kind).fitted(design.architecture)
+    except ValueError as error:
+        raise UserError(
+            f"design {design.name} on task {task}: {error}; `carbon-nas designs --json` tells the shape of each"
+        ) from error
+
+
+def check_fit(design: Design, task: EncodedTask) -> None:
+    """Raises UserError where `fitted` refuses the design or its counts cannot be taken at the task's length."""
+    try:
+        counts_of(fitted(design, task), sizes_of(task), task.counted_tokens)
+    except ValueError as error:
+        raise UserError(f"{error}; choose another design or change the task with --set") from error
+
+
+def _check_lengths(architecture: Architecture, task: EncodedTask) -> None:
+    """Raises ValueError where the longest source or target of the task is too long for the architecture."""
+    splits = [split for split in (task.train, task.valid, task.test) if split is not None]
+    source = max(int(split.sources.lengths.max(initial=1)) for split in splits)
+    target = max(int(split.targets.lengths.max(initial=1)) for split in splits)
+    for tokens in (architecture.ends.entering(source), target):
+        architecture.positions.check(tokens)
+    size(architecture, sizes_of(task), architecture.ends.entering(source), target)
 
 
 def counts_of(architecture: Architecture, sizes: Sizes, tokens: int = COUNTED_TOKENS) -> Counts:
@@ -105,6 +135,30 @@ def counts_of(architecture: Architecture, sizes: Sizes, tokens: int = COUNTED_TO
         macs_paper=counted.macs.paper,
         macs_items=counted.macs.items(),
     )
+
+
+@dataclass(frozen=True)
+class _Findings:
+    """What is found out about a design on the way to its record."""
+
+    architecture: Architecture
+    counts: Counts
+    started: datetime
+    metrics: dict[str, float] = field(default_factory=dict)
+    outputs: dict[str, Output] = field(default_factory=dict)
+
+    def fields(self) -> dict[str, Any]:
+        """Fields of the record."""
+        rows = {f"{label}_{name}": rows for label, one in self.outputs.items() for name, rows in one.sentence_counts.items()}
+        return {
+            "architecture": self.architecture.to_plain(),
+            "counts": self.counts,
+            "metrics": self.metrics,
+            "signatures": {name: text for one in self.outputs.values() for name, text in one.signatures.items()},
+            "sentence_counts": rows,
+            "started_at": self.started.isoformat(timespec="seconds"),
+            "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,51 +190,44 @@ class Evaluator:
         if design.stages != (Train(),):
             raise ValueError(f"design {design.name}: expected training as its only stage, got {design.stages}")
         architecture = fitted(design, self.task)
-        started = datetime.now(UTC)
+        counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
+        found = _Findings(architecture, counts, datetime.now(UTC))
         self.meter.open(assignment.record_id)
         clockwork = _Clockwork(self.meter, assignment.record_id)
-        metrics: dict[str, float] = {}
-        outputs: dict[str, Output] = {}
         try:
-            model = self._trained(clockwork, architecture, budget_tokens, seed, metrics)
-            self._validate(clockwork, model, metrics, outputs)
+            model = self._trained(clockwork, architecture, budget_tokens, seed, found.metrics)
+            self._validate(clockwork, model, found.metrics, found.outputs)
             test = self.task.test
             if test is not None:
-                clockwork.run("inference", lambda: self._put_out(model, test, "test", metrics, outputs))
+                clockwork.run("inference", lambda: self._put_out(model, test, "test", found.metrics, found.outputs))
             if on_model is not None:
                 on_model(model)
         finally:
             phases = clockwork.close()
-        return Record(
-            record_id=assignment.record_id,
-            run_id=self.run_id,
-            role=assignment.role,
-            status="complete",
-            design=design.name,
-            family=design.family,
-            paper=design.paper,
-            architecture=architecture.to_plain(),
-            genome=assignment.genome,
-            strategy=assignment.strategy,
-            trial=assignment.trial,
-            task=self.task.name,
-            corpus=self.task.describe(),
-            recipe=self.recipe.describe(),
-            budget_tokens=budget_tokens,
-            seed=seed,
-            counts=counts_of(architecture, sizes_of(self.task), self.task.counted_tokens),
-            phases=phases,
-            energy=self.source,
-            metrics=metrics,
-            signatures={name: text for one in outputs.values() for name, text in one.signatures.items()},
-            sentence_counts={
-                f"{label}_{name}": rows for label, one in outputs.items() for name, rows in one.sentence_counts.items()
-            },
-            machine=machine.describe(),
-            versions=machine.versions(),
-            started_at=started.isoformat(timespec="seconds"),
-            finished_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        run: dict[str, Any] = {"budget_tokens": budget_tokens, "seed": seed, "phases": phases}
+        return Record(**self._identity(design, assignment), **found.fields(), **run, **self._conditions())
+
+    def _identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
+        """Fields of a record that say which one it is."""
+        return {
+            **vars(assignment),
+            "run_id": self.run_id,
+            "status": "complete",
+            "design": design.name,
+            "family": design.family,
+            "paper": design.paper,
+        }
+
+    def _conditions(self) -> dict[str, Any]:
+        """Fields of a record that are the same for everybody."""
+        return {
+            "task": self.task.name,
+            "corpus": self.task.describe(),
+            "recipe": self.recipe.describe(),
+            "energy": self.source,
+            "machine": machine.describe(),
+            "versions": machine.versions(),
+        }
 
     def _trained(
         self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
@@ -206,8 +253,8 @@ class Evaluator:
         split, entries = self.task.pretraining, self.task.source_vocabulary
         assert split is not None
         sizes = Sizes(source_vocabulary=entries, target_vocabulary=entries, padding=self.task.padding)
-        scaled = not isinstance(architecture.ends, ClassifierEnds) or architecture.ends.scaled
-        other = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=scaled)), sizes)
+        assert isinstance(architecture.ends, ClassifierEnds)
+        other = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=architecture.ends.scaled)), sizes)
         trained = train(other, split, self.recipe, budget_tokens, seed)
         metrics.update(pretrain_loss=trained.last_loss)
         learnt = dict(other.named_parameters())

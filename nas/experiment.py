@@ -15,7 +15,7 @@ from nas.checkpoints import save_checkpoint
 from nas.configuration import Experiment
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
-from nas.evaluation import Assignment, sizes_of
+from nas.evaluation import Assignment, check_fit, check_shape, sizes_of
 from nas.execution.executor import Answer, Executor, Job
 from nas.ledger import Ledger
 from nas.progress import Pace, Terminal, amount, result_words
@@ -57,6 +57,8 @@ def run_experiment(
         check_address(address)
     terminal.line(f"{experiment.name}: {experiment.description}".rstrip(": "))
     task = experiment.task.prepare(cache_folder())
+    for name in experiment.hand.designs:
+        check_fit(find_design(name), task)
     if run is not None:
         run.check_corpus(task.describe())
     with _workplace(experiment, address) as place:
@@ -72,6 +74,8 @@ def run_experiment(
 def check_limits(experiment: Experiment) -> None:
     """Raises UserError unless hand designs keep to their limit and a search's leaves something to search and to compare."""
     sizes = _nominal_sizes(experiment)
+    for name in experiment.hand.designs:
+        check_shape(find_design(name), experiment.task.kind, experiment.task.name)
     hand = {name: size(find_design(name).architecture, sizes).macs.paper for name in experiment.hand.designs}
     allowed = experiment.hand.mac_limit
     if allowed is not None and (above := [f"{name} with {macs:,}" for name, macs in hand.items() if macs > allowed]):

@@ -30,9 +30,10 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is train, validate, test or inference. `energy_uj` is dynamic energy; `loaded_uj` adds the trial's reserved
-    share of idle and its share of overhead. Both are None when the meter could not attribute them: unknown, never zero.
-    `tokens` are target tokens trained on, scored or produced; `sentences` are outputs produced or scored.
+    `name` is train, validate, inference, or setup for what was drawn before them. `energy_uj` is dynamic energy; `loaded_uj`
+    adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could not attribute them:
+    unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens of an encoder alone;
+    `sentences` are outputs produced or scored.
     """
 
     name: str

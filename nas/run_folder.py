@@ -48,11 +48,6 @@ class RunFolder:
         """Trained weights of hand designs, finalists and champions, and the tokenizer that they need."""
         return self.path / "checkpoints"
 
-    @property
-    def report(self) -> Path:
-        """The report's folder."""
-        return self.path / "report"
-
     @classmethod
     def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
         """A new run. Raises UserError when the folder holds something already or cannot be written."""

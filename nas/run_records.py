@@ -42,7 +42,7 @@ class RecordBook:
         self._records: dict[str, Record] = {}
 
     def restore(self) -> None:
-        """Takes up what an earlier session left, and writes it anew: after a kill the file may lack a part.
+        """Takes up what an earlier start left, and writes it anew: after a kill the file may lack a part.
 
         Finished records come from the ledger; those of references and of trials that did not finish, which the ledger
         has no record of, from the file.

@@ -10,7 +10,7 @@ from nas.search.plan import Progress, SearchOutcome, SearchPlan, Trial
 
 
 class SearchTeller:
-    """Tells the progress of one search. What the ledger holds already is of an earlier session, and told as a sum only."""
+    """Tells the progress of one search. What the ledger holds already is of an earlier start, and told as a sum only."""
 
     def __init__(
         self,

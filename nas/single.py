@@ -12,10 +12,10 @@ from nas.corpora.fetch import cache_folder
 from nas.energy.client import BoundedClient, local_call
 from nas.energy.meter import Meter
 from nas.errors import UserError
-from nas.evaluation import Assignment, Evaluator
-from nas.judging import judge_of
+from nas.evaluation import Assignment, Evaluator, check_fit, check_shape
 from nas.progress import Terminal
 from nas.records import EnergySource, Record
+from nas.training import Diverged
 from nas.units import joules
 from search_spaces.design import Design
 
@@ -31,11 +31,12 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
     except KeyError as error:
         raise UserError(error.args[0]) from error
     task, recipe = single_configuration(task_name, overrides)
-    _check_shape(design, task.kind, task.name)
+    check_shape(design, task.kind, task.name)
     if output is not None:
         _check_appendable(output)
     terminal = Terminal()
     encoded = task.prepare(cache_folder())
+    check_fit(design, encoded)
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, Meter(os.path.join(folder, "energy.jsonl")) as meter:
         evaluator = Evaluator(
@@ -45,27 +46,29 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
             meter=BoundedClient(local_call(meter)),
             source=EnergySource(**meter.source()),
         )
-        assignment = Assignment(record_id=f"hand/{design.name}/seed{seed}", role="hand")
         with terminal.live(f"training {design.name} on {tokens:,} tokens"):
-            record = evaluator.evaluate(design, tokens, seed, assignment)
+            record = _evaluated(evaluator, design, tokens, seed)
     _tell(terminal, record)
     if output is not None:
-        try:
-            with output.open("a", encoding="utf-8") as file:
-                file.write(record.to_json() + "\n")
-        except OSError as error:
-            raise UserError(f"expected to append to {output}, got: {error.strerror}; choose another file") from error
+        _append(record, output)
     return record
 
 
-def _check_shape(design: Design, kind: str, task: str) -> None:
-    """Raises UserError before the corpus is read where the design cannot do the task."""
+def _evaluated(evaluator: Evaluator, design: Design, tokens: int, seed: int) -> Record:
+    """The record. Raises UserError where the training diverged or the recipe does not suit the design."""
+    assignment = Assignment(record_id=f"hand/{design.name}/seed{seed}", role="hand")
     try:
-        judge_of(kind).fitted(design.architecture)
-    except ValueError as error:
-        raise UserError(
-            f"design {design.name} on task {task}: {error}; `carbon-nas designs --json` tells the shape of each"
-        ) from error
+        return evaluator.evaluate(design, tokens, seed, assignment)
+    except (Diverged, ValueError) as error:
+        raise UserError(f"{design.name}: {error}") from error
+
+
+def _append(record: Record, output: Path) -> None:
+    try:
+        with output.open("a", encoding="utf-8") as file:
+            file.write(record.to_json() + "\n")
+    except OSError as error:
+        raise UserError(f"expected to append to {output}, got: {error.strerror}; choose another file") from error
 
 
 def _check_appendable(path: Path) -> None:

@@ -22,7 +22,10 @@ LEVEL = 0.05
 """Holm's method keeps the chance of a single wrong "worse" below this, over all pairs: the best is chosen by its result."""
 
 NUM_DRAWS = 10_000
-"""More than for two champions: Holm divides the level by the number of comparisons, which needs the far tail."""
+"""More than for two champions: Holm divides the level by the number of pairs, which needs the far tail."""
+
+DRAWS_PER_PAIR = 60
+"""The least p-value, 2 in so many draws, times the number of pairs has to stay below the level."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +70,7 @@ class Compared(Basis):
     margin: float
     gaps: tuple[Gap, ...]
     cost_uj: int
+    num_draws: int
 
     @property
     def best(self) -> Model | None:
@@ -92,7 +96,7 @@ class Compared(Basis):
     def best_reference(self) -> tuple[str, float] | None:
         """The answer without a model that scores best, and its score; None where none was scored."""
         scored = [(one.design, one.record.metrics[self.metric.key]) for one in self.references if self._scored(one)]
-        return max(scored, key=lambda one: self.metric.sign * one[1], default=None)
+        return max(scored, key=lambda one: one[1], default=None)
 
     def _scored(self, reference: Reference) -> bool:
         return self.metric.key in reference.record.metrics
@@ -103,7 +107,7 @@ class Compared(Basis):
         best = self.best_reference
         if best is None:
             return ()
-        return tuple(one for one in self.ranked if self.metric.lead(self.score(one), best[1]) < self.margin)
+        return tuple(one for one in self.ranked if self.score(one) - best[1] < self.margin)
 
     @property
     def too_weak(self) -> bool:
@@ -131,12 +135,13 @@ class Compared(Basis):
         return comb(len(self.ranked), 2)
 
 
-def compare_designs(runs: Sequence[Run], settings: Settings, metric: Metric = TEST_BLEU) -> Compared:
+def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     """Draws the conclusions from runs without a search."""
-    models = collect_compared(runs)
+    models, metric = collect_compared(runs), TEST_BLEU
     scored = [model for model in models if metric.of(model) is not None]
-    ranked = tuple(sorted(scored, key=lambda one: -metric.sign * (metric.of(one) or 0.0)))
-    draws = draw(ranked, NUM_DRAWS)
+    ranked = tuple(sorted(scored, key=lambda one: -(metric.of(one) or 0.0)))
+    num_draws = max(NUM_DRAWS, DRAWS_PER_PAIR * comb(len(ranked), 2))
+    draws = draw(ranked, num_draws)
     references = collect_references(runs)
     gaps = find_gaps(runs)
     unlike = region_warnings(settings, "so grams of training and grams of use are not of the same kind")
@@ -156,6 +161,7 @@ def compare_designs(runs: Sequence[Run], settings: Settings, metric: Metric = TE
         margin=margin_of(runs[0]),
         gaps=gaps,
         cost_uj=run_cost_uj(runs),
+        num_draws=num_draws,
     )
 
 
@@ -177,9 +183,7 @@ def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Riva
             p_value=p_value,
             holm_p_value=adjusted,
         )
-        for model, drawn, p_value, adjusted in zip(
-            others, away, p_values[: len(others)], adjusted_p_values, strict=True
-        )
+        for model, drawn, p_value, adjusted in zip(others, away, p_values[: len(others)], adjusted_p_values, strict=True)
     )
 
 

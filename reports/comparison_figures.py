@@ -72,7 +72,7 @@ def energy_split(compared: Compared) -> Sketch:
 def _quality_sketch(
     compared: Compared, name: str, title: str, x_of: Coordinate, across: dict[str, Interval], label: str, closing: str
 ) -> Sketch:
-    metric, better = compared.metric.name, "Up" if compared.metric.sign > 0 else "Down"
+    metric, better = compared.metric.name, "Up"
     points = [
         Point(
             model=model,

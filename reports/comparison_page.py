@@ -3,7 +3,7 @@
 from typing import Any
 
 from nas.units import MICROJOULES_PER_JOULE, kwh
-from reports.comparison import NUM_DRAWS, Compared
+from reports.comparison import Compared
 from reports.comparison_figures import draw_all_compared
 from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words, training_energy
 from reports.comparison_tables import designs_table, energies_table, seeds_table
@@ -20,7 +20,7 @@ def comparison_content(compared: Compared) -> Content:
     passed = f"A design must beat the better one by {shortest(compared.margin)} {compared.metric.name} on the test sentences."
     own: dict[str, Any] = {
         "metric": compared.metric.name,
-        "num_draws": NUM_DRAWS,
+        "num_draws": compared.num_draws,
         "designs": designs_table(compared),
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
@@ -73,8 +73,8 @@ def _detectable_tile(compared: Compared) -> Tile:
     title = "Smallest detectable difference"
     if compared.detectable is None:
         return Tile(title, "unknown", "nothing to compare with")
-    count = len(compared.rivals)
-    corrected = f", corrected for {count} comparisons" if count > 1 else ""
+    count = compared.num_pairs
+    corrected = f", corrected for {count} pairs" if count > 1 else ""
     return Tile(title, compared.metric.text(compared.detectable), f"found in four of five such runs{corrected}")
 
 

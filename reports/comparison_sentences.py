@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nas.records import Phase
 from nas.units import MICROJOULES_PER_JOULE, kwh
-from reports.comparison import NUM_DRAWS, Compared, Rival
+from reports.comparison import Compared, Rival
 from reports.models import Model
 from reports.sentences import Sentence, Verdict, region_words
 from reports.words import duration, energy, mass, mass_range, millions, number, optional, shortest, signed, significant
@@ -144,7 +144,7 @@ def correction(compared: Compared) -> str:
     count = compared.num_pairs
     corrected = f", corrected by Holm's method for all {count} pairs of designs" if count > 1 else ""
     return (
-        f"p-values are two-sided, by a paired bootstrap ({NUM_DRAWS:,} draws) over the same test sentences and over "
+        f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same test sentences and over "
         f"seeds{corrected}; below 0.05 counts."
     )
 
@@ -246,8 +246,8 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
         ),
         Sentence(
             "The best was chosen by the result",
-            "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the correction "
-            "is for the number of comparisons, not for that choice.",
+            "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the p-values "
+            "are corrected for that, being adjusted for all pairs of designs.",
         ),
         Sentence("Not counted", "What it took people to invent and tune the designs, and the making of the hardware."),
     )

@@ -106,7 +106,7 @@ def _compared(analysis: Analysis) -> Sentence:
     models = analysis.evidence.models
     hands = [model for model in models if not model.searched]
     families = sorted({model.family.replace("_", " ") for model in hands})
-    num_trials = len(analysis.records("search"))
+    num_trials = sum(record.status == "complete" for record in analysis.records("search"))
     tokens = next((model.runs[0].budget_tokens for model in models if model.runs), 0)
     text = (
         f"{len(hands)} hand designs of {_plural(len(families), 'family', 'families')} ({', '.join(families)}) met the best of "

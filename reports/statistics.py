@@ -31,10 +31,6 @@ class Interval:
     low: float
     high: float
 
-    def holds(self, value: float) -> bool:
-        """Whether `value` lies in the range."""
-        return self.low <= value <= self.high
-
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:

@@ -82,11 +82,13 @@ class AdaptiveModule(EndsModule):
         self.sizes, self.width, self.layout = sizes, width, ends.bands(width, sizes)
         for name, axes in ends.parameters(widths, sizes).items():
             parameter = nn.Parameter(torch.empty(*(axis.size for axis in axes)))
-            if name.startswith("projection"):
-                nn.init.xavier_uniform_(parameter)
-            else:
+            if name.startswith("band_"):
                 nn.init.normal_(parameter, std=axes[1].size ** -0.5)
+            else:
+                nn.init.xavier_uniform_(parameter)
             self.register_parameter(name, parameter)
+        if 0 <= sizes.padding < self.layout[0][1] and not self.bands.is_meta:
+            nn.init.zeros_(self.get_parameter("band_0")[sizes.padding])
 
     def enter(self, inputs: Tensor, side: Side) -> tuple[Tensor, Flow]:
         """(B, T) ids to (B, T, W), scaled by the square root of W; padding, an id of the first band, becomes zero."""

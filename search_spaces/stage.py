@@ -1,4 +1,4 @@
-"""Stages: something done to a model, as a frozen value. How each is carried out stands in `nas/stages/` and training."""
+"""Stages: something done to a model, as a frozen value. How training is carried out stands in `nas/training.py`."""
 
 from dataclasses import dataclass
 

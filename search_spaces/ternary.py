@@ -27,7 +27,8 @@ def ternary_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
         exact = _exact(weight)
         gamma = exact.abs().mean().clamp_min(LEAST)
-        return (exact / gamma).round_().clamp_(-1, 1), gamma
+        # The authors multiply by the inverse, which decides where a weight lies on the edge of two codes.
+        return (exact * (1 / gamma)).round_().clamp_(-1, 1), gamma
 
 
 def absmax_codes(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -108,6 +108,12 @@ def parallel_files() -> Path:
         (("run", "smoke", "--set", "search.mac_limit=1000"), "MACs, the smallest architecture of space 'lite', got 1,000"),
         (("evaluate", "nosuch"), "expected a design of"),
         (("evaluate", "transformer-xs", "--task", "nosuch"), "expected a task of"),
+        (("evaluate", "transformer-xs", "--task", "language_model"), "expected an architecture that is decoder-only"),
+        (("evaluate", "gpt2-xs", "--task", "language_model", "--set", "task.name=masked_text"), "that --task names"),
+        (("evaluate", "gpt2-xs", "--task", "language_model", "--set", "task.max_test_texts=0"), "task.max_test_texts of 1"),
+        (("run", "smoke", "--set", "task.name=language_model"), "expected a translation task in an experiment"),
+        (("run", "smoke", "--set", 'hand.designs=["gpt2-xs"]'), "expected an architecture that is encoder-decoder"),
+        (("run", "smoke", "--set", 'hand.designs=["lite_transformer-wikitext103-896"]'), "encoder-decoder, got one that is"),
         (("evaluate", "transformer-xs", "--set", "search.trials=3"), "unknown key 'search'; expected one of task, recipe"),
         (("report", "nosuch"), "expected a run folder with a run.json, got nosuch"),
         (("report", str(RECORDS), "--searched-in", "Atlantis", "--output", "out"), "expected a region"),
@@ -375,7 +381,7 @@ def test_units() -> None:
     assert [clock(seconds) for seconds in (-1, 0.4, 61, 3725)] == ["0:00", "0:00", "1:01", "1:02:05"]
 
 
-def test_time_left_goes_by_what_this_session_did(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_time_left_goes_by_what_this_start_did(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
     monkeypatch.setattr("nas.progress.time.monotonic", lambda: now[0])
     pace = Pace()

@@ -177,6 +177,13 @@ def test_updates_of_a_suite_and_mixed_suites_are_not_used(machine, tmp_path):
     assert not list(tmp_path.glob("*updates*"))
 
 
+def test_a_vendors_archive_of_the_same_suite_is_not_debians(machine, tmp_path):
+    vendor = machine.mirror / "apt.vendor.example_dists_tiny_main_binary-amd64_Packages"
+    vendor.write_text("Package: vendor-tool\nSection: admin\n")  # sorts before the mirror's own
+    [packages, english] = read_indices(tmp_path / "cache", ["Packages", "Translation-en"])
+    assert packages.text == PACKAGES and english.text == ENGLISH
+
+
 def test_what_is_cached_stays_when_more_is_fetched(machine, tmp_path):
     german = next(machine.mirror.glob("*Translation-de"))
     german.unlink()

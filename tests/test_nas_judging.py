@@ -17,7 +17,8 @@ import nas.training
 from manual_designs.all_designs import find_design
 from nas.corpora.corpus import Corpus, Pair, Splits, Text, TextCorpus, TextSplits
 from nas.energy.client import NoMeter
-from nas.evaluation import Assignment, Evaluator, fitted, sizes_of
+from nas.errors import UserError
+from nas.evaluation import Assignment, Evaluator, check_fit, fitted, sizes_of
 from nas.judging import ALL_JUDGES, judge_of, summed_loss
 from nas.recipe import Recipe
 from nas.records import Record
@@ -32,6 +33,7 @@ from nas.tasks.translation import SummarisationTask, encode
 from nas.training import Trained, train
 from search_spaces.ends import ClassifierEnds
 from search_spaces.model import Model, build
+from search_spaces.positions import Learned
 
 RECIPE = Recipe(warmup_steps=5, batch_tokens=256, label_smoothing=0.0, beam=1, max_output_tokens=8)
 HAND = Assignment(record_id="hand/one/seed0", role="hand")
@@ -428,6 +430,14 @@ def test_every_shape_of_model_learns(tasks: dict[str, EncodedTask], kind: str, n
     train(model, task.train, recipe, budget, 0)
     after = summed_loss(model, task.valid, recipe)
     assert after < share * before, f"{after / before:.2f} of the loss is left"
+
+
+def test_an_input_longer_than_the_design_takes_is_refused(tasks: dict[str, EncodedTask]) -> None:
+    design = find_design("roberta-xs")
+    short = replace(design, architecture=replace(design.architecture, positions=Learned(4)))
+    with pytest.raises(UserError, match="roberta-xs on task masked_text: positions: expected at most 4 tokens, got"):
+        check_fit(short, tasks["masked_text"])
+    check_fit(design, tasks["masked_text"])
 
 
 def test_an_image_of_another_size_is_refused() -> None:

@@ -22,7 +22,6 @@ from reports.comparison_sentences import make_comparison_verdict, make_limits
 from reports.comparison_tables import designs_table
 from reports.export import comparison_results
 from reports.load import load_runs
-from reports.metric import Metric
 from reports.page import write_report
 from reports.sentences import Verdict
 from reports.statistics import detectable, holm, two_sided_p
@@ -229,19 +228,6 @@ def test_some_too_weak_are_named_and_the_rest_is_compared(tmp_path: Path) -> Non
     found = judged(tmp_path, shifted({"gamma-m": 0.5}))
     assert found.verdict.outcome == "not separable" and found.results["too_weak"] == ["gamma-m"]
     assert "gamma-m did not beat that by 3 BLEU" in found.verdict.plain()
-
-
-def test_less_is_better_where_the_metric_says_so(tmp_path: Path) -> None:
-    runs = load_runs([write_run(tmp_path / "run")])
-    more = compare_designs(runs, SETTINGS)
-    less = compare_designs(runs, SETTINGS, Metric(key="test_bleu", name="errors", sign=-1))
-    assert [one.design for one in less.ranked] == [one.design for one in reversed(more.ranked)]
-    assert less.best_reference == min(
-        ((one.design, one.record.metrics["test_bleu"]) for one in less.references), key=lambda one: one[1]
-    )
-    assert less.too_weak and not more.too_weak
-    with pytest.raises(ValueError, match="expected a sign"):
-        Metric(key="x", name="x", sign=0)
 
 
 # What is missing

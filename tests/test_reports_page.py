@@ -130,7 +130,7 @@ def test_verdict_in_words(report: tuple[Path, Verdict]) -> None:
     text = verdict.plain()
     for expected in (
         "6 hand designs of 2 families",
-        "12 searched trials",
+        "9 searched trials",
         "within 16 million MACs",
         "3 fresh seeds",
         "60 test sentences",

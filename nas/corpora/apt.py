@@ -13,12 +13,13 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 
-from nas.corpora.fetch import run_client
+from nas.corpora.fetch import listed, run_client
 from nas.errors import UserError
 
-_INDEX = re.compile(r".*_dists_([^_-]+)_main_(?:i18n_|binary-[^_]+_)(Translation-[^_]+|Packages)")
+_INDEX = re.compile(r"(.*)_dists_([^_-]+)_main_(?:i18n_|binary-[^_]+_)(Translation-[^_]+|Packages)")
 _CACHED = re.compile(r"debian-([^-]+)-main-(.+)\.gz")
 _FAILURE = "Debian's data is not cached and could not be fetched"
 _ADVICE = "check the network and apt's sources (/etc/apt), or use another corpus"
@@ -51,7 +52,7 @@ def read_indices(cache_dir: Path, names: Sequence[str]) -> list[Index]:
     """
     if not are_indices_cached(cache_dir, names):
         with private_apt(cache_dir, languages_of(names)) as apt:
-            _keep(apt, cache_dir)
+            _keep(apt, cache_dir, names)
     suite = _cached_suite(cache_dir, names)
     if suite is None:
         raise UserError(f"expected {' and '.join(names)} of a Debian suite from apt-get update, got none; {_ADVICE}")
@@ -146,14 +147,23 @@ def private_apt(cache_dir: Path, languages: str) -> Iterator[PrivateApt]:
         ) from error
 
 
-def _keep(apt: PrivateApt, cache_dir: Path) -> None:
-    """The indices go into the cache, compressed without a date, so that equal indices are equal files."""
+def _keep(apt: PrivateApt, cache_dir: Path, names: Sequence[str]) -> None:
+    """The indices go into the cache, compressed without a date, so that equal indices are equal files.
+
+    Only those of archives that have all `names`: a vendor's own archive may have a main component too.
+    """
+    archives: dict[tuple[str, str], dict[str, Path]] = {}
     for path in sorted(apt.lists.iterdir()):
-        match = _INDEX.fullmatch(path.name)
-        if match and not _path(cache_dir, match[1], match[2]).is_file():  # what results were made with stays
-            packed = apt.folder / "packed"
-            packed.write_bytes(gzip.compress(path.read_bytes(), compresslevel=6, mtime=0))
-            os.replace(packed, _path(cache_dir, match[1], match[2]))
+        if match := _INDEX.fullmatch(path.name):
+            archives.setdefault((match[1], match[2]), {})[match[3]] = path
+    for (_, suite), found in archives.items():
+        if not set(names) <= set(found):
+            continue
+        for name, path in found.items():
+            if not _path(cache_dir, suite, name).is_file():  # what results were made with stays
+                packed = apt.folder / "packed"
+                packed.write_bytes(gzip.compress(path.read_bytes(), compresslevel=6, mtime=0))
+                os.replace(packed, _path(cache_dir, suite, name))
 
 
 def _path(cache_dir: Path, suite: str, name: str) -> Path:
@@ -161,18 +171,17 @@ def _path(cache_dir: Path, suite: str, name: str) -> Path:
 
 
 def _cached_suite(cache_dir: Path, names: Sequence[str]) -> str | None:
-    if not cache_dir.is_dir():
-        return None
-    found = sorted({match[1] for path in cache_dir.iterdir() if (match := _CACHED.fullmatch(path.name))})
+    found = sorted({match[1] for path in listed(cache_dir) if (match := _CACHED.fullmatch(path.name))})
     complete = (suite for suite in found if all(_path(cache_dir, suite, name).is_file() for name in names))
     return next(complete, None)
 
 
 def _cached_packages(cache_dir: Path, names: Sequence[str]) -> list[Path] | None:
     """The files of the newest version that all of them have, by name."""
-    if not cache_dir.is_dir() or not names:
+    if not names:
         return None
-    versions = sorted(path.name.removeprefix(f"{names[0]}_") for path in cache_dir.glob(f"{names[0]}_*.deb"))
+    pattern = f"{names[0]}_*.deb"
+    versions = sorted(path.name.removeprefix(f"{names[0]}_") for path in listed(cache_dir) if fnmatch(path.name, pattern))
     for version in reversed(versions):
         paths = [cache_dir / f"{name}_{version}" for name in names]
         if all(path.is_file() for path in paths):

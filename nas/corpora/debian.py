@@ -1,7 +1,8 @@
 """Three corpora of Debian's package descriptions, which apt-get fetches: translations, synopses, sections.
 
 The descriptions are technical prose, aligned exactly with their translations, in families of near-identical texts. So the
-group is the source package, and validation and test leave out what resembles training.
+group is the source package, and validation and test of the pairs leave out what resembles training; those of the sections
+leave out exact copies only, so that stock phrases of related packages stand on both sides.
 """
 
 import hashlib

@@ -83,7 +83,17 @@ def cache_folder() -> Path:
 
 def is_cached(package: PinnedFile, cache_dir: Path) -> bool:
     """Whether the file is in the cache; its contents are checked when it is used."""
-    return (cache_dir / package.file_name).is_file()
+    return any(path.name == package.file_name and path.is_file() for path in listed(cache_dir))
+
+
+def listed(cache_dir: Path) -> list[Path]:
+    """What is in the cache, in order; nothing where it isn't there yet. Raises UserError where it can't be read."""
+    try:
+        return sorted(cache_dir.iterdir()) if cache_dir.is_dir() else []
+    except OSError as error:
+        raise UserError(
+            f"expected a cache folder that can be read, got {cache_dir}: {error}; set XDG_CACHE_HOME to a folder of yours"
+        ) from error
 
 
 def fetch(package: PinnedFile, cache_dir: Path) -> Path:

@@ -21,7 +21,7 @@ def run_jobs(
 ) -> list[Answer]:
     """The answer of each job, in the order of `jobs`; those that the ledger has as finished are not run again.
 
-    A job whose worker died is tried `attempts` times a session. One that failed is final for this session and tried
+    A job whose worker died is tried `attempts` times a start. One that failed is final for this start and tried
     again when the run is resumed, since the cause may have been mended.
 
     Args:

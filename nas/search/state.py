@@ -68,7 +68,7 @@ class SearchState:
         self.count[trial.status] += 1
 
     def replay(self, events: list[Event], path: Path) -> float:
-        """Drives everything through the events of earlier sessions; returns the seconds that those took.
+        """Drives everything through the events of earlier starts; returns the seconds that those took.
 
         Raises:
             UserError: the ledger at `path` holds a search of another plan.

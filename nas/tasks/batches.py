@@ -15,18 +15,13 @@ from nas.tasks.splits import Batch, EncodedSplit
 Output = TypeVar("Output")
 
 
-def training_batches(split: EncodedSplit, max_tokens: int, rng: np.random.Generator, num_skipped: int = 0) -> Iterator[Batch]:
+def training_batches(split: EncodedSplit, max_tokens: int, rng: np.random.Generator) -> Iterator[Batch]:
     """Batches without end, every sentence once an epoch, epochs and batches in an order drawn from `rng`.
 
     A batch holds at most `max_tokens` tokens, B * (S + T) with padding, unless one sentence alone is longer.
-    `num_skipped` batches are passed over without being made, to go on where an earlier iterator with an equal generator
-    stood; not for splits whose batches draw from the generator.
     """
     while True:
         for rows in epoch_plan(split, max_tokens, rng):
-            if num_skipped > 0:
-                num_skipped -= 1
-                continue
             yield split.batch(rows, rng)
 
 

@@ -11,6 +11,7 @@ from nas.corpora.catalogue import find_images
 from nas.corpora.corpus import ImageCorpus, SplitRule
 from nas.errors import UserError
 from nas.tasks.encoding import EncodedTask, data_sha256
+from nas.tasks.maxima import check_maxima
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, LabelledSplit
 
@@ -31,8 +32,6 @@ class PixelTask:
     max_test_images: int | None = None
 
     kind = "classification"
-    metric = "accuracy"
-    budget_unit = "source tokens"
     recipe: ClassVar[Mapping[str, Any]] = {
         "batch_tokens": 16 * 784,
         "label_smoothing": 0.0,
@@ -41,6 +40,7 @@ class PixelTask:
     }
 
     def __post_init__(self) -> None:
+        check_maxima(self, "max_train_images", "max_valid_images", "max_test_images")
         _ = self.split_rule
 
     @property

@@ -11,9 +11,12 @@ from nas.corpora.catalogue import find_text
 from nas.corpora.corpus import SplitRule, Text, TextCorpus, TextSplits
 from nas.errors import UserError
 from nas.tasks.encoding import EncodedTask, data_sha256
+from nas.tasks.maxima import check_maxima
 from nas.tasks.rows import Ints32, TokenRows
 from nas.tasks.splits import EncodedSplit, LabelledSplit, MaskedSplit, RunningTextSplit
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
+
+MAXIMA = ("max_train_texts", "max_valid_texts", "max_test_texts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +48,7 @@ class TextTask:
             )
         if self.block_tokens < 8:
             raise UserError(f"expected task.block_tokens of 8 or more, got {self.block_tokens}; 128 suits a small machine")
+        check_maxima(self, *MAXIMA)
         _ = self.split_rule
 
     @property
@@ -107,8 +111,6 @@ class LanguageModelTask(TextTask):
     name: str = "language_model"
 
     kind = "language_model"
-    metric = "perplexity"
-    budget_unit = "target tokens"
 
     def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
         """See TextTask."""
@@ -150,8 +152,6 @@ class MaskedTextTask(TextTask):
     name: str = "masked_text"
 
     kind = "masked_text"
-    metric = "perplexity"
-    budget_unit = "source tokens"
 
     def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
         """See TextTask."""
@@ -190,8 +190,6 @@ class PassageClassTask(TextTask):
     pretraining_share: float = 0.5
 
     kind = "classification"
-    metric = "accuracy"
-    budget_unit = "source tokens"
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -208,11 +206,13 @@ class PassageClassTask(TextTask):
             )
         parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
         encoded = {name: self._split(texts, labels, tokenizer) for name, texts in parts.items()}
+        unknown = {f"{name}_unknown_label": sum(one.label not in labels for one in texts) for name, texts in parts.items()}
+        counts = {**splits.counts, **unknown}
         pretraining = masked(_stream(splits.train, tokenizer), self.block_tokens, tokenizer)
         return EncodedTask(
             name=self.name,
             kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens) | {"labels": labels},
+            description=description(corpus, encoded, counts, tokenizer, self.block_tokens) | {"labels": labels},
             tokenizer=tokenizer,
             counted_tokens=self.block_tokens,
             num_classes=len(labels),

@@ -35,8 +35,6 @@ class TranslationTask:
     max_test_sentences: int | None = None
     max_training_tokens: int = 128
 
-    metric = "bleu"
-    budget_unit = "target tokens"
     kind = "translation"
     recipe: ClassVar[Mapping[str, Any]] = {}
 
@@ -87,7 +85,6 @@ class SummarisationTask(TranslationTask):
     corpus: str = "ansible"
     target_language: str = "en"
 
-    metric = "rougeL"
     kind = "summarisation"
 
     def check_languages(self) -> None:

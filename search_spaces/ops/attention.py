@@ -55,6 +55,8 @@ class Attention(Op):
         inner = site.width if self.inner is None else self.inner
         if inner % self.heads:
             raise ValueError(f"attention: expected an inner width divisible by {self.heads} heads, got {inner}")
+        if self.rotary is not None and inner // self.heads % 2:
+            raise ValueError(f"attention: expected heads of an even width to turn, got {inner // self.heads}")
         return inner
 
     def _sources(self, site: Site) -> list[Site]:
@@ -162,7 +164,10 @@ class SelfAttention(_AttentionModule):
         last_b1 = flow.ranking_b[:, None]
         query = self._turned(self.queries(x_btw.gather(1, last_b1[..., None].expand(-1, -1, x_btw.shape[2]))), last_b1)
         key = self._turned(self.keys(x_btw), tokens[None]).repeat_interleave(self.op.heads // self.op.groups, dim=1)
-        scores = (query @ key.transpose(2, 3)).float().squeeze(2) * query.shape[-1] ** -0.5
+        # As precise as the attention itself, see dot_product_attention: lowered scores would tie.
+        exact = torch.promote_types(query.dtype, torch.float32)
+        with torch.autocast("cpu", enabled=False):
+            scores = (query.to(exact) @ key.to(exact).transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5
         hidden = tokens > last_b1 if self.causal else torch.zeros_like(tokens, dtype=torch.bool)[None]
         hidden = hidden if flow.padding_bt is None else hidden | flow.padding_bt
         ranks: Tensor = scores.masked_fill(hidden[:, None], float("-inf")).softmax(-1).mean(1)

@@ -253,7 +253,7 @@ class SplitModule(nn.ModuleList, OpModule):
         """(B, T, W) cut along W, each part through its branch, and joined."""
         parts = x_btw.split(self.widths, dim=-1)
         outs = [module(part, flow)[0] for module, part in zip(self, parts, strict=True)]
-        return torch.cat([out.to(outs[0].dtype) for out in outs], dim=-1), flow
+        return torch.cat(outs, dim=-1), flow
 
     def start(self, flow: Flow, room: int) -> State:
         """One state a branch."""

@@ -235,8 +235,9 @@ class DifferentialAttentionModule(DifferentialModule):
         if mask is not None:
             # The lowest number rather than -inf: a row that may attend to nothing stays finite.
             scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-        first, second = scores.softmax(-1).unflatten(1, (-1, 2)).unbind(2)
-        out: Tensor = self.attention_dropout(first - self.lambda_().to(first.dtype) * second) @ value_bgsr
+        # Each map loses entries by itself, as in the fused form.
+        first, second = self.attention_dropout(scores.softmax(-1)).unflatten(1, (-1, 2)).unbind(2)
+        out: Tensor = (first - self.lambda_().to(first.dtype) * second) @ value_bgsr
         return out
 
     def fused(self, query_bhtr: Tensor, key_bhsr: Tensor, value_bgsr: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

@@ -8,7 +8,7 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from search_spaces.op import Flow, Site
 
-# The three input projections are drawn as if they were one matrix of 3 x inner rows, as fairseq does.
+# fairseq's start of the three input projections; for as many rows as columns they are drawn as one matrix of three.
 INPUT_GAIN = 2**-0.5
 
 

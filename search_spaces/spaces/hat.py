@@ -22,6 +22,7 @@ from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
+from search_spaces.positions import Positions, Sinusoidal
 from search_spaces.space import Choice, Gene, Genome, OutsideSpace, Space, both_stacks
 
 
@@ -61,6 +62,7 @@ class HatSpace(Space):
     inner: int = 64
     placement: Placement = "pre"
     tying: Tying = "all"
+    positions: Positions = Sinusoidal()
 
     @classmethod
     def wmt(cls) -> "HatSpace":
@@ -70,7 +72,7 @@ class HatSpace(Space):
     @classmethod
     def iwslt(cls) -> "HatSpace":
         """The paper's space for IWSLT (`space1` in the authors' code)."""
-        return _paper_space("hat-iwslt", feed_forwards=(512, 1024, 2048), heads=(2, 4), tying="decoder")
+        return _paper_space("hat-iwslt", feed_forwards=(512, 1024, 2048), heads=(2, 4), tying="none")
 
     def genes(self) -> tuple[Gene, ...]:
         """Widths and depths; then the genes of each encoder layer, then of each decoder layer."""
@@ -101,6 +103,7 @@ class HatSpace(Space):
                 final=final,
             ),
             ends=TokenEnds(tying="decoder" if self.tying == "all" and encoder_width != decoder_width else self.tying),
+            positions=self.positions,
         )
 
     def _layer(self, *ops: Op) -> Chain:
@@ -176,6 +179,7 @@ def _paper_space(name: str, *, feed_forwards: tuple[int, ...], heads: tuple[int,
         inner=512,
         placement="post",
         tying=tying,
+        positions=Sinusoidal(cut_from=640),
     )
 
 
