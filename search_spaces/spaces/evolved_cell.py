@@ -86,6 +86,7 @@ class Cells:
     def choices(self, at: int) -> dict[str, tuple[Choice, ...]]:
         """The choices of the block at an index, by gene."""
         names = (*self.layers.ops(1, self.causal), DEAD)
+        branch: tuple[tuple[Choice, ...], ...]
         branch = (tuple(range(at + 1)), tuple(NORMS), names, self.dimensions, tuple(ACTIVATIONS))
         sides = product(("left", "right"), zip(BranchGenes._fields, branch, strict=True))
         return {f"{side}_{field}": options for side, (field, options) in sides} | {"combine": COMBINES}
