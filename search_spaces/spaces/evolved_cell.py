@@ -88,8 +88,12 @@ class Cells:
         names = (*self.layers.ops(1, self.causal), DEAD)
         branch: tuple[tuple[Choice, ...], ...]
         branch = (tuple(range(at + 1)), tuple(NORMS), names, self.dimensions, tuple(ACTIVATIONS))
-        sides = product(("left", "right"), zip(BranchGenes._fields, branch, strict=True))
-        return {f"{side}_{field}": options for side, (field, options) in sides} | {"combine": COMBINES}
+        result: dict[str, tuple[Choice, ...]] = {}
+        for side in ("left", "right"):
+            for field, options in zip(BranchGenes._fields, branch, strict=True):
+                result[f"{side}_{field}"] = options
+        result["combine"] = COMBINES
+        return result
 
     def unused(self) -> BlockGenes:
         """The first choices, which stand for a block that is not there."""
