@@ -12,7 +12,7 @@ small Transformer, whose norms and biases stay.
 
 from dataclasses import replace
 
-from manual_designs.llama import inner_width, llama
+from manual_designs.llama import llama, swiglu_width
 from manual_designs.transformer import EVEN, SMALL_SIZES, transformer
 from search_spaces.architecture import Architecture
 from search_spaces.design import Design, Setting
@@ -42,7 +42,7 @@ def published(size: str) -> Design:
 def small(size: str) -> Design:
     """Size xs, s or m as a language model."""
     width, layers = SMALL_SIZES[size]
-    architecture = bitnet(width, layers, 4, inner_width(width), TokenEnds())
+    architecture = bitnet(width, layers, 4, swiglu_width(width), TokenEnds())
     return Design(name=f"bitnet-{size}", family="bitnet", architecture=architecture, paper=PAPER)
 
 

@@ -12,6 +12,7 @@ width. The translation sizes are no model of the paper: the small Transformers o
 without biases in it.
 """
 
+from manual_designs.llama import swiglu_width
 from manual_designs.transformer import EVEN, SMALL_SIZES, layer
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
@@ -25,11 +26,6 @@ from search_spaces.rotary import Rotary
 
 FAMILY = "differential_transformer"
 PAPER = "Ye et al. 2024, arXiv 2410.05258"
-
-
-def swiglu_width(width: int) -> int:
-    """8/3 of the width to the nearest multiple of 8: with its three matrices as large as a feed-forward of 4 x width."""
-    return 8 * round(width / 3)
 
 
 def language_model(width: int, *, heads: int, layers: int) -> Architecture:

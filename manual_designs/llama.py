@@ -44,15 +44,15 @@ def llama(
     return Architecture(decoder=decoder, ends=ends, positions=NoPositions(), linear=linear)
 
 
-def inner_width(width: int) -> int:
-    """8/3 of the width, rounded to a multiple of 8 so that it has about the parameters of a feed-forward of 4 x width."""
-    return round(width / 3) * 8
+def swiglu_width(width: int) -> int:
+    """8/3 of the width to the nearest multiple of 8: with its three matrices as large as a feed-forward of 4 x width."""
+    return 8 * round(width / 3)
 
 
 def small(size: str) -> Design:
     """Size xs, s or m for a budget of minutes on a CPU."""
     width, layers = SMALL_SIZES[size]
-    architecture = llama(width, layers, 4, inner=inner_width(width), key_value_heads=2, ends=TokenEnds())
+    architecture = llama(width, layers, 4, inner=swiglu_width(width), key_value_heads=2, ends=TokenEnds())
     return Design(name=f"llama-{size}", family="llama", architecture=architecture, paper=PAPER)
 
 

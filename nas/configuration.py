@@ -7,15 +7,15 @@ import hashlib
 import json
 import math
 import tomllib
-from dataclasses import fields, is_dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
+from nas.configuration_errors import first_error
 from nas.errors import UserError
 from nas.recipe import Recipe
 from nas.search.strategies import resolve_options
@@ -167,7 +167,7 @@ def _validated(model: type[Model], data: dict[str, Any], origin: str) -> Model:
     try:
         return model.model_validate_json(json.dumps(data, default=str), strict=True)
     except ValidationError as error:
-        raise UserError(_first(error, model, origin)) from error
+        raise UserError(first_error(error, model, origin)) from error
 
 
 def _check_finite(value: Any, origin: str, key: str = "") -> None:
@@ -250,43 +250,6 @@ def _override(data: dict[str, Any], override: str) -> None:
         if not isinstance(here, dict):
             raise UserError(f"--set: expected a table at {parent!r} of {key!r}, got {here!r}")
     here[last] = value
-
-
-def _first(error: ValidationError, root: type[_Part], origin: str) -> str:
-    """The first error in words, and how many more there are."""
-    one = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in one["loc"])
-    more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    kind = one["type"]
-    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        return f"{origin}: unknown key {key!r}{_near(root, key)}{more}"
-    if kind == "missing":
-        return f"{origin}: expected the key {key!r}, got none; add it{more}"
-    if kind == "value_error":
-        return f"{origin}: {one['ctx']['error']}{more}"
-    return f"{origin}: {key}: {_expected(kind, one)}, got {one['input']!r}{more}"
-
-
-def _expected(kind: str, error: Any) -> str:
-    if kind in ("model_type", "dataclass_type", "dict_type"):
-        return "expected a table"
-    if kind == "too_short":
-        return f"expected {error['ctx']['min_length']} or more values"
-    message = str(error["msg"])
-    for beginning in ("Input should be ", "String should "):
-        if message.startswith(beginning):
-            return f"expected {message.removeprefix(beginning)}"
-    return message[:1].lower() + message[1:]
-
-
-def _near(root: type[_Part], key: str) -> str:
-    part: Any = root
-    for parent in key.split(".")[:-1]:
-        field = part.model_fields.get(parent) if hasattr(part, "model_fields") else None
-        part = field.annotation if field else None
-        part = next(iter(get_args(part)), part)  # the table of one that may be left out
-    names = list(getattr(part, "model_fields", ())) or ([one.name for one in fields(part)] if is_dataclass(part) else [])
-    return f"; expected one of {', '.join(names)}" if names else "; remove it"
 
 
 def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Task, Recipe]:

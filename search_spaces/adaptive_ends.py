@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, log_softmax
 
-from search_spaces.ends import Ends, EndsModule, Side, Sizes, Widths, at_least_float32, one_width, padding_of
+from search_spaces.ends import Ends, EndsModule, Side, Sizes, Widths, one_width, padding_of
 from search_spaces.op import Flow, Macs
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from search_spaces.loss import projected_cross_entropy
 from search_spaces.op import Flow, Macs
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 
 Tying = Literal["all", "decoder", "none"]
 Side = Literal["source", "target"]
@@ -152,11 +152,6 @@ def embedding(axes: Axes, padding: int | None, std: float) -> nn.Embedding:
     if padding is not None and not table.weight.is_meta:
         nn.init.zeros_(table.weight[padding])
     return table
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Logits in a precision that a softmax over many entries needs."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def padding_of(inputs: Tensor, sizes: Sizes) -> Tensor | None:

@@ -14,6 +14,7 @@ from torch.nn.functional import rms_norm
 
 from search_spaces.linear import LinearKind, XavierLinear
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 
 LEAST = 1e-5  # keeps the scale of a tensor of zeros finite
 NORM_EPSILON = 1e-5
@@ -25,7 +26,7 @@ def ternary_codes(weight: Tensor) -> tuple[Tensor, Tensor]:
     Both come in float32 at least, whatever the weight's precision. Ties round to the even number. No gradient.
     """
     with torch.no_grad():
-        exact = _exact(weight)
+        exact = at_least_float32(weight)
         gamma = exact.abs().mean().clamp_min(LEAST)
         # The authors multiply by the inverse, which decides where a weight lies on the edge of two codes.
         return (exact * (1 / gamma)).round_().clamp_(-1, 1), gamma
@@ -37,7 +38,7 @@ def absmax_codes(x: Tensor) -> tuple[Tensor, Tensor]:
     Both come in float32 at least, whatever the precision of `x`. Ties round to the even number. No gradient.
     """
     with torch.no_grad():
-        exact = _exact(x)
+        exact = at_least_float32(x)
         scale = 127 / exact.abs().amax(-1, keepdim=True).clamp_min(LEAST)
         return (exact * scale).round_().clamp_(-128, 127), scale
 
@@ -86,9 +87,9 @@ class TernaryLayer(XavierLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., R), in the precision that a float layer would give."""
-        latent = _exact(x)
+        latent = at_least_float32(x)
         if self.norm is not None:
-            latent = rms_norm(latent, (self.in_features,), _exact(self.norm.weight), self.norm.eps)
+            latent = rms_norm(latent, (self.in_features,), at_least_float32(self.norm.weight), self.norm.eps)
         codes, scale = absmax_codes(latent)
         weight_codes, gamma = ternary_codes(self.weight)
         codes = _straight_through(codes, latent, scale)
@@ -96,11 +97,6 @@ class TernaryLayer(XavierLinear):
         out = product(codes.to(x.dtype), weight_codes.to(x.dtype))
         scaled = out * (gamma / scale)
         return (scaled if self.bias is None else scaled + self.bias).to(out.dtype)
-
-
-def _exact(tensor: Tensor) -> Tensor:
-    # bfloat16 would round numbers to another code.
-    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
 
 def _straight_through(codes: Tensor, latent: Tensor, scale: Tensor) -> Tensor:

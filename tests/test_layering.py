@@ -38,7 +38,7 @@ CONFINED = {
     "torchmetrics": {"nas/summary_scoring.py"},
     "num2words": {"nas/corpora/number_words.py"},
     "yaml": {"nas/corpora/ansible.py"},
-    "pydantic": {"nas/configuration.py"},
+    "pydantic": {"nas/configuration.py", "nas/configuration_errors.py"},
     "typer": {"nas/cli.py"},
     "jinja2": {"reports/page.py"},
 }

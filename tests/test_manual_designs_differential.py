@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from manual_designs import transformer
-from manual_designs.differential_transformer import DESIGNS, swiglu_width
+from manual_designs.differential_transformer import DESIGNS
+from manual_designs.llama import swiglu_width
 from search_spaces.counting import parameters, size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes

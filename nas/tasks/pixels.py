@@ -11,8 +11,8 @@ from nas.corpora.catalogue import find_images
 from nas.corpora.corpus import ImageCorpus, SplitRule
 from nas.errors import UserError
 from nas.tasks.encoding import EncodedTask, data_sha256
-from nas.tasks.maxima import check_maxima
 from nas.tasks.rows import TokenRows
+from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit, LabelledSplit
 
 INTENSITIES = 256
@@ -40,20 +40,12 @@ class PixelTask:
     }
 
     def __post_init__(self) -> None:
-        check_maxima(self, "max_train_images", "max_valid_images", "max_test_images")
         _ = self.split_rule
 
     @property
     def split_rule(self) -> SplitRule:
         """Sizes and seed of the splits."""
-        return SplitRule(
-            seed=self.split_seed,
-            valid_share=self.valid_share,
-            test_share=self.test_share,
-            max_train_sentences=self.max_train_images,
-            max_valid_sentences=self.max_valid_images,
-            max_test_sentences=self.max_test_images,
-        )
+        return split_rule(self, "images")
 
     def prepare(self, cache_dir: Path) -> EncodedTask:
         """Reads the images (fetching them if need be) and splits them."""

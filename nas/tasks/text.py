@@ -11,12 +11,10 @@ from nas.corpora.catalogue import find_text
 from nas.corpora.corpus import SplitRule, Text, TextCorpus, TextSplits
 from nas.errors import UserError
 from nas.tasks.encoding import EncodedTask, data_sha256
-from nas.tasks.maxima import check_maxima
 from nas.tasks.rows import Ints32, TokenRows
+from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit, LabelledSplit, MaskedSplit, RunningTextSplit
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
-
-MAXIMA = ("max_train_texts", "max_valid_texts", "max_test_texts")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +36,7 @@ class TextTask:
     max_valid_texts: int | None = None
     max_test_texts: int | None = None
 
+    kind: ClassVar[str]
     recipe: ClassVar[Mapping[str, Any]] = {"label_smoothing": 0.0}
 
     def __post_init__(self) -> None:
@@ -48,20 +47,12 @@ class TextTask:
             )
         if self.block_tokens < 8:
             raise UserError(f"expected task.block_tokens of 8 or more, got {self.block_tokens}; 128 suits a small machine")
-        check_maxima(self, *MAXIMA)
         _ = self.split_rule
 
     @property
     def split_rule(self) -> SplitRule:
         """Sizes and seed of the splits."""
-        return SplitRule(
-            seed=self.split_seed,
-            valid_share=self.valid_share,
-            test_share=self.test_share,
-            max_train_sentences=self.max_train_texts,
-            max_valid_sentences=self.max_valid_texts,
-            max_test_sentences=self.max_test_texts,
-        )
+        return split_rule(self, "texts")
 
     def prepare(self, cache_dir: Path) -> EncodedTask:
         """Reads the corpus (fetching it if need be), splits it, trains the tokenizer on the training split, encodes."""
@@ -73,6 +64,21 @@ class TextTask:
 
     def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
         """The encoded task."""
+        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
+        encoded = {name: self.split(texts, tokenizer) for name, texts in parts.items()}
+        return EncodedTask(
+            name=self.name,
+            kind=self.kind,
+            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens),
+            tokenizer=tokenizer,
+            counted_tokens=self.block_tokens,
+            train=encoded["train"],
+            valid=encoded["valid"],
+            test=encoded["test"],
+        )
+
+    def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
+        """The encoded texts of one split."""
         raise AssertionError("a text task without its kind of data")
 
 
@@ -112,22 +118,8 @@ class LanguageModelTask(TextTask):
 
     kind = "language_model"
 
-    def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
+    def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         """See TextTask."""
-        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        encoded = {name: self._split(texts, tokenizer) for name, texts in parts.items()}
-        return EncodedTask(
-            name=self.name,
-            kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens),
-            tokenizer=tokenizer,
-            counted_tokens=self.block_tokens,
-            train=encoded["train"],
-            valid=encoded["valid"],
-            test=encoded["test"],
-        )
-
-    def _split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         stream = _stream(texts, tokenizer)
         blocks = TokenRows.cut(stream, self.block_tokens)
         starts = blocks.offsets[:-1]
@@ -153,20 +145,9 @@ class MaskedTextTask(TextTask):
 
     kind = "masked_text"
 
-    def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
+    def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         """See TextTask."""
-        parts = {"train": splits.train, "valid": splits.valid, "test": splits.test}
-        encoded = {name: masked(_stream(texts, tokenizer), self.block_tokens, tokenizer) for name, texts in parts.items()}
-        return EncodedTask(
-            name=self.name,
-            kind=self.kind,
-            description=description(corpus, encoded, splits.counts, tokenizer, self.block_tokens),
-            tokenizer=tokenizer,
-            counted_tokens=self.block_tokens,
-            train=encoded["train"],
-            valid=encoded["valid"],
-            test=encoded["test"],
-        )
+        return masked(_stream(texts, tokenizer), self.block_tokens, tokenizer)
 
 
 def masked(stream: Ints32, block_tokens: int, tokenizer: Tokenizer) -> EncodedSplit:

@@ -10,6 +10,7 @@ from nas.corpora.corpus import Corpus, CorpusReader, Pair, SplitRule, Splits
 from nas.errors import UserError
 from nas.tasks.encoding import EncodedTask, data_sha256
 from nas.tasks.rows import TokenRows
+from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
 
@@ -57,14 +58,7 @@ class TranslationTask:
     @property
     def split_rule(self) -> SplitRule:
         """Sizes and seed of the splits."""
-        return SplitRule(
-            seed=self.split_seed,
-            valid_share=self.valid_share,
-            test_share=self.test_share,
-            max_train_sentences=self.max_train_sentences,
-            max_valid_sentences=self.max_valid_sentences,
-            max_test_sentences=self.max_test_sentences,
-        )
+        return split_rule(self, "sentences")
 
     def reader(self) -> CorpusReader:
         """Where the pairs come from."""

@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import INPUT_GAIN, dot_product_attention, join_heads, key_mask, memory_mask, split_heads, store
 from search_spaces.parameter import Axes
+from search_spaces.precision import at_least_float32, full_precision
 from search_spaces.rotary import Rotary
 
 
@@ -165,9 +166,8 @@ class SelfAttention(_AttentionModule):
         query = self._turned(self.queries(x_btw.gather(1, last_b1[..., None].expand(-1, -1, x_btw.shape[2]))), last_b1)
         key = self._turned(self.keys(x_btw), tokens[None]).repeat_interleave(self.op.heads // self.op.groups, dim=1)
         # As precise as the attention itself, see dot_product_attention: lowered scores would tie.
-        exact = torch.promote_types(query.dtype, torch.float32)
-        with torch.autocast("cpu", enabled=False):
-            scores = (query.to(exact) @ key.to(exact).transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5
+        with full_precision():
+            scores = (at_least_float32(query) @ at_least_float32(key).transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5
         hidden = tokens > last_b1 if self.causal else torch.zeros_like(tokens, dtype=torch.bool)[None]
         hidden = hidden if flow.padding_bt is None else hidden | flow.padding_bt
         ranks: Tensor = scores.masked_fill(hidden[:, None], float("-inf")).softmax(-1).mean(1)
@@ -197,29 +197,33 @@ class SelfAttention(_AttentionModule):
 class MemoryAttention(_AttentionModule):
     """Attention to outputs of encoder layers; keys and values are projected once a sentence."""
 
-    def _joined(self, flow: Flow) -> tuple[Tensor, Tensor | None]:
-        """The memories along their tokens, (B, S, width), and their mask."""
-        chosen = [flow.memories[-(self.op.memory + at)] for at in range(self.op.memories)]
-        if len(chosen) == 1:
-            return chosen[0].x_bsw, memory_mask(chosen[0].padding_bs)
-        states = torch.cat([one.x_bsw for one in chosen], dim=1)
+    def _chosen(self, flow: Flow) -> list[Memory]:
+        return [flow.memories[-(self.op.memory + at)] for at in range(self.op.memories)]
+
+    def _states(self, flow: Flow) -> Tensor:
+        """The memories along their tokens, (B, S, width)."""
+        return torch.cat([one.x_bsw for one in self._chosen(flow)], dim=1)
+
+    def _mask(self, flow: Flow) -> Tensor | None:
+        """See `memory_mask`, for the memories along their tokens."""
+        chosen = self._chosen(flow)
         if all(one.padding_bs is None for one in chosen):
-            return states, None
-        none = [torch.zeros(one.x_bsw.shape[:2], dtype=torch.bool, device=states.device) for one in chosen]
+            return None
+        none = [torch.zeros(one.x_bsw.shape[:2], dtype=torch.bool, device=one.x_bsw.device) for one in chosen]
         padding = [blank if one.padding_bs is None else one.padding_bs for one, blank in zip(chosen, none, strict=True)]
-        return states, memory_mask(torch.cat(padding, dim=1))
+        return memory_mask(torch.cat(padding, dim=1))
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        states, mask = self._joined(flow)
-        return self.attend(self.queries(x_btw), self.keys(states), self.values(states), flow, mask), flow
+        states = self._states(flow)
+        return self.attend(self.queries(x_btw), self.keys(states), self.values(states), flow, self._mask(flow)), flow
 
     def start(self, flow: Flow, room: int) -> State:
         """Keys and values of the memory, (B, key-value heads, S, inner / H)."""
-        states, _ = self._joined(flow)
+        states = self._states(flow)
         return self.keys(states), self.values(states)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens; the state does not change."""
         key, value = state
-        return self.attend(self.queries(x_btw), key, value, flow, self._joined(flow)[1]), state, flow
+        return self.attend(self.queries(x_btw), key, value, flow, self._mask(flow)), state, flow

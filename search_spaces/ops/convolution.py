@@ -16,6 +16,7 @@ from torch.nn.functional import pad
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 
 Zeroing = Literal["input", "projected"]
 
@@ -269,7 +270,7 @@ def shifted(weights: Tensor) -> Tensor:
 
 def softmax_of_taps(scores: Tensor) -> Tensor:
     """Softmax over the last axis, in float32 or finer."""
-    exact = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    exact = at_least_float32(scores)
     taps = scores.shape[-1]
     filled = pad(exact, (0, max(0, SOFTMAX_NUMBERS - taps)), value=float("-inf"))
     return filled.softmax(-1)[..., :taps]

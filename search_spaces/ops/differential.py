@@ -26,6 +26,7 @@ from search_spaces.ops.heads import (
     store,
 )
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 from search_spaces.rotary import Rotary
 
 # Up to this many entries of a map the plain form is faster on a CPU than the fused one, beyond it slower.
@@ -208,9 +209,8 @@ class DifferentialAttentionModule(DifferentialModule):
 
     def lambda_(self) -> Tensor:
         """The layer's lambda (equation 2), a scalar in float32 or finer."""
-        query_1, key_1, query_2, key_2 = (self.get_parameter(name) for name in LAMBDAS)
-        exact = torch.promote_types(query_1.dtype, torch.float32)
-        first, second = ((one.to(exact) * other.to(exact)).sum() for one, other in ((query_1, key_1), (query_2, key_2)))
+        query_1, key_1, query_2, key_2 = (at_least_float32(self.get_parameter(name)) for name in LAMBDAS)
+        first, second = ((one * other).sum() for one, other in ((query_1, key_1), (query_2, key_2)))
         return first.exp() - second.exp() + self.lambda_init
 
     def mix(

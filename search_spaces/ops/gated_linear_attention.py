@@ -13,8 +13,9 @@ from torch.nn.functional import logsigmoid
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import join_heads, split_heads
-from search_spaces.ops.linear_attention import Projections, chunks, exact, full_precision, inner_width, running, zeros_of
+from search_spaces.ops.linear_attention import Projections, chunks, inner_width, running, zeros_of
 from search_spaces.parameter import Axes
+from search_spaces.precision import at_least_float32, full_precision
 
 # Least logarithm of a token's gate, and tokens of a chunk: exp of the product of both must stay inside float32.
 LEAST_GATE = -5.0
@@ -93,7 +94,7 @@ class GatedLinearModule(OpModule):
     def rows(self, x_btw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Scaled queries, keys, values and logarithms of gates, each (B, H, T, R)."""
         layers = (self.query(x_btw), self.key(x_btw), self.value(x_btw), self.gate_up(self.gate_down(x_btw)))
-        query, key, value, gate = (exact(split_heads(one, self.op.heads)) for one in layers)
+        query, key, value, gate = (at_least_float32(split_heads(one, self.op.heads)) for one in layers)
         gate = (logsigmoid(gate) / self.op.gate_temperature).clamp(min=LEAST_GATE)
         return query * self.channels**-0.5, key, value, gate
 
@@ -109,7 +110,7 @@ class GatedLinearModule(OpModule):
 
     def start(self, flow: Flow, room: int) -> State:
         """S of no tokens, (B, H, R, R)."""
-        parameter = exact(next(self.key.parameters()))
+        parameter = at_least_float32(next(self.key.parameters()))
         return parameter.new_zeros(flow.batch, self.op.heads, self.channels, self.channels)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:

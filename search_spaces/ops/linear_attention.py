@@ -16,6 +16,7 @@ from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import INPUT_GAIN, join_heads, source_of, split_heads
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32, full_precision
 
 Features = Literal["elu", "hedgehog"]
 
@@ -145,7 +146,7 @@ class _LinearAttentionModule(OpModule):
 
     def features(self, x_bti: Tensor, map_hrr: Tensor | None) -> Tensor:
         """(B, T, inner) to (B, H, T, F)."""
-        x_bhtr = exact(split_heads(x_bti, self.op.heads))
+        x_bhtr = at_least_float32(split_heads(x_bti, self.op.heads))
         if map_hrr is None:
             return x_bhtr.clamp(log(LEAST_FEATURE), 0).exp() + x_bhtr.relu()
         with full_precision():
@@ -161,7 +162,7 @@ class _LinearAttentionModule(OpModule):
         key = self.features(self.key(x_bsw), self.key_map)
         if padding_bs is not None:
             key = key.masked_fill(padding_bs[:, None, :, None], 0)
-        value = exact(split_heads(self.value(x_bsw), self.op.heads))
+        value = at_least_float32(split_heads(self.value(x_bsw), self.op.heads))
         return key, pad(value, (0, 1), value=1.0)
 
     def finish(self, mixed_bhtr: Tensor) -> Tensor:
@@ -191,7 +192,7 @@ class LinearSelfAttention(_LinearAttentionModule):
         if not self.causal:
             raise ValueError("linear attention: expected a causal site to decode step by step, got a bidirectional one")
         features = self.channels * (1 if self.op.features == "elu" else 2)
-        parameter = exact(next(self.key.parameters()))
+        parameter = at_least_float32(next(self.key.parameters()))
         return parameter.new_zeros(flow.batch, self.op.heads, features, self.channels + 1)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
@@ -227,16 +228,6 @@ class LinearMemoryAttention(_LinearAttentionModule):
         with full_precision():
             mixed = query @ state
         return self.finish(mixed), state, flow
-
-
-def exact(x: Tensor) -> Tensor:
-    """The same in float32, or as it is where it has more."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def full_precision() -> torch.autocast:
-    """Products as precise as their factors, whatever autocast is on: long sums of bfloat16 go astray."""
-    return torch.autocast("cpu", enabled=False)
 
 
 def chunks(x_bhtr: Tensor, size: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Op, OpModule, Site
 from search_spaces.parameter import Axes, Axis
+from search_spaces.precision import at_least_float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,5 +70,5 @@ class RootMeanSquare(OpModule):
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
         # The mean of squares is taken in float32 at least: bfloat16 loses it.
-        exact = x_btw.to(torch.promote_types(x_btw.dtype, torch.float32))
+        exact = at_least_float32(x_btw)
         return exact * torch.rsqrt(exact.square().mean(-1, keepdim=True) + self.epsilon) * self.weight, flow
