@@ -207,6 +207,11 @@ def test_a_hopeless_model_has_a_finite_perplexity(tasks: dict[str, EncodedTask],
     assert math.isfinite(scores(tasks["language_model"], None)["perplexity_per_word"])
 
 
+def test_rouge_knows_letters_of_any_script() -> None:
+    assert rouge(["größe 你好"], ["Größe, 你好!"]) == pytest.approx({"rouge1": 100, "rouge2": 100, "rougeL": 100})
+    assert rouge(["gr e"], ["größe"])["rouge1"] == 0
+
+
 def test_rouge_by_hand() -> None:
     hypotheses = ["the cat sat", "Dog bites man", ""]
     references = ["The cat lay down", "man bites dog!", "something"]

@@ -182,3 +182,12 @@ def test_rotary_attention_has_the_parameters_of_a_plain_one() -> None:
     swapped = x_btw[:, [1, 0, 2, 3, 4]]
     last = [built(op, site)(one, flow)[0][:, 4] for op in (plain, rotary) for one in (x_btw, swapped)]
     assert torch.allclose(last[0], last[1]) and not torch.allclose(last[2], last[3])
+
+
+def test_positions_of_a_wider_stack_are_cut() -> None:
+    positions = counted(2, 5)
+    wide = Sinusoidal().build(20)(positions)
+    assert torch.equal(Sinusoidal(cut_from=20).build(12)(positions), wide[..., :12])
+    assert not torch.equal(Sinusoidal().build(12)(positions), wide[..., :12])
+    with pytest.raises(ValueError, match="at most 8 channels to cut, got 12"):
+        Sinusoidal(cut_from=8).build(12)
