@@ -11,11 +11,13 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
-SCHEMA = 1
+SCHEMA = 2
 
 Role = Literal["reference", "hand", "search", "finalist", "final"]
 Status = Literal["complete", "failed", "infeasible", "lost"]
 Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
+Scenario = Literal["low", "central", "high"]
+Part = Literal["idle", "busy", "gpu"]
 
 ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final")
 STATUSES: tuple[Status, ...] = ("complete", "failed", "infeasible", "lost")
@@ -34,6 +36,10 @@ class Phase:
     adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could not attribute them:
     unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens of an encoder alone;
     `sentences` are outputs produced or scored.
+
+    Energy has three parts whose errors differ, `idle` (what the host draws doing nothing), `busy` (what its work adds) and
+    `gpu`: `idle_uj` is the idle part of `loaded_uj`, `gpu_uj` and `gpu_loaded_uj` are the GPU parts of `energy_uj` and of
+    `loaded_uj`; the rest is busy. `idle_uj` is None in records that do not know it.
     """
 
     name: str
@@ -43,6 +49,9 @@ class Phase:
     sentences: int = 0
     energy_uj: int | None = None
     loaded_uj: int | None = None
+    idle_uj: int | None = None
+    gpu_uj: int = 0
+    gpu_loaded_uj: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,9 +73,12 @@ class Counts:
 
 @dataclass(frozen=True, kw_only=True)
 class EnergySource:
-    """Where the energy figures of a record come from, and the interval of the power model.
+    """Where the energy figures of a record come from, and how far the truth may be off.
 
-    `low_factor` and `high_factor` multiply every energy of one run jointly: the model's error is common to all parts.
+    The error of a power model is common to all parts of a run: `low` and `high` are two scenarios, each a factor for every
+    part of an energy (idle, busy, gpu), and what is compared is compared within one scenario. `low_factor` and
+    `high_factor` are the widest of them; they stand for a part that the scenario does not name. `components` says by
+    component ("cpu", "ram", "gpu:<uuid>") how its energy is known.
     """
 
     name: str
@@ -75,6 +87,16 @@ class EnergySource:
     low_factor: float = 1.0
     high_factor: float = 1.0
     note: str = ""
+    low: Mapping[str, float] = field(default_factory=dict)
+    high: Mapping[str, float] = field(default_factory=dict)
+    components: Mapping[str, str] = field(default_factory=dict)
+
+    def factor(self, scenario: Scenario, part: Part) -> float:
+        """What a part of an energy is multiplied by in a scenario."""
+        if scenario == "central":
+            return 1.0
+        factors, widest = (self.low, self.low_factor) if scenario == "low" else (self.high, self.high_factor)
+        return factors.get(part, widest)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,7 +62,7 @@ def test_the_model_is_linear_in_ticks_and_in_time() -> None:
     source = fixture_source()
     before = source.read_uj(Moment(5 * NANOSECONDS, 1000))
     after = source.read_uj(Moment(7 * NANOSECONDS, 1000 + 2 * 2 * TICKS_PER_SECOND))  # both cores busy
-    assert source.delta_uj(before, after) == {"cpu": 16_000_000, "ram": 40_000_000}
+    assert source.drawn(before, after, 2 * NANOSECONDS).uj == {"cpu": 16_000_000, "ram": 40_000_000}
     assert source.idle_uj(5 * NANOSECONDS, 7 * NANOSECONDS) == 41_600_000
 
 
@@ -70,8 +70,8 @@ def test_pieces_add_up_to_the_whole() -> None:
     source = fixture_source(idle_w=17.3, full_w=31.9, ram_w=3.7)
     moments = [Moment(1_234_567 * step * step, 3 * step) for step in range(50)]
     readings = [source.read_uj(moment) for moment in moments]
-    pieces = [sum(source.delta_uj(a, b).values()) for a, b in zip(readings, readings[1:], strict=False)]
-    assert sum(pieces) == sum(source.delta_uj(readings[0], readings[-1]).values())
+    pieces = [sum(source.drawn(a, b, 1).uj.values()) for a, b in zip(readings, readings[1:], strict=False)]
+    assert sum(pieces) == sum(source.drawn(readings[0], readings[-1], 1).uj.values())
     idle = [source.idle_uj(a.monotonic_ns, b.monotonic_ns) for a, b in zip(moments, moments[1:], strict=False)]
     assert sum(idle) == source.idle_uj(moments[0].monotonic_ns, moments[-1].monotonic_ns)
     assert sum(pieces) - sum(idle) == source.tick_uj * 3 * 49  # dynamic energy is exactly that of the ticks
@@ -90,4 +90,4 @@ def test_nonsense_watts_are_refused() -> None:
 
 
 def test_a_new_component_starts_at_nothing() -> None:
-    assert fixture_source().delta_uj({"cpu": 5}, {"cpu": 7, "gpu:1": 900}) == {"cpu": 2, "gpu:1": 0}
+    assert fixture_source().drawn({"cpu": 5}, {"cpu": 7, "gpu:1": 900}, 1).uj == {"cpu": 2, "gpu:1": 0}

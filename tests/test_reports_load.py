@@ -55,7 +55,7 @@ def test_malformed_and_older_lines_are_named_and_the_rest_is_read() -> None:
     assert [record.schema for record in run.records].count(0) == 1
     malformed, older = run.warnings
     assert malformed.startswith("left out: records.jsonl line 6: expected one JSON object a line")
-    assert older == "records.jsonl: 1 line(s) of a schema older than 1, read with today's defaults for what they lack"
+    assert older == "records.jsonl: 1 line(s) of a schema older than 2, read with today's defaults for what they lack"
 
 
 def test_every_tick_is_read() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.energy.client import PhaseEnergy
 from nas.energy.energy_ledger import SCHEMA, EnergyLedger, Line, counters_changed, identity_lists
-from nas.energy.power import Moment, PowerSource
+from nas.energy.power import Drawn, Moment, PowerSource
 from nas.energy.processes import OVERHEAD, assign_owners, ticks_between
 from nas.energy.split import loaded_uj, split
 from nas.energy.state import MeterState, processes_json
@@ -56,10 +56,10 @@ class NodeMeter:
         """Read everything, split what was drawn since the last tick, and write it down."""
         state, reading = self.state, self._read(listing)
         before_ns, before_busy = state.raw["ns"], state.raw["busy"]
-        deltas = self._source.delta_uj(state.raw["uj"], reading.counters_uj)
+        drawn = self._source.drawn(state.raw["uj"], reading.counters_uj, reading.moment.monotonic_ns - before_ns)
         trial_ticks, overhead_ticks = self._ticks_by_owner(reading)
         parts = split(
-            machine_uj=sum(deltas.values()),
+            machine_uj=sum(drawn.uj.values()),
             idle_uj=self._source.idle_uj(before_ns, reading.moment.monotonic_ns),
             busy_ticks=max(0, reading.moment.busy_ticks - before_busy),
             overhead_ticks=overhead_ticks,
@@ -90,7 +90,7 @@ class NodeMeter:
             "raw": reading.raw_json(),
             "processes": self._changes(reading.processes),
         }
-        backwards = self._backwards(reading)
+        backwards = self._backwards(reading, drawn)
         return self._write({**line, "backwards": backwards} if backwards else line)
 
     def open(self, trial: str, pid: int, start_time: int) -> None:
@@ -206,10 +206,9 @@ class NodeMeter:
     def _changes(self, processes: Mapping[Identity, ProcessTicks]) -> dict[str, Any]:
         return counters_changed(self.state.processes, processes_json(processes))
 
-    def _backwards(self, reading: Reading) -> list[str]:
+    def _backwards(self, reading: Reading, drawn: Drawn) -> list[str]:
         """Counters that were set back: what they missed is unknown, and the line says so."""
-        raw = self.state.raw
-        names = [name for name, uj in reading.counters_uj.items() if uj < raw["uj"].get(name, 0)]
+        raw, names = self.state.raw, list(drawn.backwards)
         names += ["busy"] if reading.moment.busy_ticks < raw["busy"] else []
         return names + (["clock"] if reading.moment.monotonic_ns < raw["ns"] else [])
 

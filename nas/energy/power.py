@@ -7,7 +7,7 @@ wraps around is the business of its source's `delta_uj` alone.
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND
@@ -25,11 +25,25 @@ class Moment:
     busy_ticks: int
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """Energy by component between two readings, and which counters did not tell all of it.
+
+    `backwards` were set back: what they missed is unknown and counts as nothing. `lost` could not be followed over the
+    interval: a counter that lived in a process which ended, or one that may have wrapped around more than once.
+    """
+
+    uj: Mapping[str, int]
+    backwards: tuple[str, ...] = ()
+    lost: tuple[str, ...] = ()
+
+
 class PowerSource(ABC):
     """What a machine has drawn. Read it, wait, read it again, and ask for the difference.
 
-    `info` says what kind of figure it gives. `idle_w` is the baseline that the meter counts as idle, fixed for a run;
-    `full_w` is the power with every core busy, for display.
+    `info` says what kind of figure it gives. `idle_w` is the host's baseline that the meter counts as idle, fixed for a
+    run; `full_w` is the host's power with every core busy, for display. Both leave GPUs out, whose components are named
+    "gpu:<uuid>" and are divided by other rules.
     """
 
     info: EnergySource
@@ -40,9 +54,10 @@ class PowerSource(ABC):
     def read_uj(self, moment: Moment) -> dict[str, int]:
         """Raw cumulative microjoules by component."""
 
-    def delta_uj(self, before: Counters, after: Counters) -> dict[str, int]:
-        """Energy between two readings. A counter that went backwards, or has no earlier reading, gives 0."""
-        return {name: max(0, now - before.get(name, now)) for name, now in after.items()}
+    def drawn(self, before: Counters, after: Counters, duration_ns: int) -> Drawn:
+        """Energy between two readings that lie `duration_ns` apart. A counter without an earlier reading gives 0."""
+        uj = {name: max(0, now - before.get(name, now)) for name, now in after.items()}
+        return Drawn(uj, backwards=tuple(name for name, now in after.items() if now < before.get(name, now)))
 
     def idle_uj(self, before_ns: int, after_ns: int) -> int:
         """Baseline energy between two monotonic times; pieces add up exactly to the whole."""
@@ -50,6 +65,20 @@ class PowerSource(ABC):
 
     def _idle_until(self, monotonic_ns: int) -> int:
         return _energy_uj(self.idle_w, monotonic_ns)
+
+    def gpu_shares(self) -> Mapping[str, Mapping[int, int]]:
+        """By GPU component: the share of its time that each process computed on it since the last call, in millionths.
+
+        Process ids are those of the machine's outermost namespace. Empty where nothing is known.
+        """
+        return {}
+
+    def resolve_gpus(self, visible: str | None) -> tuple[str, ...]:
+        """Components of the GPUs that a `CUDA_VISIBLE_DEVICES` names; none for None (not set) and for "" (hidden)."""
+        return ()
+
+    def close(self) -> None:
+        """Give up what the source holds."""
 
     def parameters(self) -> dict[str, Any]:
         """What the start line of a ledger says of this source, as plain data."""
@@ -102,6 +131,16 @@ class FixtureSource(PowerSource):
     idle_w: float
     full_w: float
     counters_uj: dict[str, int]
+    shares: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def gpu_shares(self) -> Mapping[str, Mapping[int, int]]:
+        """The shares as they were set."""
+        return {name: dict(by_pid) for name, by_pid in self.shares.items()}
+
+    def resolve_gpus(self, visible: str | None) -> tuple[str, ...]:
+        """Components whose name holds one of the words between commas."""
+        words = [word.strip() for word in (visible or "").split(",") if word.strip()]
+        return tuple(f"gpu:{word}" for word in words if f"gpu:{word}" in self.counters_uj)
 
     def read_uj(self, moment: Moment) -> dict[str, int]:
         """The counters as they were set."""
