@@ -190,7 +190,7 @@ def test_same_records_give_the_same_bytes(report: tuple[Path, Verdict], tmp_path
 def test_warnings_and_unknown_energies_are_shown(report: tuple[Path, Verdict]) -> None:
     page = (report[0] / "index.html").read_text()
     assert "left out: records.jsonl line 6" in page
-    assert "schema older than 1" in page
+    assert "schema older than 2" in page
     row = re.search(r'<th scope="row"[^>]*>8</th>.*?</tr>', page, flags=re.DOTALL)
     assert row and "unknown" in row[0] and "lost: worker died" in row[0]
     assert "The parts sum to the machine&#39;s" in page

@@ -77,7 +77,7 @@ class PowerSource(ABC):
         """Components of the GPUs that a `CUDA_VISIBLE_DEVICES` names; none for None (not set) and for "" (hidden)."""
         return ()
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - most sources hold nothing
         """Give up what the source holds."""
 
     def parameters(self) -> dict[str, Any]:
