@@ -17,6 +17,7 @@ from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.configuration_errors import first_error
 from nas.errors import UserError
+from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.search.strategies import resolve_options
 from nas.tasks.task import Task, find_task
@@ -70,10 +71,22 @@ class FinalPart(_Part):
 
 
 class ExecutionPart(_Part):
-    """Where it runs."""
+    """Where it runs and how it is metered; nothing here changes what is found.
+
+    `power_source` is one of `carbon-nas power`, auto the best there is. Inference on test data is repeated until
+    `inference_seconds` have passed or `inference_outputs` were made.
+    """
 
     executor: Literal["ray", "local"] = "ray"
     workers: Positive = 2
+    power_source: str = "auto"
+    inference_seconds: float = Field(default=10.0, ge=0)
+    inference_outputs: Positive = 1000
+
+    @property
+    def repetition(self) -> Repetition:
+        """How much inference is measured."""
+        return Repetition(seconds=self.inference_seconds, outputs=self.inference_outputs)
 
 
 class CarbonPart(_Part):

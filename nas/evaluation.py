@@ -10,11 +10,12 @@ from typing import Any
 import torch
 
 from nas import machine
-from nas.energy.client import MeterClient, PhaseEnergy
+from nas.energy.client import MeterClient
 from nas.errors import UserError
 from nas.judging import Output, judge_of
+from nas.phases import Clockwork, Repetition
 from nas.recipe import Recipe
-from nas.records import Counts, EnergySource, Phase, Record, Role
+from nas.records import Counts, Record, Role
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.training import Diverged, train
@@ -36,44 +37,6 @@ class Assignment:
     genome: tuple[Any, ...] | None = None
     strategy: str | None = None
     trial: int | None = None
-
-
-@dataclass
-class _Clockwork:
-    """Names phases to the meter and times them; the meter's energies are joined when the trial is closed."""
-
-    meter: MeterClient
-    trial: str
-    phases: list[Phase] = field(default_factory=list)
-
-    def run(self, name: str, work: Callable[[], tuple[int, int]]) -> None:
-        """Runs `work`, which returns the target tokens and sentences it went through."""
-        self.meter.phase(self.trial, name)
-        wall, cpu = time.perf_counter(), time.process_time()
-        tokens, sentences = work()
-        duration_s, cpu_s = time.perf_counter() - wall, time.process_time() - cpu
-        self.phases.append(Phase(name=name, duration_s=duration_s, cpu_s=cpu_s, tokens=tokens, sentences=sentences))
-
-    def close(self) -> tuple[Phase, ...]:
-        """The phases with their energies, unattributed where the meter does not know."""
-        return with_energy(tuple(self.phases), self.meter.close(self.trial))
-
-
-def with_energy(phases: tuple[Phase, ...], energies: Mapping[str, PhaseEnergy] | None) -> tuple[Phase, ...]:
-    """The phases with the meter's energies. What was drawn before the first phase stands behind them, as "setup"."""
-    if energies is None:
-        return phases
-    left = dict(energies)
-    result = []
-    for phase in phases:
-        one = left.pop(phase.name, None)
-        joined = Phase(**{**vars(phase), "energy_uj": one and one.energy_uj, "loaded_uj": one and one.loaded_uj})
-        result.append(joined)
-    return (*result, *(_only_energy(name, one) for name, one in left.items()))
-
-
-def _only_energy(name: str, energy: PhaseEnergy) -> Phase:
-    return Phase(name=name or "setup", duration_s=0.0, cpu_s=0.0, energy_uj=energy.energy_uj, loaded_uj=energy.loaded_uj)
 
 
 def sizes_of(task: EncodedTask) -> Sizes:
@@ -163,13 +126,18 @@ class _Findings:
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
-    """Evaluates designs on one task by one recipe under one meter."""
+    """Evaluates designs on one task by one recipe under one meter.
+
+    Inference on test data is repeated as `repetition` says, so that its energy is known well; its scores are those of the
+    first time.
+    """
 
     run_id: str
     task: EncodedTask
     recipe: Recipe
     meter: MeterClient
-    source: EnergySource | None = None
+    repetition: Repetition = Repetition()
+    clock: Callable[[], float] = time.perf_counter
 
     def evaluate(
         self,
@@ -193,13 +161,18 @@ class Evaluator:
         counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
         found = _Findings(architecture, counts, datetime.now(UTC))
         self.meter.open(assignment.record_id)
-        clockwork = _Clockwork(self.meter, assignment.record_id)
+        clockwork = Clockwork(self.meter, assignment.record_id, self.clock)
         try:
             model = self._trained(clockwork, architecture, budget_tokens, seed, found.metrics)
             self._validate(clockwork, model, found.metrics, found.outputs)
             test = self.task.test
             if test is not None:
-                clockwork.run("inference", lambda: self._put_out(model, test, "test", found.metrics, found.outputs))
+                clockwork.run_repeated(
+                    "inference",
+                    lambda: self._put_out(model, test, "test", found.metrics, found.outputs),
+                    lambda: self._put_out(model, test, "test", {}, {}),
+                    self.repetition,
+                )
             if on_model is not None:
                 on_model(model)
         finally:
@@ -224,13 +197,13 @@ class Evaluator:
             "task": self.task.name,
             "corpus": self.task.describe(),
             "recipe": self.recipe.describe(),
-            "energy": self.source,
+            "energy": self.meter.source(),
             "machine": machine.describe(),
             "versions": machine.versions(),
         }
 
     def _trained(
-        self, clockwork: _Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
+        self, clockwork: Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
     ) -> Model:
         """A model trained on the task for the budget, pretraining included; with a budget of 0 it stays as it was drawn."""
         torch.manual_seed(seed)
@@ -264,7 +237,7 @@ class Evaluator:
                     parameter.copy_(learnt[name])
         return trained.tokens
 
-    def _validate(self, clockwork: _Clockwork, model: Model, metrics: dict[str, float], outputs: dict[str, Output]) -> None:
+    def _validate(self, clockwork: Clockwork, model: Model, metrics: dict[str, float], outputs: dict[str, Output]) -> None:
         valid = self.task.valid
 
         def losses() -> tuple[int, int]:

@@ -179,7 +179,8 @@ class Runner:
 
     @contextmanager
     def _executor(self, task: EncodedTask) -> Iterator[Executor]:
-        given = context(self.run.run_id, task, self.experiment.recipe, self._source, self.place.meter_call)
+        repetition = self.experiment.execution.repetition
+        given = context(self.run.run_id, task, self.experiment.recipe, self.place.meter_call, repetition)
         executor = self.place.executor(given)
         try:
             yield executor

@@ -6,9 +6,10 @@ from typing import Any
 
 from nas import machine
 from nas.configuration import Experiment
-from nas.evaluation import Assignment, counts_of, sizes_of, with_energy
+from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
 from nas.ledger import Ledger
+from nas.phases import with_energy
 from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, read_records
 from nas.run_folder import RunFolder
 from nas.scoring import Scores, score

@@ -14,7 +14,7 @@ from nas.energy.meter import Meter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, check_shape
 from nas.progress import Terminal
-from nas.records import EnergySource, Record
+from nas.records import Record
 from nas.training import Diverged
 from nas.units import joules
 from search_spaces.design import Design
@@ -44,7 +44,6 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
             task=encoded,
             recipe=recipe,
             meter=BoundedClient(local_call(meter)),
-            source=EnergySource(**meter.source()),
         )
         with terminal.live(f"training {design.name} on {tokens:,} tokens"):
             record = _evaluated(evaluator, design, tokens, seed)

@@ -9,23 +9,22 @@ from typing import Any
 from nas.checkpoints import weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
+from nas.phases import Repetition
 from nas.recipe import Recipe
-from nas.records import EnergySource
 from nas.tasks.encoding import EncodedTask
 from search_spaces.design import Design
 
 FACTORY = "nas.worker:make_worker"
 
 
-def context(run_id: str, task: EncodedTask, recipe: Recipe, source: EnergySource | None, call: Any) -> dict[str, Any]:
+def context(run_id: str, task: EncodedTask, recipe: Recipe, call: Any, repetition: Repetition) -> dict[str, Any]:
     """What `make_worker` needs. `call` reaches the meter (see `nas.energy.client.Call`); None: no meter."""
-    plain_source = None if source is None else vars(source)
     return {
         "run_id": run_id,
         "task": task.context(),
         "recipe": recipe.describe(),
-        "source": plain_source,
         "meter_call": call,
+        "repetition": vars(repetition),
     }
 
 
@@ -61,7 +60,7 @@ def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, A
         task=EncodedTask.from_context(given["task"]),
         recipe=Recipe(**given["recipe"]),
         meter=meter,
-        source=None if given["source"] is None else EnergySource(**given["source"]),
+        repetition=Repetition(**given["repetition"]),
     )
 
     @cache

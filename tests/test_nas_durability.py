@@ -35,6 +35,7 @@ TINY = (
     "search.valid_sentences=8",
     "final.tokens=600",
     "final.seeds=[1]",
+    "execution.inference_outputs=1",
 )
 KILLED_AT = (3, 9, 15)  # lines of the ledger: among the hand designs, early and late in the search
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nas.energy.client import BoundedClient, NoMeter, PhaseEnergy, local_call
+from nas.energy.client import BoundedClient, Caller, NoMeter, PhaseEnergy, local_call
 from nas.energy.ticks import identity
 
 
@@ -22,8 +22,8 @@ class Recorder:
         if call[0] == self.failing:
             raise RuntimeError("the actor died")
 
-    def open(self, trial: str, pid: int, start_time: int) -> None:
-        self._call("open", trial, pid, start_time)
+    def open(self, trial: str, caller: Caller) -> None:
+        self._call("open", trial, caller)
 
     def phase(self, trial: str, name: str) -> None:
         self._call("phase", trial, name)
@@ -42,7 +42,8 @@ def life(client: BoundedClient) -> dict[str, PhaseEnergy] | None:
 def test_calls_carry_the_callers_identity() -> None:
     meter = Recorder()
     assert life(BoundedClient(local_call(meter))) == {"train": PhaseEnergy(1, 2)}
-    assert meter.calls == [("open", "a", *identity()), ("phase", "a", "train"), ("close", "a")]
+    assert meter.calls == [("open", "a", Caller.here()), ("phase", "a", "train"), ("close", "a")]
+    assert (Caller.here().pid, Caller.here().start) == identity()
     assert identity()[0] == os.getpid()
 
 

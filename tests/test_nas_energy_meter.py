@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.energy.client import BoundedClient, local_call
+from nas.energy.client import BoundedClient, Caller, local_call
 from nas.energy.energy_ledger import read_lines
 from nas.energy.meter import Meter
 from nas.energy.power import LinearSource
@@ -21,10 +21,11 @@ BURN = "import time\nwhile time.process_time() < {seconds}: pass"
 
 METER_UNTIL_KILLED = """
 import os, sys, time
+from nas.energy.client import Caller
 from nas.energy.meter import Meter
 from nas.energy.testing import linear_source
 meter = Meter(sys.argv[1], interval_s=0.05, source=linear_source(), check_interval_s=None)
-meter.open("a", int(sys.argv[2]), int(sys.argv[3]))
+meter.open("a", Caller(int(sys.argv[2]), int(sys.argv[3])))
 print("open", flush=True)
 time.sleep(600)
 """
@@ -50,7 +51,7 @@ def test_a_burning_process_is_charged_and_energy_is_conserved(tmp_path: Path) ->
     path = tmp_path / "energy.jsonl"
     with Meter(str(path), interval_s=0.05, source=source(), check_interval_s=None) as meter:
         process = burn(60.0)
-        meter.open("burn", *identity(process.pid))
+        meter.open("burn", Caller(*identity(process.pid)))
         meter.phase("burn", "train")
         while meter.totals_uj()["trials"] < 20 * 36_000:
             time.sleep(0.02)

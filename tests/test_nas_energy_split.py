@@ -4,7 +4,9 @@ import random
 
 import pytest
 
-from nas.energy.split import Split, loaded_uj, split
+from nas.energy.division import divide
+from nas.energy.processes import OVERHEAD
+from nas.energy.split import FOREIGN, Load, Split, gpu_load, host_load, split, split_gpu
 
 
 def random_split(rng: random.Random) -> tuple[Split, dict[str, int]]:
@@ -31,9 +33,10 @@ def test_parts_sum_to_the_machine_and_none_is_negative(seed: int) -> None:
 def test_loaded_never_exceeds_the_machine_without_foreign(seed: int) -> None:
     rng = random.Random(seed)
     parts, ticks = random_split(rng)
-    loaded = loaded_uj(parts, cores=rng.randrange(1, 5), holders=list(ticks))
-    assert sum(loaded.values()) <= parts.machine_uj - parts.foreign_uj
-    assert all(loaded[name] >= parts.trials_uj[name] for name in ticks)
+    load = host_load(parts, cores=rng.randrange(1, 5), holders=list(ticks))
+    loaded = sum(uj + load.idle_uj + load.overhead_uj for uj in parts.trials_uj.values())
+    assert loaded <= parts.machine_uj - parts.foreign_uj
+    assert min(load.idle_uj, load.overhead_uj) >= 0
 
 
 def test_dynamic_energy_is_shared_by_ticks() -> None:
@@ -62,8 +65,57 @@ def test_idle_takes_at_most_what_there_is_and_everything_without_ticks() -> None
 
 def test_idle_of_cores_without_a_trial_is_charged_to_none() -> None:
     parts = split(machine_uj=800, idle_uj=800, busy_ticks=0, overhead_ticks=0, trial_ticks={"a": 0})
-    assert loaded_uj(parts, cores=4, holders=["a"]) == {"a": 200}
-    assert loaded_uj(parts, cores=4, holders=[]) == {"a": 0}
+    assert host_load(parts, cores=4, holders=["a"]) == Load(idle_uj=200, overhead_uj=0)
+    assert host_load(parts, cores=2, holders=list("abcd")) == Load(idle_uj=200, overhead_uj=0)
+
+
+def test_a_reserved_gpu_is_its_trials_whole() -> None:
+    parts = split_gpu(900, ["a"], {"b": 500_000, FOREIGN: 100_000}, OVERHEAD)
+    assert (parts.trials_uj, parts.idle_uj, parts.foreign_uj) == ({"a": 900}, 0, 0)
+
+
+@pytest.mark.parametrize("holders", [[], ["a", "b"]])
+def test_a_shared_gpu_is_divided_by_time_and_the_rest_is_idle(holders: list[str]) -> None:
+    shares = {"a": 500_000, "b": 100_000, FOREIGN: 200_000, OVERHEAD: 50_000}
+    parts = split_gpu(1_000, holders, shares, OVERHEAD)
+    assert parts.trials_uj == {"a": 500, "b": 100}
+    assert (parts.foreign_uj, parts.overhead_uj, parts.idle_uj) == (200, 50, 150)
+    assert gpu_load(parts, holders).idle_uj == (75 if holders else 150)
+
+
+def test_shares_of_more_than_all_the_time_are_scaled_down() -> None:
+    parts = split_gpu(1_000, [], {"a": 900_000, "b": 900_000}, OVERHEAD)
+    assert parts.trials_uj == {"a": 500, "b": 500} and parts.idle_uj == 0
+
+
+def test_a_gpu_of_which_nothing_is_known_is_idle() -> None:
+    assert split_gpu(1_000, ["a", "b"], {}, OVERHEAD).idle_uj == 1_000
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_a_host_with_gpus_adds_up_and_no_part_is_negative(seed: int) -> None:
+    rng = random.Random(seed)
+    trials = [f"trial{i}" for i in range(rng.randrange(5))]
+    gpus = [f"gpu:{i}" for i in range(rng.randrange(4))]
+    owners: list[str | None] = [*trials, OVERHEAD, FOREIGN]
+    divided = divide(
+        drawn_uj={name: rng.randrange(10**9) for name in ("cpu", "ram", *gpus)},
+        idle_uj=rng.randrange(10**9),
+        busy_ticks=rng.randrange(400),
+        overhead_ticks=rng.randrange(50),
+        trial_ticks={trial: rng.randrange(200) for trial in trials},
+        cores=rng.randrange(1, 9),
+        holders={trial: rng.sample(gpus, rng.randrange(len(gpus) + 1)) for trial in trials if rng.random() < 0.8},
+        gpu_shares={gpu: {owner: rng.randrange(600_000) for owner in owners} for gpu in gpus if rng.random() < 0.8},
+    )
+    whole = divided.machine
+    assert whole.idle_uj + whole.foreign_uj + whole.overhead_uj + sum(whole.trials_uj.values()) == whole.machine_uj
+    assert {trial: one.energy_uj for trial, one in divided.trials.items()} == whole.trials_uj
+    for one in divided.trials.values():
+        assert 0 <= one.gpu_uj <= one.gpu_loaded_uj
+        assert one.energy_uj - one.gpu_uj + one.idle_uj <= one.loaded_uj - one.gpu_loaded_uj
+    assert sum(one.loaded_uj for one in divided.trials.values()) <= whole.machine_uj - whole.foreign_uj
+    assert ("gpu" in divided.totals_json()) == bool(divided.gpus.machine_uj)
 
 
 def test_parts_that_do_not_sum_are_refused() -> None:

@@ -20,8 +20,9 @@ from nas.corpora.corpus import Corpus, Pair, Splits
 from nas.energy.client import BoundedClient, NoMeter, PhaseEnergy, local_call
 from nas.evaluation import Assignment, Evaluator, sizes_of
 from nas.execution.executor import load
+from nas.phases import Repetition
 from nas.recipe import Recipe
-from nas.records import EnergySource, Record
+from nas.records import EnergySource, Phase, Record
 from nas.scoring import bleu_of_rows
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
@@ -84,6 +85,7 @@ class Watch:
 
     def __init__(self, energies: dict[str, PhaseEnergy] | None) -> None:
         self.energies = energies
+        self.known: EnergySource | None = SOURCE
         self.events: list[str] = []
 
     def open(self, trial: str) -> None:
@@ -96,16 +98,22 @@ class Watch:
         self.events.append(f"close {trial}")
         return self.energies
 
+    def source(self) -> EnergySource | None:
+        return self.known
+
+
+ONCE = Repetition(outputs=1)
+
 
 def evaluator(task: EncodedTask, meter: Any = None, **changes: Any) -> Evaluator:
-    given = {"run_id": "r", "task": task, "recipe": RECIPE, "meter": meter or NoMeter(), "source": SOURCE, **changes}
+    given = {"run_id": "r", "task": task, "recipe": RECIPE, "meter": meter or NoMeter(), "repetition": ONCE, **changes}
     return Evaluator(**given)
 
 
 def timeless(record: Record) -> dict[str, Any]:
     """A record without what no seed can fix."""
-    phases = tuple(replace(one, duration_s=0.0, cpu_s=0.0, energy_uj=None, loaded_uj=None) for one in record.phases)
-    return json.loads(replace(record, phases=phases, started_at="", finished_at="").to_json())
+    phases = tuple(Phase(name=one.name, duration_s=0.0, cpu_s=0.0, tokens=one.tokens) for one in record.phases)
+    return json.loads(replace(record, phases=phases, energy=None, started_at="", finished_at="").to_json())
 
 
 def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTask) -> None:
@@ -222,8 +230,30 @@ def test_stages_that_cannot_be_carried_out_are_refused(task: EncodedTask) -> Non
     assert meter.events == []
 
 
+@pytest.mark.parametrize(
+    ("repetition", "step_s", "passes"),
+    [
+        (Repetition(seconds=100.0, outputs=1), 1.0, 1),
+        (Repetition(seconds=100.0, outputs=19), 1.0, 3),  # nine sentences a time
+        (Repetition(seconds=5.0, outputs=1000), 2.0, 3),
+        (Repetition(seconds=0.0, outputs=1000), 1.0, 1),
+    ],
+)
+def test_inference_is_repeated_until_enough_was_measured(
+    task: EncodedTask, repetition: Repetition, step_s: float, passes: int
+) -> None:
+    readings = iter(float(number) for number in range(1000))
+    changes = {"repetition": repetition, "clock": lambda: step_s * next(readings)}
+    record = evaluator(task, Watch(None), **changes).evaluate(TINY, BUDGET, 3, HAND)
+    once = evaluator(task).evaluate(TINY, BUDGET, 3, HAND)
+    found, single = record.phase("inference"), once.phase("inference")
+    assert found is not None and single is not None
+    assert (found.sentences, found.tokens) == (passes * single.sentences, passes * single.tokens)
+    assert record.metrics == once.metrics and record.sentence_counts == once.sentence_counts
+
+
 def test_a_seed_fixes_the_record_but_for_times_and_energy(task: EncodedTask) -> None:
-    one = evaluator(task, Watch({"train": PhaseEnergy(1, 1)})).evaluate(TINY, BUDGET, 3, HAND)
+    one = evaluator(task, Watch({"train": PhaseEnergy(1, 1, 1, 1, 1)})).evaluate(TINY, BUDGET, 3, HAND)
     torch.manual_seed(99)  # whatever the process did before
     np.random.seed(99)
     other = evaluator(task).evaluate(TINY, BUDGET, 3, HAND)
@@ -307,7 +337,7 @@ def test_a_search_worker_is_given_no_test_data(task: EncodedTask) -> None:
     assert task.test is not None
     secret = [rows.row(at).tolist() for rows in (task.test.sources, task.test.targets) for at in range(len(task.test))]
     for given, hidden in ((task, False), (task.without_test(), True)):
-        texts, tokens = strings_and_tokens(context("r", given, RECIPE, SOURCE, None))
+        texts, tokens = strings_and_tokens(context("r", given, RECIPE, None, ONCE))
         text = "\n".join(texts)
         assert all((reference in text) != hidden for reference in task.test.references)
         assert all(occurs(row, tokens) != hidden for row in secret)
@@ -316,7 +346,7 @@ def test_a_search_worker_is_given_no_test_data(task: EncodedTask) -> None:
 
 def test_a_worker_makes_the_same_record_from_plain_data(task: EncodedTask) -> None:
     trial = Assignment(record_id="search/trial5", role="search", genome=(64, "dynamic", 0.5), strategy="random", trial=5)
-    run = load(FACTORY)(context("r", task, RECIPE, SOURCE, None))
+    run = load(FACTORY)(context("r", task, RECIPE, None, ONCE))
     job = payload(TINY, BUDGET, 3, trial)
     assert json.loads(json.dumps(job)) == job
     run(payload(find_design("transformer-xs"), 1, 0, HAND))  # an earlier job of the same worker
@@ -328,7 +358,7 @@ def test_a_worker_makes_the_same_record_from_plain_data(task: EncodedTask) -> No
 
 
 def test_a_worker_looks_at_as_many_validation_sentences_as_it_is_told(task: EncodedTask) -> None:
-    run = make_worker(context("r", task.without_test(), RECIPE, None, None))
+    run = make_worker(context("r", task.without_test(), RECIPE, None, ONCE))
     found = []
     for valid_sentences in (3, None, 3, 1000):
         record = Record.from_plain(run(payload(TINY, BUDGET, 3, HAND, valid_sentences))["record"])
@@ -343,10 +373,12 @@ def test_a_worker_reaches_the_meter_by_its_call(task: EncodedTask) -> None:
     calls: list[tuple[Any, ...]] = []
 
     def call(method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
+        if method == "source":
+            return vars(SOURCE)
         calls.append((method, *arguments))
         return {"train": PhaseEnergy(5, 6)} if method == "close" else None
 
-    record = make_worker(context("r", task, RECIPE, SOURCE, call))(payload(TINY, BUDGET, 3, HAND))["record"]
+    record = make_worker(context("r", task, RECIPE, call, ONCE))(payload(TINY, BUDGET, 3, HAND))["record"]
     assert [(one[0], one[1]) for one in calls] == [
         (method, HAND.record_id) for method in ("open", "phase", "phase", "phase", "close")
     ]

@@ -36,6 +36,7 @@ TINY = (
     "search.valid_sentences=8",
     "final.tokens=600",
     "final.seeds=[1]",
+    "execution.inference_outputs=1",
 )
 HAND = ("transformer-xs", "lite_transformer-xs")
 

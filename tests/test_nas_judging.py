@@ -20,6 +20,7 @@ from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, fitted, sizes_of
 from nas.judging import ALL_JUDGES, judge_of, summed_loss
+from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import Record
 from nas.summary_scoring import rouge
@@ -128,7 +129,7 @@ def fresh(task: EncodedTask, name: str, seed: int = 0) -> Model:
 
 
 def evaluate(task: EncodedTask, name: str, budget: int = 200, seed: int = 0) -> Record:
-    evaluator = Evaluator(run_id="r", task=task, recipe=RECIPE, meter=NoMeter())
+    evaluator = Evaluator(run_id="r", task=task, recipe=RECIPE, meter=NoMeter(), repetition=Repetition(outputs=1))
     return evaluator.evaluate(find_design(name), budget, seed, HAND)
 
 

@@ -5,12 +5,14 @@ A failed meter must neither stop a trial nor invent energy: from the first failu
 """
 
 import logging
+import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Protocol
 
-from nas.energy.ticks import identity
+from nas.energy.ticks import Procfs
+from nas.records import EnergySource
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +23,41 @@ Call = Callable[[str, tuple[Any, ...], float], Any]  # (method of Meter, argumen
 
 @dataclass(frozen=True)
 class PhaseEnergy:
-    """Energy of one phase of one trial: dynamic, and fully loaded (with its share of idle and overhead)."""
+    """Energy of one phase of one trial: dynamic, and fully loaded (with its share of idle and overhead).
 
-    energy_uj: int
-    loaded_uj: int
+    `idle_uj` is the host's idle part of `loaded_uj`; `gpu_uj` and `gpu_loaded_uj` are the GPUs' parts of both.
+    """
+
+    energy_uj: int = 0
+    loaded_uj: int = 0
+    idle_uj: int = 0
+    gpu_uj: int = 0
+    gpu_loaded_uj: int = 0
+
+    def __add__(self, other: "PhaseEnergy") -> "PhaseEnergy":
+        return PhaseEnergy(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who opens a trial: a process within its pid namespace, and the GPUs that it was given.
+
+    `visible_gpus` is its CUDA_VISIBLE_DEVICES: None when that is not set, which reserves nothing.
+    """
+
+    pid: int
+    start: int
+    namespace: int = 0
+    visible_gpus: str | None = None
+
+    @classmethod
+    def here(cls) -> "Caller":
+        """The calling process."""
+        procfs = Procfs()
+        pid = os.getpid()
+        process = procfs.process(pid)
+        start = -1 if process is None else process.start
+        return cls(pid, start, procfs.namespace(), os.environ.get("CUDA_VISIBLE_DEVICES"))
 
 
 class MeterClient(Protocol):
@@ -38,6 +71,9 @@ class MeterClient(Protocol):
 
     def close(self, trial: str) -> dict[str, PhaseEnergy] | None:
         """End the trial: its energy by phase, or None when that is unknown."""
+
+    def source(self) -> EnergySource | None:
+        """Where the figures of this process's machine come from, or None when there is no meter."""
 
 
 class NoMeter:
@@ -53,6 +89,10 @@ class NoMeter:
         """Return None: unknown."""
         return None
 
+    def source(self) -> EnergySource | None:
+        """Return None: there is none."""
+        return None
+
 
 class BoundedClient:
     """A client over any way to call a Meter: an object of this process, or a remote actor.
@@ -64,11 +104,12 @@ class BoundedClient:
         self._call = call
         self._timeout_s = timeout_s
         self._failed: set[str] = set()
+        self._source: EnergySource | None = None
 
     def open(self, trial: str) -> None:
         """Register the calling process for the trial."""
         self._failed.discard(trial)
-        self._try(trial, "open", *identity())
+        self._try(trial, "open", Caller.here())
 
     def phase(self, trial: str, name: str) -> None:
         """Name the phase that begins now."""
@@ -81,6 +122,15 @@ class BoundedClient:
             self._failed.discard(trial)
             return None
         return None if phases is None else dict(phases)
+
+    def source(self) -> EnergySource | None:
+        """Where the figures come from; None while the meter does not answer."""
+        if self._source is None:
+            try:
+                self._source = EnergySource(**self._call("source", (), self._timeout_s))
+            except Exception as error:  # whatever a remote call may raise
+                log.warning("the meter did not say what its figures come from: %r", error)
+        return self._source
 
     def _try(self, trial: str, method: str, *arguments: Any) -> Any:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from nas.errors import UserError
 
-SCHEMA = 1
+SCHEMA = 2
 
 Line = Mapping[str, Any]
 

@@ -4,22 +4,26 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from nas.energy.client import PhaseEnergy
+from nas.energy.client import Caller, PhaseEnergy
 from nas.energy.codecarbon_source import CodeCarbonChild, Sample, detect_source
 from nas.energy.energy_ledger import EnergyLedger
-from nas.energy.node_meter import NodeMeter
+from nas.energy.machine_meter import MachineMeter
 from nas.energy.power import PowerSource, restore_source
+from nas.energy.process_table import Collect
 from nas.energy.state import MeterState
 from nas.energy.ticks import Clock, Procfs
 
 log = logging.getLogger(__name__)
 
 HARDWARE_TIMEOUT_S = 120.0
+COPIED_BYTES = 4 * 2**20
+
+Root = tuple[int, int]  # pid and pid namespace, 0 for the meter's own
 
 
 class Meter:
@@ -55,10 +59,11 @@ class Meter:
         self._interval_s, self._check_interval_s = interval_s, check_interval_s
         self._next_check_s = 0.0
         self._check_from_uj: int | None = None
+        self._ledger_path = Path(path)
         reader, ledger = Procfs(procfs), EnergyLedger(path)
         try:
             source = source or _source_of(ledger, reader) or detect_source(procfs)
-            self._node = NodeMeter(ledger, source, [*overhead_pids, os.getpid()], reader, Clock())
+            self._machine = MachineMeter(ledger, source, [*overhead_pids, os.getpid()], reader, Clock())
         except BaseException:
             ledger.close()
             raise
@@ -66,7 +71,8 @@ class Meter:
         self._child: CodeCarbonChild | None = None
         if check_interval_s is not None:
             self._child = CodeCarbonChild(self._on_sample)
-            self.set_overhead(overhead_pids)  # a child of a process that may run trials itself: never part of one
+            # A child of a process that may run trials itself is never part of one.
+            self.set_overhead([(pid, 0) for pid in overhead_pids])
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
         self._thread.start()
 
@@ -76,31 +82,43 @@ class Meter:
     def __exit__(self, *error: object) -> None:
         self.stop()
 
-    def open(self, trial: str, pid: int, start_time: int) -> None:
-        """Charge this process, with its threads and descendants, to the trial from now on."""
+    def open(self, trial: str, caller: Caller) -> None:
+        """Charge this process, with its threads, descendants and reserved GPUs, to the trial from now on."""
         with self._lock:
-            self._node.open(trial, pid, start_time)
+            self._machine.open(trial, caller)
 
     def phase(self, trial: str, name: str) -> None:
         """Charge the trial's energy to this phase from now on; before its first phase it is "setup"."""
         with self._lock:
-            self._node.phase(trial, name)
+            self._machine.phase(trial, name)
 
     def close(self, trial: str) -> dict[str, PhaseEnergy] | None:
         """End the trial: its energy by phase since it was opened, or None when that is unknown."""
         with self._lock:
-            return self._node.close(trial)
+            return self._machine.close(trial)
 
-    def set_overhead(self, pids: Sequence[int]) -> None:
-        """Name the roots of our own processes anew."""
+    def set_overhead(self, roots: Sequence[Root], collectors: Mapping[int, Collect] | None = None) -> None:
+        """Name the roots of our own processes anew, and who reads the processes of other containers of this machine.
+
+        Args:
+            roots: pid and pid namespace (0: this process's) of each; those that ended are left out.
+            collectors: by pid namespace; those of namespaces that are not named are gone.
+        """
+        child = [] if self._child is None else [self._child.pid]
         with self._lock:
-            child = [] if self._child is None else [self._child.pid]
-            self._node.set_overhead([*pids, os.getpid(), *child])
+            self._machine.set_collectors(collectors or {})
+            self._machine.set_overhead([*roots, *((pid, 0) for pid in (os.getpid(), *child))])
 
     def totals_uj(self) -> dict[str, int]:
         """Microjoules of this ledger up to the last tick: machine, idle, foreign, overhead, trials."""
         with self._lock:
-            return dict(self._node.state.totals_uj)
+            return dict(self._machine.state.totals_uj)
+
+    def ledger_bytes(self, offset: int, limit: int = COPIED_BYTES) -> bytes:
+        """At most `limit` bytes of the ledger from `offset` on, for a copy elsewhere."""
+        with self._ledger_path.open("rb") as file:
+            file.seek(offset)
+            return file.read(limit)
 
     def source(self) -> dict[str, Any]:
         """The power source as plain data: the fields of `nas.records.EnergySource`."""
@@ -116,14 +134,14 @@ class Meter:
         self._ended.set()
         self._thread.join()
         with self._lock:
-            self._node.stop()
+            self._machine.stop()
 
     def _run(self) -> None:
         due = time.monotonic() + self._interval_s
         while not self._ended.wait(max(0.0, due - time.monotonic())):
             try:
                 with self._lock:
-                    self._node.tick()
+                    self._machine.tick()
             except Exception:  # a full disk, say: the next tick that succeeds covers this one
                 log.exception("the meter missed a tick; it goes on trying")
             due = max(due + self._interval_s, time.monotonic())
@@ -136,13 +154,13 @@ class Meter:
         self._next_check_s = now + self._check_interval_s
         try:
             with self._lock:
-                self._node.tick()
-                total = self._node.state.totals_uj["machine"]
+                self._machine.tick()
+                total = self._machine.state.totals_uj["machine"]
                 if self._check_from_uj is None:
                     self._check_from_uj = total
                 line = {"kind": "codecarbon", "cumulative_uj": sample.energy_uj, "duration_s": sample.duration_s}
                 hardware = asdict(self._child.hardware(HARDWARE_TIMEOUT_S))
-                self._node.note({**line, "machine_uj": total - self._check_from_uj, "hardware": hardware})
+                self._machine.note({**line, "machine_uj": total - self._check_from_uj, "hardware": hardware})
         except OSError as error:
             log.warning("CodeCarbon's total could not be written: %s", error)
 

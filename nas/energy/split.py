@@ -1,7 +1,10 @@
 """The split of a machine's energy: idle + foreign + overhead + trials == machine, in integers, exactly. Pure."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+
+MILLION = 1_000_000
+FOREIGN = None  # owner of a process that is nobody's of ours
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,14 +53,57 @@ def split(*, machine_uj: int, idle_uj: int, busy_ticks: int, overhead_ticks: int
     )
 
 
-def loaded_uj(parts: Split, cores: int, holders: Collection[str]) -> dict[str, int]:
-    """Each trial's fully loaded energy: dynamic, its reserved share of idle, and an equal part of the overhead.
+def split_gpu(device_uj: int, holders: Collection[str], shares: Mapping[str | None, int], overhead: str) -> Split:
+    """Divide one GPU's energy.
 
-    `holders` are the trials that held a core during the interval, one core each; where there are more of them than
-    cores, they share the machine equally. The idle energy of cores that no trial held is nobody's, hence the sum is
-    at most machine - foreign.
+    A device that one trial holds is its whole. One that several hold, or none, is divided by the share of its time that
+    each owner (a trial, `overhead`, FOREIGN) computed on it, in millionths; what nobody claims is idle.
+    """
+    if len(holders) == 1:
+        return Split(machine_uj=device_uj, idle_uj=0, foreign_uj=0, overhead_uj=0, trials_uj=dict.fromkeys(holders, device_uj))
+    base = max(MILLION, sum(shares.values()))
+    parts = {owner: device_uj * share // base for owner, share in shares.items()}
+    foreign, ours = parts.pop(FOREIGN, 0), parts.pop(overhead, 0)
+    trials = {owner: part for owner, part in parts.items() if owner is not None}
+    idle = device_uj - foreign - ours - sum(trials.values())
+    return Split(machine_uj=device_uj, idle_uj=idle, foreign_uj=foreign, overhead_uj=ours, trials_uj=trials)
+
+
+def joined(parts: Iterable[Split]) -> Split:
+    """The sum of several splits: of a host and its GPUs."""
+    trials: dict[str, int] = {}
+    found = list(parts)
+    for one in found:
+        for name, part in one.trials_uj.items():
+            trials[name] = trials.get(name, 0) + part
+    return Split(
+        machine_uj=sum(one.machine_uj for one in found),
+        idle_uj=sum(one.idle_uj for one in found),
+        foreign_uj=sum(one.foreign_uj for one in found),
+        overhead_uj=sum(one.overhead_uj for one in found),
+        trials_uj=trials,
+    )
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a trial is charged beside its dynamic energy: reserved idle power, and an equal part of the overhead."""
+
+    idle_uj: int
+    overhead_uj: int
+
+
+def host_load(parts: Split, cores: int, holders: Collection[str]) -> Load:
+    """What each trial that held a core during the interval is charged, one core each.
+
+    Where there are more of them than cores, they share the machine equally. The idle energy of cores that no trial held is
+    nobody's.
     """
     count = len(holders)
-    idle_share = parts.idle_uj // max(cores, count, 1)
-    overhead_share = parts.overhead_uj // max(count, 1)
-    return {name: dynamic + (idle_share + overhead_share if name in holders else 0) for name, dynamic in parts.trials_uj.items()}
+    return Load(idle_uj=parts.idle_uj // max(cores, count, 1), overhead_uj=parts.overhead_uj // max(count, 1))
+
+
+def gpu_load(parts: Split, holders: Collection[str]) -> Load:
+    """What each of the trials that share a GPU is charged: an equal part of its idle energy, and of its overhead."""
+    count = max(len(holders), 1)
+    return Load(idle_uj=parts.idle_uj // count, overhead_uj=parts.overhead_uj // count)

@@ -14,7 +14,7 @@ SETUP = "setup"  # the phase of a trial before it names one
 
 @dataclass
 class Account:
-    """One attempt of a trial: who runs it, its phase, and what each phase has cost so far.
+    """One attempt of a trial: who runs it on which GPUs, its phase, and what each phase has cost so far.
 
     `whole` is false when part of the attempt was not metered (no such process, or the machine was restarted): its
     energy is unknown.
@@ -22,20 +22,17 @@ class Account:
 
     process: Identity
     whole: bool
+    gpus: tuple[str, ...] = ()
     phase: str = SETUP
-    energy_uj: dict[str, int] = field(default_factory=dict)
-    loaded_uj: dict[str, int] = field(default_factory=dict)
+    spent: dict[str, PhaseEnergy] = field(default_factory=dict)
 
-    def charge(self, phase: str, energy_uj: int, loaded_uj: int) -> None:
+    def charge(self, phase: str, energy: PhaseEnergy) -> None:
         """Add to a phase."""
-        self.energy_uj[phase] = self.energy_uj.get(phase, 0) + energy_uj
-        self.loaded_uj[phase] = self.loaded_uj.get(phase, 0) + loaded_uj
+        self.spent[phase] = self.spent.get(phase, PhaseEnergy()) + energy
 
     def phases(self) -> dict[str, PhaseEnergy] | None:
         """Energy by phase, None when it is unknown."""
-        if not self.whole:
-            return None
-        return {name: PhaseEnergy(energy, self.loaded_uj[name]) for name, energy in self.energy_uj.items()}
+        return dict(self.spent) if self.whole else None
 
 
 @dataclass
@@ -44,6 +41,7 @@ class MeterState:
 
     meters: int = 0
     boot_id: str = ""
+    namespaces: list[int] = field(default_factory=list)  # of processes; a process id holds the index into this
     parameters: dict[str, Any] = field(default_factory=dict)
     stopped: bool = True
     time_s: float = 0.0
@@ -64,6 +62,10 @@ class MeterState:
             handler(line)
         self.time_s = line.get("time", self.time_s)
 
+    def number_of(self, namespace: int) -> int:
+        """The number of a pid namespace: its place among those that the ledger names, else the next one."""
+        return self.namespaces.index(namespace) if namespace in self.namespaces else len(self.namespaces)
+
     def marks(self) -> dict[Identity, str]:
         """Owners of marked processes: overhead roots and former workers, and open trials, which come before them."""
         marks = dict.fromkeys(self.roots | self.workers, OVERHEAD)
@@ -76,6 +78,7 @@ class MeterState:
 
     def _on_start(self, line: Line) -> None:
         self.meters, self.boot_id, self.stopped = line["meter"], line["boot_id"], False
+        self._on_namespace(line)
         self.parameters = {name: line[name] for name in ("source", "idle_w", "full_w", "model") if name in line}
         roots = {(pid, start) for pid, start in line["overhead"]}
         if line["gap"] == "metered":
@@ -87,19 +90,25 @@ class MeterState:
         self.roots, self.workers, self.processes = roots, set(), {}
         self._read(line)
 
+    def _on_namespace(self, line: Line) -> None:
+        if (namespace := line.get("namespace", 0)) not in self.namespaces:
+            self.namespaces.append(namespace)
+
     def _on_tick(self, line: Line) -> None:
         self._read(line)
         for name in ("machine", "idle", "foreign", "overhead"):
             self.totals_uj[name] += line[f"{name}_uj"]
         for trial, part in line["trials"].items():
             self.totals_uj["trials"] += part["uj"]
-            self.accounts[trial].charge(part["phase"], part["uj"], part["loaded_uj"])
+            gpu = part.get("gpu_uj", 0), part.get("gpu_loaded_uj", 0)
+            energy = PhaseEnergy(part["uj"], part["loaded_uj"], part.get("idle_uj", 0), *gpu)
+            self.accounts[trial].charge(part["phase"], energy)
 
     def _on_open(self, line: Line) -> None:
         process = (line["pid"], line["start"])
         self.accounts.pop(line["trial"], None)  # a new attempt, and the last opened
         self.ended.pop(line["trial"], None)
-        self.accounts[line["trial"]] = Account(process, whole=line["found"])
+        self.accounts[line["trial"]] = Account(process, line["found"], tuple(line.get("gpus", ())))
         if line["found"]:
             self.workers.add(process)
         self.processes = patched(self.processes, line["processes"])
@@ -107,7 +116,7 @@ class MeterState:
     def _on_phase(self, line: Line) -> None:
         account = self.accounts[line["trial"]]
         account.phase = line["phase"]
-        account.charge(account.phase, 0, 0)
+        account.charge(account.phase, PhaseEnergy())
 
     def _on_close(self, line: Line) -> None:
         self.ended[line["trial"]] = self.accounts.pop(line["trial"])

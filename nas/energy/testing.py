@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nas.energy.energy_ledger import EnergyLedger
-from nas.energy.node_meter import NodeMeter
+from nas.energy.machine_meter import MachineMeter
 from nas.energy.power import LinearSource, PowerSource
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Procfs
 from nas.records import EnergySource
@@ -29,11 +29,23 @@ class FakeProcess:
     ignored: bool = False
 
 
+class FakeProcfs(Procfs):
+    """A process folder with a pid namespace of its own."""
+
+    def __init__(self, root: str, namespace: int) -> None:
+        super().__init__(root)
+        self._namespace = namespace
+
+    def namespace(self) -> int:
+        """The number it was given."""
+        return self._namespace
+
+
 class FakeMachine(Clock):
     """A machine whose time passes and whose processes work only when told to. It is also the meter's clock."""
 
-    def __init__(self, folder: Path, cores: int = 2) -> None:
-        self.folder, self.cores = folder, cores
+    def __init__(self, folder: Path, cores: int = 2, namespace: int = 0) -> None:
+        self.folder, self.cores, self._namespace = folder, cores, namespace
         self.now_ns, self.wall_s = 100 * NANOSECONDS, 1_700_000_000.0
         self.busy = self.idle = self.forks = 0
         self.processes: dict[int, FakeProcess] = {}
@@ -100,10 +112,15 @@ class FakeMachine(Clock):
             fields = f"S {one.parent} 0 0 0 0 0 0 0 0 0 {one.own} 0 {one.dead} 0 20 0 1 0 {one.start} 0 0"
             (self.folder / str(one.pid) / "stat").write_text(f"{one.pid} (a b) c) {fields}\n")
 
-    def meter(self, ledger: Path, overhead: tuple[int, ...] = (), source: PowerSource | None = None) -> NodeMeter:
+    @property
+    def procfs(self) -> Procfs:
+        """Reads this machine."""
+        return FakeProcfs(str(self.folder), self._namespace)
+
+    def meter(self, ledger: Path, overhead: tuple[int, ...] = (), source: PowerSource | None = None) -> MachineMeter:
         """A meter of this machine."""
         source = source or linear_source(self.cores)
-        return NodeMeter(EnergyLedger(ledger), source, overhead, Procfs(str(self.folder)), self)
+        return MachineMeter(EnergyLedger(ledger), source, overhead, self.procfs, self)
 
     def _remove(self, pid: int) -> FakeProcess:
         (self.folder / str(pid) / "stat").unlink()

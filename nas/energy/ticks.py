@@ -104,6 +104,13 @@ class Procfs:
         processes = (self.process(int(name)) for name in os.listdir(self.root) if name.isdigit())
         return {process.pid: process for process in processes if process is not None}
 
+    def namespace(self) -> int:
+        """Number of the pid namespace that this process lives in: that of its container. 0 where it can't be told."""
+        try:
+            return os.stat(f"{self.root}/self/ns/pid").st_ino
+        except OSError:
+            return 0
+
     def boot_id(self) -> str:
         """A short hash of the kernel's boot id: two readings agree within one boot of one machine, and only there."""
         try:

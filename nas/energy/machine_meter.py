@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.energy.client import PhaseEnergy
+from nas.energy.client import Caller, PhaseEnergy
+from nas.energy.division import Division, divide
 from nas.energy.energy_ledger import SCHEMA, EnergyLedger, Line, counters_changed, identity_lists
 from nas.energy.power import Drawn, Moment, PowerSource
+from nas.energy.process_table import Collect, ProcessTable, machine_pid
 from nas.energy.processes import OVERHEAD, assign_owners, ticks_between
-from nas.energy.split import loaded_uj, split
 from nas.energy.state import MeterState, processes_json
 from nas.energy.ticks import NANOSECONDS, Clock, Identity, ProcessTicks, Procfs
 
@@ -32,7 +33,7 @@ class Reading:
         return {"ns": moment.monotonic_ns, "busy": moment.busy_ticks, "listed": self.listed_ticks, "uj": counters}
 
 
-class NodeMeter:
+class MachineMeter:
     """Meters a machine into a ledger. Not thread-safe: `Meter` serialises its callers.
 
     Opened on the ledger of a meter that was killed within the same boot, it goes on from that one's counters, so that
@@ -50,58 +51,55 @@ class NodeMeter:
         self.state = MeterState()
         for line in ledger.lines():
             self.state.apply(line)
+        self._number = self.state.number_of(procfs.namespace())
+        self._processes = ProcessTable(procfs, self._number, self.state.tracked())
         self._start(overhead)
 
     def tick(self, gap: bool = False, listing: bool = False) -> Line:
         """Read everything, split what was drawn since the last tick, and write it down."""
         state, reading = self.state, self._read(listing)
-        before_ns, before_busy = state.raw["ns"], state.raw["busy"]
-        drawn = self._source.drawn(state.raw["uj"], reading.counters_uj, reading.moment.monotonic_ns - before_ns)
+        before_ns, after_ns = state.raw["ns"], reading.moment.monotonic_ns
+        drawn = self._source.drawn(state.raw["uj"], reading.counters_uj, after_ns - before_ns)
         trial_ticks, overhead_ticks = self._ticks_by_owner(reading)
-        parts = split(
-            machine_uj=sum(drawn.uj.values()),
-            idle_uj=self._source.idle_uj(before_ns, reading.moment.monotonic_ns),
-            busy_ticks=max(0, reading.moment.busy_ticks - before_busy),
+        holders = [trial for trial in trial_ticks if state.accounts[trial].process in reading.processes]
+        divided = divide(
+            drawn_uj=drawn.uj,
+            idle_uj=self._source.idle_uj(before_ns, after_ns),
+            busy_ticks=max(0, reading.moment.busy_ticks - state.raw["busy"]),
             overhead_ticks=overhead_ticks,
             trial_ticks=trial_ticks,
+            cores=self._cores,
+            holders={trial: state.accounts[trial].gpus for trial in holders},
+            gpu_shares=self._gpu_shares(drawn.uj),
         )
-        holders = [trial for trial in trial_ticks if state.accounts[trial].process in reading.processes]
-        loaded = loaded_uj(parts, self._cores, holders)
-        trials = {
-            trial: {
-                "phase": state.accounts[trial].phase,
-                "uj": energy,
-                "loaded_uj": loaded[trial],
-                "cpu_ticks": trial_ticks[trial],
-            }
-            for trial, energy in parts.trials_uj.items()
-        }
         line = {
             "kind": "tick",
             "time": self._clock.time_s(),
-            "dt_s": max(0, reading.moment.monotonic_ns - before_ns) / NANOSECONDS,
+            "dt_s": max(0, after_ns - before_ns) / NANOSECONDS,
             "counter_uj": sum(reading.counters_uj.values()),
-            "machine_uj": parts.machine_uj,
-            "idle_uj": parts.idle_uj,
-            "foreign_uj": parts.foreign_uj,
-            "overhead_uj": parts.overhead_uj,
-            "trials": trials,
+            **divided.totals_json(),
+            "trials": {trial: self._trial_json(trial, divided, ticks) for trial, ticks in trial_ticks.items()},
+            "uj": dict(drawn.uj),
             "gap": gap,
             "raw": reading.raw_json(),
             "processes": self._changes(reading.processes),
         }
-        backwards = self._backwards(reading, drawn)
-        return self._write({**line, "backwards": backwards} if backwards else line)
+        return self._write({**line, **self._marks_json(reading, drawn)})
 
-    def open(self, trial: str, pid: int, start_time: int) -> None:
-        """Charge the process and its descendants to the trial from now on, unless that pid is another process now."""
+    def open(self, trial: str, caller: Caller) -> None:
+        """Charge the process and its descendants to the trial from now on, unless that pid is another process now.
+
+        The GPUs that it was given are the trial's too, as long as the process lives and the trial is open.
+        """
         if not trial:
             raise ValueError("expected the name of a trial, got an empty one; pass the record's id")
         self.tick(listing=True)
-        process = (pid, start_time)
-        found = pid in self._table and self._table[pid].identity == process
+        process = (machine_pid(self.namespace_number(caller.namespace), caller.pid), caller.start)
+        found = process[0] in self._table and self._table[process[0]].identity == process
         marks = {**self.state.marks(), process: trial} if found else self.state.marks()
-        line = {"kind": "open", "trial": trial, "pid": pid, "start": start_time, "found": found}
+        line = {"kind": "open", "trial": trial, "pid": process[0], "start": process[1], "found": found}
+        if gpus := self._source.resolve_gpus(caller.visible_gpus):
+            line["gpus"] = list(gpus)
         self._write({**line, "time": self._clock.time_s(), "processes": self._reassign(marks)})
 
     def phase(self, trial: str, name: str) -> None:
@@ -120,14 +118,28 @@ class NodeMeter:
         ended = self.state.ended.get(trial)
         return None if ended is None else ended.phases()
 
-    def set_overhead(self, pids: Iterable[int]) -> None:
-        """Count these processes and their descendants as overhead instead of those named before."""
+    def namespace_number(self, namespace: int) -> int:
+        """The number of a pid namespace, written down when it is new; 0 (not known) is this process's own."""
+        if not namespace:
+            return self._number
+        if namespace not in self.state.namespaces:
+            self._write({"kind": "namespace", "time": self._clock.time_s(), "namespace": namespace})
+        return self.state.number_of(namespace)
+
+    def set_collectors(self, collectors: Mapping[int, Collect]) -> None:
+        """Name the readers of other containers' processes, by pid namespace. Those of namespaces not named are gone."""
+        self._processes.set_collectors({self.namespace_number(one): collect for one, collect in collectors.items()})
+
+    def set_overhead(self, roots: Iterable[tuple[int, int]]) -> None:
+        """Count these processes (pid, namespace) and their descendants as overhead instead of those named before."""
+        named = self._identities(machine_pid(self.namespace_number(namespace), pid) for pid, namespace in roots)
+        if named == self.state.roots:
+            return
         self.tick(listing=True)
-        roots = self._identities(pids)
         self._owners = {name: owner for name, owner in self._owners.items() if owner != OVERHEAD}
         trials = {name: owner for name, owner in self.state.marks().items() if owner != OVERHEAD}
-        changes = self._reassign({**dict.fromkeys(roots | self.state.workers, OVERHEAD), **trials})
-        line = {"kind": "overhead", "time": self._clock.time_s(), "pids": identity_lists(list(roots))}
+        changes = self._reassign({**dict.fromkeys(named | self.state.workers, OVERHEAD), **trials})
+        line = {"kind": "overhead", "time": self._clock.time_s(), "pids": identity_lists(list(named))}
         self._write({**line, "processes": changes})
 
     def note(self, line: Line) -> None:
@@ -144,16 +156,16 @@ class NodeMeter:
         state, parameters, boot_id = self.state, self._source.parameters(), self._procfs.boot_id()
         known = bool(state.raw) and not state.stopped
         same = known and state.boot_id == boot_id and boot_id != "unknown" and state.parameters == parameters
-        roots = identity_lists(list(self._identities(overhead)))
+        roots = self._identities(machine_pid(self._number, pid) for pid in overhead)
         line: dict[str, Any] = {"kind": "start", "schema": SCHEMA, "time": self._clock.time_s(), "boot_id": boot_id}
-        line |= {"cores": self._cores, **parameters, "meter": state.meters + 1, "overhead": roots}
+        line |= {"namespace": self._procfs.namespace(), "cores": self._cores, **parameters, "meter": state.meters + 1}
+        line["overhead"] = identity_lists(list(roots))
         if same:
             self._write({**line, "gap": "metered"})
             self._owners = dict.fromkeys(state.tracked(), OVERHEAD)
             self.tick(gap=True, listing=True)
             return
-        state_marks = dict.fromkeys(self._identities(overhead), OVERHEAD)
-        self._list(state_marks)
+        self._list(dict.fromkeys(roots, OVERHEAD))
         reading = self._read_tracked(self._table)
         gap = {"gap": "unmetered", "unmetered_s": max(0.0, line["time"] - state.time_s)} if known else {"gap": "none"}
         self._write({**line, **gap, "raw": reading.raw_json(), "processes": processes_json(reading.processes)})
@@ -168,18 +180,16 @@ class NodeMeter:
     def _list(self, marks: Mapping[Identity, str]) -> None:
         began_ns = self._clock.monotonic_ns()
         self._listed_forks, self._listed_ticks = self._procfs.node().forks, self._clock.boot_ticks()
-        self._table = self._procfs.table()
+        self._table = self._processes.table()
         self._owners = assign_owners(self._table, marks, self._owners)
         ended_ns = self._clock.monotonic_ns()
         self._next_listing_ns = ended_ns + max(LISTING_INTERVAL_NS, LISTING_SHARE * (ended_ns - began_ns))
 
     def _read_tracked(self, table: Mapping[int, ProcessTicks]) -> Reading:
         """Read processes before the machine, so that their ticks seldom exceed its, and parents before children."""
-        processes: dict[Identity, ProcessTicks] = {}
-        for name in sorted(self._owners, key=lambda name: name[1]):
-            process = table.get(name[0]) or self._procfs.process(name[0])
-            if process is not None and process.identity == name:
-                processes[name] = process
+        ordered = sorted(self._owners, key=lambda name: name[1])
+        found = {**self._processes.read(pid for pid, _ in ordered if pid not in table), **table}
+        processes = {name: found[name[0]] for name in ordered if name[0] in found and found[name[0]].identity == name}
         self._owners = {name: owner for name, owner in self._owners.items() if name in processes}
         busy_ticks = self._procfs.node().busy
         moment = Moment(self._clock.monotonic_ns(), busy_ticks)
@@ -198,6 +208,34 @@ class NodeMeter:
                 trials[owner] = trials.get(owner, 0) + ticks
         return trials, overhead
 
+    def _gpu_shares(self, drawn_uj: Mapping[str, int]) -> dict[str, dict[str | None, int]]:
+        """By GPU: the share of its time that each owner computed on it, in millionths; None owns what is not ours."""
+        if not any(name.startswith("gpu:") for name in drawn_uj):
+            return {}
+        owners = {pid: owner for (pid, _), owner in self._owners.items()}
+        found: dict[str, dict[str | None, int]] = {}
+        for name, by_pid in self._source.gpu_shares().items():
+            claims: dict[str | None, int] = {}
+            for pid, share in by_pid.items():
+                owner = owners.get(machine_pid(self._number, pid))
+                claims[owner] = claims.get(owner, 0) + share
+            found[name] = claims
+        return found
+
+    def _trial_json(self, trial: str, divided: Division, ticks: int) -> dict[str, Any]:
+        share = divided.trials[trial]
+        line = {"phase": self.state.accounts[trial].phase, "uj": share.energy_uj, "loaded_uj": share.loaded_uj}
+        line |= {"idle_uj": share.idle_uj, "cpu_ticks": ticks}
+        return {**line, "gpu_uj": share.gpu_uj, "gpu_loaded_uj": share.gpu_loaded_uj} if share.gpu_loaded_uj else line
+
+    def _marks_json(self, reading: Reading, drawn: Drawn) -> dict[str, list[str]]:
+        """Counters that were set back or could not be followed: what they missed is unknown, and the line says so."""
+        raw, backwards = self.state.raw, list(drawn.backwards)
+        backwards += ["busy"] if reading.moment.busy_ticks < raw["busy"] else []
+        backwards += ["clock"] if reading.moment.monotonic_ns < raw["ns"] else []
+        marks = {"backwards": backwards, "lost": list(drawn.lost)}
+        return {name: found for name, found in marks.items() if found}
+
     def _reassign(self, marks: Mapping[Identity, str]) -> dict[str, Any]:
         """Owners anew from the last listing; newly ours are charged from now on. What the ledger must know of that."""
         self._owners = assign_owners(self._table, marks, self._owners)
@@ -206,18 +244,11 @@ class NodeMeter:
     def _changes(self, processes: Mapping[Identity, ProcessTicks]) -> dict[str, Any]:
         return counters_changed(self.state.processes, processes_json(processes))
 
-    def _backwards(self, reading: Reading, drawn: Drawn) -> list[str]:
-        """Counters that were set back: what they missed is unknown, and the line says so."""
-        raw, names = self.state.raw, list(drawn.backwards)
-        names += ["busy"] if reading.moment.busy_ticks < raw["busy"] else []
-        return names + (["clock"] if reading.moment.monotonic_ns < raw["ns"] else [])
+    def _identities(self, pids: Iterable[int]) -> set[Identity]:
+        return {one.identity for one in self._processes.read(pids).values()}
 
     def _forked(self) -> bool:
         return self._procfs.node().forks != self._listed_forks
-
-    def _identities(self, pids: Iterable[int]) -> set[Identity]:
-        found = (self._procfs.process(pid) for pid in pids)
-        return {process.identity for process in found if process is not None}
 
     def _write(self, line: Line) -> Line:
         self._ledger.append(line)  # first: what could not be written did not happen, the next tick covers it

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nas.energy.client import PhaseEnergy
+from nas.energy.client import Caller, PhaseEnergy
 from nas.energy.energy_ledger import read_lines
 from nas.energy.power import FixtureSource
 from nas.energy.testing import INFO, FakeMachine, linear_source
@@ -61,10 +61,10 @@ def test_a_trial_shorter_than_a_tick_is_charged_exactly(machine: FakeMachine, le
     process = machine.spawn(30)
     meter = machine.meter(ledger)
     machine.work(0.3, {30: 9})  # before the trial: foreign
-    meter.open("a", *process)
+    meter.open("a", Caller(*process))
     machine.work(0.05, {30: 5})
     phases = meter.close("a")
-    assert phases == {"setup": PhaseEnergy(5 * TICK_UJ, 5 * TICK_UJ + 520_000)}  # half of 50 ms at 20.8 W
+    assert phases == {"setup": PhaseEnergy(5 * TICK_UJ, 5 * TICK_UJ + 520_000, 520_000)}  # half of 50 ms at 20.8 W
     machine.work(0.2, {30: 4})  # a worker between trials is ours
     assert meter.tick()["overhead_uj"] == 4 * TICK_UJ
     assert meter.close("a") == phases
@@ -74,7 +74,7 @@ def test_a_trial_shorter_than_a_tick_is_charged_exactly(machine: FakeMachine, le
 def test_two_phases_split_at_their_border(machine: FakeMachine, ledger: Path) -> None:
     process = machine.spawn(30)
     meter = machine.meter(ledger)
-    meter.open("a", *process)
+    meter.open("a", Caller(*process))
     meter.phase("a", "train")
     machine.work(1.2, {30: 100})
     meter.tick()
@@ -93,7 +93,7 @@ def test_equal_ticks_cost_the_same_whatever_the_neighbours_do(machine: FakeMachi
     meter = machine.meter(ledger)
     found = []
     for pid, foreign in ((30, 0), (31, 150)):
-        meter.open(f"trial{pid}", *machine.spawn(pid))
+        meter.open(f"trial{pid}", Caller(*machine.spawn(pid)))
         machine.work(1.0, {pid: 50}, foreign=foreign)
         phases = meter.close(f"trial{pid}")
         assert phases is not None
@@ -103,15 +103,15 @@ def test_equal_ticks_cost_the_same_whatever_the_neighbours_do(machine: FakeMachi
 
 def test_a_sleeping_trial_gets_no_dynamic_energy_and_its_share_of_idle(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("sleeps", *machine.spawn(30))
+    meter.open("sleeps", Caller(*machine.spawn(30)))
     machine.work(1.0, foreign=200)
-    assert meter.close("sleeps") == {"setup": PhaseEnergy(0, 10_400_000)}
+    assert meter.close("sleeps") == {"setup": PhaseEnergy(0, 10_400_000, 10_400_000)}
 
 
 def test_children_of_a_trial_are_its_own_living_or_ended(machine: FakeMachine, ledger: Path) -> None:
     process = machine.spawn(30)
     meter = machine.meter(ledger)
-    meter.open("a", *process)
+    meter.open("a", Caller(*process))
     machine.spawn(31, parent=30)
     machine.work(0.5, {30: 10, 31: 20})
     machine.spawn(32, parent=30)
@@ -131,11 +131,11 @@ def test_workers_of_an_overhead_root_belong_to_their_trials(machine: FakeMachine
     machine.spawn(20)
     worker, other = machine.spawn(21, parent=20), machine.spawn(22, parent=20)
     meter = machine.meter(ledger, overhead=(20,))
-    meter.open("a", *worker)
+    meter.open("a", Caller(*worker))
     machine.work(1.0, {20: 2, 21: 60, 22: 5})
     tick = meter.tick()
     assert (tick["trials"]["a"]["cpu_ticks"], tick["overhead_uj"]) == (60, 7 * TICK_UJ)
-    meter.open("b", *other)
+    meter.open("b", Caller(*other))
     machine.work(1.0, {21: 70, 22: 80})
     tick = meter.tick()
     assert {name: one["cpu_ticks"] for name, one in tick["trials"].items()} == {"a": 70, "b": 80}
@@ -149,10 +149,10 @@ def test_overhead_can_be_named_anew(machine: FakeMachine, ledger: Path) -> None:
     machine.spawn(20)
     machine.spawn(40)
     meter = machine.meter(ledger, overhead=(20,))
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     meter.close("a")
     machine.work(1.0, {20: 1, 40: 100})
-    meter.set_overhead([40])
+    meter.set_overhead([(40, 0)])
     machine.work(1.0, {20: 10, 30: 2, 40: 3})
     tick = meter.tick()
     assert (tick["overhead_uj"], tick["foreign_uj"]) == (5 * TICK_UJ, 10 * TICK_UJ)  # a former worker stays ours
@@ -164,7 +164,7 @@ def test_a_reused_pid_is_not_charged(machine: FakeMachine, ledger: Path) -> None
     machine.work(1.0)
     machine.end(30)
     machine.spawn(30)
-    meter.open("late", *old)
+    meter.open("late", Caller(*old))
     machine.work(1.0, {30: 50})
     tick = meter.tick()
     assert tick["foreign_uj"] == 50 * TICK_UJ
@@ -175,7 +175,7 @@ def test_a_reused_pid_is_not_charged(machine: FakeMachine, ledger: Path) -> None
 
 def test_a_pid_reused_during_a_trial_is_not_charged(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     machine.work(1.0, {30: 10})
     meter.tick()
     machine.end(30)
@@ -189,7 +189,7 @@ def test_a_pid_reused_during_a_trial_is_not_charged(machine: FakeMachine, ledger
 
 def test_a_pid_reused_between_two_listings_is_not_charged(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     machine.work(0.1, {30: 5})
     machine.end(30)
     machine.spawn(30)
@@ -200,7 +200,7 @@ def test_a_pid_reused_between_two_listings_is_not_charged(machine: FakeMachine, 
 
 def test_children_that_a_worker_starts_between_trials_are_overhead(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     meter.close("a")
     machine.spawn(31, parent=30)
     machine.work(3.0, {31: 6})
@@ -211,7 +211,7 @@ def test_of_two_trials_in_one_process_the_last_opened_is_charged(machine: FakeMa
     process = machine.spawn(30)
     meter = machine.meter(ledger)
     for trial in ("a", "b", "a"):
-        meter.open(trial, *process)
+        meter.open(trial, Caller(*process))
     machine.work(1.0, {30: 10})
     tick = meter.tick(listing=True)
     assert {name: one["cpu_ticks"] for name, one in tick["trials"].items()} == {"a": 10, "b": 0}
@@ -222,7 +222,7 @@ def test_of_two_trials_in_one_process_the_last_opened_is_charged(machine: FakeMa
 
 def test_an_orphan_stays_ours_across_a_restart_of_the_meter(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     machine.spawn(31, parent=30)
     machine.work(3.0, {31: 6})
     meter.tick()
@@ -238,10 +238,10 @@ def test_an_orphan_stays_ours_across_a_restart_of_the_meter(machine: FakeMachine
 
 def test_a_second_attempt_starts_at_zero(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     machine.work(1.0, {30: 10})
     machine.end(30)
-    meter.open("a", *machine.spawn(31))
+    meter.open("a", Caller(*machine.spawn(31)))
     machine.work(1.0, {31: 4})
     phases = meter.close("a")
     assert phases is not None and phases["setup"].energy_uj == 4 * TICK_UJ
@@ -271,7 +271,7 @@ def test_a_restarted_meter_meters_the_gap_and_goes_on_with_the_trial(machine: Fa
     machine.spawn(20)
     worker = machine.spawn(21, parent=20)
     meter = machine.meter(ledger, overhead=(20,))
-    meter.open("a", *worker)
+    meter.open("a", Caller(*worker))
     meter.phase("a", "train")
     machine.work(1.0, {20: 1, 21: 80})
     meter.tick()
@@ -293,7 +293,7 @@ def test_what_a_trial_spent_that_ended_in_the_gap_is_its_parents(machine: FakeMa
     machine.spawn(20)
     worker = machine.spawn(21, parent=20)
     meter = machine.meter(ledger, overhead=(20,))
-    meter.open("a", *worker)
+    meter.open("a", Caller(*worker))
     machine.work(1.0, {21: 80})
     meter.tick()
     meter._ledger.close()
@@ -311,7 +311,7 @@ def test_what_a_trial_spent_that_ended_in_the_gap_is_its_parents(machine: FakeMa
 
 def test_another_boot_is_a_marked_gap_and_its_trials_are_unattributed(machine: FakeMachine, ledger: Path) -> None:
     meter = machine.meter(ledger)
-    meter.open("a", *machine.spawn(30))
+    meter.open("a", Caller(*machine.spawn(30)))
     machine.work(1.0, {30: 10})
     meter.tick()
     meter._ledger.close()
@@ -377,7 +377,7 @@ def test_random_lives_conserve_energy_exactly(machine: FakeMachine, ledger: Path
                 machine.end(rng.choice(alive[1:]))
             case "open" if alive:
                 pid = rng.choice(alive)
-                meter.open(f"trial{step}", pid, machine.processes[pid].start)
+                meter.open(f"trial{step}", Caller(pid, machine.processes[pid].start))
                 open_trials.append(f"trial{step}")
             case "phase" if open_trials:
                 meter.phase(open_trials[-1], rng.choice(("train", "test")))
@@ -396,3 +396,102 @@ def test_random_lives_conserve_energy_exactly(machine: FakeMachine, ledger: Path
     assert total == meter.state.totals_uj["machine"]
     assert sum(meter.state.totals_uj[name] for name in ("idle", "foreign", "overhead", "trials")) == total
     json.dumps(lines(ledger, "tick"), allow_nan=False)
+
+
+def gpu_source(**gpus: int) -> FixtureSource:
+    counters = {"cpu": 0, **{f"gpu:{name}": uj for name, uj in gpus.items()}}
+    return FixtureSource(info=INFO, idle_w=0.0, full_w=1.0, counters_uj=counters)
+
+
+def test_a_reserved_gpu_is_charged_whole_while_its_trial_is_open(machine: FakeMachine, ledger: Path) -> None:
+    source = gpu_source(A=0, B=0)
+    meter = machine.meter(ledger, source=source)
+    process = machine.spawn(30)
+    meter.open("a", Caller(*process, visible_gpus="A"))
+    source.counters_uj |= {"gpu:A": 500, "gpu:B": 70}
+    machine.work(1.0, {30: 10})
+    tick = meter.tick()
+    assert tick["trials"]["a"] | {"cpu_ticks": 0} == {
+        "phase": "setup",
+        "uj": 500,
+        "loaded_uj": 500,
+        "idle_uj": 0,
+        "cpu_ticks": 0,
+        "gpu_uj": 500,
+        "gpu_loaded_uj": 500,
+    }
+    assert tick["gpu"] == {"machine": 570, "idle": 70, "foreign": 0, "overhead": 0}
+    phases = meter.close("a")
+    assert phases == {"setup": PhaseEnergy(500, 500, 0, 500, 500)}
+    source.counters_uj |= {"gpu:A": 900}
+    machine.work(1.0)
+    assert meter.tick()["idle_uj"] == 400
+    conserved(ledger)
+
+
+def test_a_shared_gpu_is_charged_by_the_time_computed_on_it(machine: FakeMachine, ledger: Path) -> None:
+    source = gpu_source(A=0)
+    machine.spawn(20)
+    meter = machine.meter(ledger, source=source, overhead=(20,))
+    for pid in (30, 31):
+        meter.open(f"trial{pid}", Caller(*machine.spawn(pid), visible_gpus="A"))
+    source.shares = {"gpu:A": {30: 500_000, 31: 250_000, 20: 50_000, 999: 100_000}}
+    source.counters_uj |= {"gpu:A": 1_000}
+    machine.work(1.0)
+    tick = meter.tick()
+    found = {name: (one["uj"], one["gpu_loaded_uj"]) for name, one in tick["trials"].items()}
+    assert found == {"trial30": (500, 575), "trial31": (250, 325)}  # half of 100 idle and of 50 overhead each
+    assert tick["gpu"] == {"machine": 1_000, "idle": 100, "foreign": 100, "overhead": 50}
+    conserved(ledger)
+
+
+def test_a_reservation_survives_a_kill_and_ends_with_its_process(machine: FakeMachine, ledger: Path) -> None:
+    source = gpu_source(A=0)
+    meter = machine.meter(ledger, source=source)
+    meter.open("a", Caller(*machine.spawn(30), visible_gpus="A"))
+    meter._ledger.close()
+    source.counters_uj |= {"gpu:A": 300}
+    machine.work(5.0)
+    meter = machine.meter(ledger, source=source)
+    assert lines(ledger, "tick")[-1]["trials"]["a"]["gpu_uj"] == 300
+    machine.end(30)
+    source.counters_uj |= {"gpu:A": 400}
+    machine.work(1.0)
+    assert meter.tick()["idle_uj"] == 100
+
+
+@pytest.mark.parametrize("visible", [None, "", "Z"])
+def test_hidden_and_unknown_gpus_are_not_reserved(machine: FakeMachine, ledger: Path, visible: str | None) -> None:
+    meter = machine.meter(ledger, source=gpu_source(A=0))
+    meter.open("a", Caller(*machine.spawn(30), visible_gpus=visible))
+    assert "gpus" not in lines(ledger, "open")[-1]
+
+
+def test_the_total_is_that_of_the_machine_however_many_trials_there_are(machine: FakeMachine, tmp_path: Path) -> None:
+    totals = []
+    meters = [machine.meter(tmp_path / f"{count}.jsonl") for count in (1, 8)]
+    for pid in range(30, 38):
+        machine.spawn(pid)
+    for meter, count in zip(meters, (1, 8), strict=True):
+        for pid in range(30, 30 + count):
+            meter.open(f"trial{pid}", Caller(pid, machine.processes[pid].start))
+    machine.work(10.0, dict.fromkeys(range(30, 38), 100), foreign=30)
+    for meter in meters:
+        meter.tick()
+        totals.append(meter.state.totals_uj["machine"])
+    assert totals == [drawn(10.0, 830)] * 2
+
+
+def test_four_equal_trials_side_by_side_are_charged_equally(machine: FakeMachine, ledger: Path) -> None:
+    meter = machine.meter(ledger)
+    for pid in range(30, 34):
+        meter.open(f"trial{pid}", Caller(*machine.spawn(pid)))
+    for second in range(100):  # two cores: each trial has every second one, each a tick more or less
+        amounts = {pid: 50 + (pid + second) % 2 for pid in range(30, 34)}
+        machine.work(1.0, {pid: ticks - 1 for pid, ticks in amounts.items()})
+        meter.tick()
+    found = [meter.close(f"trial{pid}") for pid in range(30, 34)]
+    dynamic = [one["setup"].energy_uj for one in found if one is not None]
+    loaded = [one["setup"].loaded_uj for one in found if one is not None]
+    assert len(dynamic) == 4 and max(dynamic) == min(dynamic)
+    assert max(loaded) <= 1.01 * min(loaded)

@@ -1,0 +1,145 @@
+"""Several containers of one machine, each with process ids of its own, under one meter."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.energy.client import Caller
+from nas.energy.energy_ledger import read_lines
+from nas.energy.process_table import Row, machine_pid, rows_of
+from nas.energy.testing import FakeMachine
+
+TICK_UJ = 36_000  # of the fake machine's power model
+HERE, THERE = 4_026_531_836, 4_026_532_178
+
+
+class Host:
+    """One machine with two containers: the meter's, and another whose ticks are the machine's too."""
+
+    def __init__(self, folder: Path) -> None:
+        for name in ("here", "there"):
+            (folder / name).mkdir()
+        self.here = FakeMachine(folder / "here", namespace=HERE)
+        self.there = FakeMachine(folder / "there", namespace=THERE)
+        self.broken = False
+
+    def work(self, seconds: float, here: dict[int, int], there: dict[int, int], foreign: int = 0) -> None:
+        self.there.work(seconds, there)
+        self.here.work(seconds, here, foreign=sum(there.values()) + foreign)
+
+    def collect(self, pids: Sequence[int] | None) -> Sequence[Row]:
+        if self.broken:
+            raise TimeoutError("the other container does not answer")
+        return rows_of(self.there.procfs, pids)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    return tmp_path / "energy.jsonl"
+
+
+def last_tick(ledger: Path) -> dict[str, Any]:
+    tick = [dict(line) for line in read_lines(ledger) if line["kind"] == "tick"][-1]
+    parts = tick["idle_uj"] + tick["foreign_uj"] + tick["overhead_uj"] + sum(one["uj"] for one in tick["trials"].values())
+    assert parts == tick["machine_uj"]
+    return tick
+
+
+def test_equal_pids_of_two_containers_are_two_processes(host: Host, ledger: Path) -> None:
+    mine, other = host.here.spawn(30), host.there.spawn(30)
+    assert mine == other
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.open("here", Caller(*mine, HERE))
+    meter.open("there", Caller(*other, THERE))
+    host.work(1.0, {30: 20}, {30: 50}, foreign=7)
+    meter.tick()
+    tick = last_tick(ledger)
+    assert {name: one["cpu_ticks"] for name, one in tick["trials"].items()} == {"here": 20, "there": 50}
+    assert tick["foreign_uj"] == 7 * TICK_UJ
+
+
+def test_children_and_roots_of_another_container_are_known(host: Host, ledger: Path) -> None:
+    worker = host.there.spawn(40)
+    host.there.spawn(41)
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.set_overhead([(41, THERE)])
+    meter.open("there", Caller(*worker, THERE))
+    host.there.spawn(42, parent=40)
+    host.work(3.0, {}, {40: 5, 41: 3, 42: 6})
+    meter.tick(listing=True)
+    tick = last_tick(ledger)
+    assert tick["trials"]["there"]["cpu_ticks"] == 11
+    assert tick["overhead_uj"] == 3 * TICK_UJ
+
+
+def test_what_a_silent_collector_missed_is_charged_with_its_next_answer(host: Host, ledger: Path) -> None:
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.open("there", Caller(*host.there.spawn(30), THERE))
+    host.broken = True
+    host.work(1.0, {}, {30: 50})
+    meter.tick()
+    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 0
+    host.broken = False
+    host.work(1.0, {}, {30: 10}, foreign=80)
+    meter.tick()
+    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 60
+    phases = meter.close("there")
+    assert phases is not None and phases["setup"].energy_uj == 60 * TICK_UJ
+
+
+def test_a_restarted_meter_waits_for_the_other_containers_reader(host: Host, ledger: Path) -> None:
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.open("there", Caller(*host.there.spawn(30), THERE))
+    host.work(1.0, {}, {30: 40})
+    meter.tick()
+    meter._ledger.close()  # killed
+    host.work(1.0, {}, {30: 50})
+    meter = host.here.meter(ledger)  # it knows no collector yet, and the gap's ticks are not lost
+    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 0
+    meter.set_collectors({THERE: host.collect})
+    host.work(1.0, {}, {30: 10}, foreign=80)
+    phases = meter.close("there")
+    assert phases is not None and phases["setup"].energy_uj == 100 * TICK_UJ
+
+
+def test_a_meter_that_moves_to_another_container_keeps_the_names(host: Host, ledger: Path) -> None:
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.open("there", Caller(*host.there.spawn(30), THERE))
+    host.work(1.0, {}, {30: 40})
+    meter.tick()
+    meter._ledger.close()
+    host.work(1.0, {}, {30: 50})
+    host.there.busy, host.there.idle = host.here.busy, host.here.idle  # one machine's counters, seen from either
+    host.there.write()
+    moved = host.there.meter(ledger)
+    assert [line["gap"] for line in read_lines(ledger) if line["kind"] == "start"] == ["none", "metered"]
+    phases = moved.close("there")
+    assert phases is not None and phases["setup"].energy_uj == 90 * TICK_UJ
+
+
+def test_a_container_that_is_gone_takes_its_processes_with_it(host: Host, ledger: Path) -> None:
+    meter = host.here.meter(ledger)
+    meter.set_collectors({THERE: host.collect})
+    meter.open("there", Caller(*host.there.spawn(30), THERE))
+    meter.set_collectors({})
+    host.work(1.0, {}, {30: 50})
+    meter.tick()
+    assert last_tick(ledger)["trials"] == {}  # its worker holds no core any more
+
+
+def test_pids_of_the_first_container_are_as_they_are() -> None:
+    assert machine_pid(0, 77) == 77
+    assert machine_pid(1, 77) == 77 + 2**22
+    assert machine_pid(1, 0) == 0
