@@ -109,9 +109,10 @@ def _nominal_sizes(experiment: Experiment) -> Sizes:
 
 
 def _workplace(experiment: Experiment, address: str | None) -> Workplace:
-    if experiment.execution.executor == "local" and address is None:
-        return LocalWorkplace()
-    return RayWorkplace(experiment.execution.workers, address)
+    part = experiment.execution
+    if part.executor == "local" and address is None:
+        return LocalWorkplace(part.power_source)
+    return RayWorkplace(part.workers, address, part.power_source)
 
 
 @dataclass

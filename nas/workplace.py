@@ -1,11 +1,9 @@
 """Where a run's jobs and its meter live: this process, or a Ray cluster."""
 
-import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,20 +11,16 @@ import torch
 
 from nas.energy.client import local_call
 from nas.energy.meter import Meter
-from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution.executor import Context, Executor
 from nas.execution.local import LocalExecutor
+from nas.execution.machines import METER_NAME, START_S, Machines
 from nas.execution.ray_access import probe, resolve_address
 from nas.records import EnergySource
 from nas.worker import FACTORY
 
 if TYPE_CHECKING:
-    from nas.execution.on_ray import RayCluster, RemoteCall
-
-log = logging.getLogger(__name__)
-
-START_S = 180.0
+    from nas.execution.on_ray import RayCluster
 
 
 def check_address(address: str) -> None:
@@ -41,7 +35,7 @@ class Workplace(ABC):
 
     @contextmanager
     def metering(self, energy_ledger: Path) -> Iterator[None]:
-        """Meters this machine into the ledger until the block ends.
+        """Meters this machine into the ledger, and other machines of a cluster into ledgers beside it, until the block ends.
 
         Raises:
             UserError: there is no meter to be had here, or the ledger cannot be written.
@@ -68,20 +62,17 @@ class Workplace(ABC):
     def _stop_meter(self) -> None:
         """Stops the meter properly: its last tick is on the disk."""
 
+    @abstractmethod
     def source(self) -> EnergySource:
-        """Where the meter's figures come from."""
-        return EnergySource(**self.meter_call("source", (), START_S))
+        """Where the figures of this machine's meter come from."""
 
+    @abstractmethod
     def energy_uj(self) -> dict[str, int]:
-        """Microjoules so far: machine, idle, foreign, overhead, trials."""
-        return dict(self.meter_call("totals_uj", (), 5.0))
+        """Microjoules of all machines so far: machine, idle, foreign, overhead, trials."""
 
+    @abstractmethod
     def close_trial(self, trial: str) -> Any:
         """Energy by phase of a trial whose worker failed or died; None when it is unknown."""
-        try:
-            return self.meter_call("close", (trial,), 5.0)
-        except Exception:  # the meter is gone: unknown, never zero
-            return None
 
     def __enter__(self) -> "Workplace":
         return self
@@ -93,17 +84,32 @@ class Workplace(ABC):
 class LocalWorkplace(Workplace):
     """Everything in this process, one worker with one thread as on a cluster."""
 
+    def __init__(self, power_source: str) -> None:
+        self._power_source = power_source
+
     def executor(self, context: Context) -> Executor:
         """See Workplace."""
         torch.set_num_threads(1)
         return LocalExecutor(FACTORY, context)
+
+    def source(self) -> EnergySource:
+        """See Workplace."""
+        return EnergySource(**self._meter.source())
+
+    def energy_uj(self) -> dict[str, int]:
+        """See Workplace."""
+        return self._meter.totals_uj()
+
+    def close_trial(self, trial: str) -> Any:
+        """See Workplace."""
+        return self._meter.close(trial)
 
     def close(self) -> None:
         """See Workplace."""
 
     def _start_meter(self, energy_ledger: Path) -> None:
         try:
-            self._meter = Meter(str(energy_ledger), overhead_pids=[os.getpid()])
+            self._meter = Meter(str(energy_ledger), overhead_pids=[os.getpid()], power_source=self._power_source)
         except RuntimeError as error:
             raise UserError(f"expected to meter this machine's energy, got: {error}; see what CodeCarbon says") from error
         self.meter_call = local_call(self._meter)
@@ -112,32 +118,19 @@ class LocalWorkplace(Workplace):
         self._meter.stop()
 
 
-@dataclass(frozen=True)
-class RemoteMeterCall:
-    """Calls the meter's actor, from processes of the machine that it meters and from no other."""
-
-    remote: "RemoteCall"
-    boot_id: str
-
-    def __call__(self, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
-        """What the method returns. Raises what it raised, and where this process runs on another machine."""
-        if Procfs().boot_id() != self.boot_id:
-            raise RuntimeError("this worker runs on a machine without a meter")
-        return self.remote.ask(method, *arguments, timeout_s=timeout_s)
-
-
 class RayWorkplace(Workplace):
-    """Workers and the meter as actors of a Ray cluster, one started here unless an address is given.
+    """Workers and the meters of their machines as actors of a Ray cluster, one started here unless an address is given.
 
     Raises:
         UserError: the cluster does not answer, does not accept the token, or has fewer cores than workers were asked for.
     """
 
-    def __init__(self, num_workers: int, address: str | None) -> None:
-        from nas.execution.on_ray import connect
+    def __init__(self, num_workers: int, address: str | None, power_source: str) -> None:
+        from nas.execution.on_ray import MachineCall, connect
 
-        self._num_workers = num_workers
+        self._num_workers, self._power_source = num_workers, power_source
         self._cluster: RayCluster = connect(address, num_cpus=num_workers)
+        self.meter_call = MachineCall(METER_NAME)
         if (cores := self._cluster.num_cpus()) < num_workers:
             self._cluster.close()
             raise UserError(f"execution.workers: expected at most {cores}, the cores of the Ray cluster, got {num_workers}")
@@ -147,27 +140,31 @@ class RayWorkplace(Workplace):
         from nas.execution.on_ray import RayExecutor
 
         try:
-            executor = RayExecutor(FACTORY, context, self._num_workers, cluster=self._cluster)
+            return RayExecutor(FACTORY, context, self._num_workers, cluster=self._cluster)
         except RuntimeError as error:
             raise UserError(f"expected {self._num_workers} workers, but {error}; mend that, then resume") from error
-        pids = executor.pids()
-        self.meter_call("set_overhead", ([os.getpid(), *pids["workers"], *pids["daemons"]],), START_S)
-        return executor
+
+    def source(self) -> EnergySource:
+        """See Workplace."""
+        return EnergySource(**self._machines.own("source", timeout_s=START_S))
+
+    def energy_uj(self) -> dict[str, int]:
+        """See Workplace."""
+        return self._machines.totals_uj()
+
+    def close_trial(self, trial: str) -> Any:
+        """See Workplace."""
+        return self._machines.close_trial(trial)
 
     def close(self) -> None:
         """See Workplace."""
         self._cluster.close()
 
     def _start_meter(self, energy_ledger: Path) -> None:
-        arguments = {"path": str(energy_ledger.resolve()), "overhead_pids": [os.getpid()]}
         try:
-            remote: RemoteCall = self._cluster.start_actor("nas.energy.meter:Meter", arguments)
+            self._machines = Machines(self._cluster, energy_ledger, self._power_source)
         except RuntimeError as error:
             raise UserError(f"expected to meter this machine's energy, but {error}; mend that, then resume") from error
-        self.meter_call = RemoteMeterCall(remote, Procfs().boot_id())
 
     def _stop_meter(self) -> None:
-        try:
-            self.meter_call("stop", (), START_S)
-        except Exception as error:  # its ledger holds all but the last second, and the run's records are complete
-            log.warning("the meter could not be stopped properly: %s", error)
+        self._machines.stop()

@@ -1,5 +1,9 @@
 """Several containers of one machine, each with process ids of its own, under one meter."""
 
+import json
+import subprocess
+import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +12,10 @@ import pytest
 
 from nas.energy.client import Caller
 from nas.energy.energy_ledger import read_lines
+from nas.energy.meter import Meter
 from nas.energy.process_table import Row, machine_pid, rows_of
-from nas.energy.testing import FakeMachine
+from nas.energy.testing import FakeMachine, linear_source
+from nas.energy.ticks import Procfs
 
 TICK_UJ = 36_000  # of the fake machine's power model
 HERE, THERE = 4_026_531_836, 4_026_532_178
@@ -143,3 +149,55 @@ def test_pids_of_the_first_container_are_as_they_are() -> None:
     assert machine_pid(0, 77) == 77
     assert machine_pid(1, 77) == 77 + 2**22
     assert machine_pid(1, 0) == 0
+
+
+CONTAINER = """
+import json, os, sys, threading
+from nas.energy.client import Caller
+from nas.energy.process_table import rows_of
+from nas.energy.ticks import Procfs
+
+def burn():
+    while True:
+        pass
+
+threading.Thread(target=burn, daemon=True).start()
+caller = Caller.here()
+print(json.dumps([caller.pid, caller.start, caller.namespace]), flush=True)
+for line in sys.stdin:
+    print(json.dumps(rows_of(Procfs(), json.loads(line))), flush=True)
+"""
+UNSHARE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def can_unshare() -> bool:
+    try:
+        return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not can_unshare(), reason="needs the right to make a pid namespace")
+def test_a_real_container_is_charged_through_its_collector(ledger: Path) -> None:
+    command = [*UNSHARE, sys.executable, "-c", CONTAINER]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as container:
+        assert container.stdin is not None and container.stdout is not None
+        pid, start, namespace = json.loads(container.stdout.readline())
+
+        def collect(pids: Sequence[int] | None) -> Sequence[Row]:
+            assert container.stdin is not None and container.stdout is not None
+            print(json.dumps(pids), file=container.stdin, flush=True)
+            rows: list[list[int]] = json.loads(container.stdout.readline())
+            return rows
+
+        source = linear_source(cores=Procfs().node().cores)
+        with Meter(str(ledger), interval_s=0.1, source=source, check_interval_s=None) as meter:
+            meter.set_overhead([], {namespace: collect})
+            meter.open("inside", Caller(pid, start, namespace))
+            while meter.totals_uj()["trials"] < 10 * source.tick_uj:
+                time.sleep(0.02)
+            phases = meter.close("inside")
+        container.kill()
+    assert namespace != Procfs().namespace() and pid < 10
+    assert phases is not None and phases["setup"].energy_uj > 0
+    last_tick(ledger)

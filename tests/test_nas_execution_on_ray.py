@@ -8,15 +8,20 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from nas.energy.energy_ledger import read_lines
+from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution import on_ray, ray_access
 from nas.execution.executor import Job
+from nas.execution.machines import METER_NAME, Machines
+from nas.execution.processes import session_roots
 from nas.execution.testing import objective
 from nas.ledger import Ledger
 from nas.search.coordinator import search
@@ -61,6 +66,12 @@ def _answers(executor, number):
     return answers
 
 
+def _pids(executor):
+    for number in range(2):
+        executor.submit(Job(f"pid{number}", 1, {"genome": GENOME, "sleep_s": 0.3}))
+    return {answer.result["pid"] for answer in _answers(executor, 2)}
+
+
 def test_workers_get_the_context_once_and_have_one_thread(executor):
     for number in range(2):
         executor.submit(Job(f"a{number}", 1, {"genome": GENOME, "sleep_s": 0.2}))
@@ -72,27 +83,24 @@ def test_workers_get_the_context_once_and_have_one_thread(executor):
     results = [answer.result for answer in answers]
     assert {result["loss"] for result in results} == {objective(GENOME)}
     assert {(result["writeable"], result["threads"]) for result in results} == {(False, "1")}
-    pids = executor.pids()
-    assert {result["pid"] for result in results} == set(pids["workers"])
-    names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids["daemons"]]
+    pids = {result["pid"] for result in results}
+    roots = session_roots(Procfs().process(pids.pop()).parent)
+    names = [Path(f"/proc/{pid}/comm").read_text().strip() for pid in roots]
     assert "raylet" in names and "gcs_server" in names
-    assert not set(pids["daemons"]) & {*pids["workers"], os.getpid()}
+    assert not set(roots) & {*pids, os.getpid()}
     assert answers[0].duration_s >= 0.2
 
 
 def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp_path, capfd):
-    before = executor.pids()["workers"]
+    before = _pids(executor)
     executor.submit(Job("dead", 1, {"kill_once": str(tmp_path / "marker")}))
     executor.submit(Job("bad", 1, {"fail": "yes"}))
     answers = {answer.job.job_id: answer for answer in _answers(executor, 2)}
     assert (answers["bad"].kind, answers["bad"].reason) == ("failed", "ValueError: asked to fail, so it fails: yes")
     assert answers["dead"].kind == "lost" and "process died" in answers["dead"].reason
     assert executor.free() == 2
-    for number in range(2):
-        executor.submit(Job(f"after{number}", 1, {"genome": GENOME, "sleep_s": 0.3}))
-    assert {answer.kind for answer in _answers(executor, 2)} == {"finished"}
-    after = executor.pids()["workers"]
-    assert len(after) == 2 and len(set(after) & set(before)) == 1
+    after = _pids(executor)
+    assert len(after) == 2 and len(after & before) == 1
     assert "died" not in "".join(capfd.readouterr())
 
 
@@ -126,7 +134,6 @@ def test_a_service_answers_workers_and_never_raises(cluster):
         executor.submit(Job("a", 1, {}))
         (answer,) = _answers(executor, 1)
         assert answer.result["meter"] == 16
-        assert service.call("pid") in executor.pids()["daemons"]
     assert service.call("add", "text") is None
     assert service.call("missing") is None
     assert service.call("sleep", 5.0, timeout_s=0.1) is None
@@ -170,17 +177,20 @@ def head(environment, cluster):
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    command = [str(Path(sys.executable).parent / "ray"), "start", "--head", f"--port={port}", "--num-cpus=2"]
-    command += ["--node-ip-address=127.0.0.1", "--include-dashboard=false", "--disable-usage-stats"]
-    command += ["--object-store-memory=100000000", f"--temp-dir={folder}"]
     try:
-        subprocess.run(command, env=os.environ | ray_access.ENVIRONMENT, check=True, capture_output=True, timeout=120)
+        _start_node("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
         yield f"127.0.0.1:{port}"
     finally:
         for process in Path("/proc").glob("[0-9]*"):
             if folder.encode() in _cmdline(process):
                 os.kill(int(process.name), signal.SIGKILL)
         subprocess.run(["rm", "-rf", folder], check=True)
+
+
+def _start_node(*arguments):
+    command = [str(Path(sys.executable).parent / "ray"), "start", *arguments, "--num-cpus=2", "--disable-usage-stats"]
+    command += ["--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
+    subprocess.run(command, env=os.environ | ray_access.ENVIRONMENT, check=True, capture_output=True, timeout=120)
 
 
 def _cmdline(process):
@@ -197,8 +207,39 @@ def test_a_running_cluster_is_joined_by_address(head, tmp_path):
     ):
         outcome = search(toy_plan("nsga2", 12), executor, ledger)
         assert outcome.spent.trials == 12
-        names = {Path(f"/proc/{pid}/comm").read_text().strip() for pid in executor.pids()["daemons"]}
-        assert {"raylet", "gcs_server"} <= names
+
+
+def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head, tmp_path):
+    """Every node's trials are charged by the same meter, and the total is that of the machine's counters."""
+    ledger = tmp_path / "energy.jsonl"
+    _start_node(f"--address={head}")
+    cluster = on_ray.connect(head)
+    try:
+        machines = Machines(cluster, ledger, "load_table")
+        _start_node(f"--address={head}")
+        while len(cluster.node_ids()) < 3:
+            time.sleep(0.1)
+        context = {"meter_call": on_ray.MachineCall(METER_NAME)}
+        with on_ray.RayExecutor("nas.execution.testing:metered", context, 6, cluster=cluster) as executor:
+            for number in range(6):
+                executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
+            results = [answer.result for answer in _answers(executor, 6)]
+        machines.update()
+        totals = machines.totals_uj()
+        machines.stop()
+    finally:
+        cluster.close()
+    assert len({result["node"] for result in results}) == 3
+    assert all(result["energy_uj"] > 0 and result["source"] for result in results)
+    assert totals["trials"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["energy.jsonl"]
+    lines = list(read_lines(ledger))
+    raw = [line["raw"] for line in lines if "raw" in line]
+    ticks = [line for line in lines if line["kind"] == "tick"]
+    counted = sum(raw[-1]["uj"].values()) - sum(raw[0]["uj"].values())
+    assert sum(tick["machine_uj"] for tick in ticks) == counted
+    assert {trial for tick in ticks for trial in tick["trials"]} == {f"trial{number}" for number in range(6)}
+    assert [line["kind"] for line in lines][-1] == "stop"
 
 
 def test_addresses_that_do_not_answer(monkeypatch, tmp_path):

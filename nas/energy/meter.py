@@ -16,7 +16,7 @@ from nas.energy.machine_meter import MachineMeter
 from nas.energy.power import PowerSource, restore_source
 from nas.energy.process_table import Collect
 from nas.energy.state import MeterState
-from nas.energy.ticks import Clock, Procfs
+from nas.energy.ticks import Clock, Host, Procfs
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,8 @@ class Meter:
         interval_s: seconds between ticks.
         source: the power source; by default the linear model with the watts that CodeCarbon detects (a few seconds).
         check_interval_s: seconds between two lines with CodeCarbon's total; None leaves CodeCarbon's tracker out.
-        procfs: the process folder.
+        host: what is read; by default this machine.
+        power_source: which source to look for where none is given.
 
     Raises:
         UserError: the ledger can't be written, is written by another meter, or is damaged; or this is not Linux.
@@ -52,7 +53,8 @@ class Meter:
         interval_s: float = 1.0,
         source: PowerSource | None = None,
         check_interval_s: float | None = 10.0,
-        procfs: str = "/proc",
+        host: Host | None = None,
+        power_source: str = "auto",
     ) -> None:
         self._lock = threading.RLock()
         self._ended = threading.Event()
@@ -60,10 +62,10 @@ class Meter:
         self._next_check_s = 0.0
         self._check_from_uj: int | None = None
         self._ledger_path = Path(path)
-        reader, ledger = Procfs(procfs), EnergyLedger(path)
+        host, ledger = host or Host(Procfs(), Clock()), EnergyLedger(path)
         try:
-            source = source or _source_of(ledger, reader) or detect_source(procfs)
-            self._machine = MachineMeter(ledger, source, [*overhead_pids, os.getpid()], reader, Clock())
+            source = source or _source_of(ledger, host.procfs) or detect_source(host.procfs.root)
+            self._machine = MachineMeter(ledger, source, [*overhead_pids, os.getpid()], host.procfs, host.clock)
         except BaseException:
             ledger.close()
             raise
@@ -119,6 +121,12 @@ class Meter:
         with self._ledger_path.open("rb") as file:
             file.seek(offset)
             return file.read(limit)
+
+    def discard(self) -> None:
+        """Remove the ledger, once it is stopped and copied."""
+        if not self._ended.is_set():
+            raise ValueError("expected a stopped meter, got one that runs; stop it first")
+        self._ledger_path.unlink(missing_ok=True)
 
     def source(self) -> dict[str, Any]:
         """The power source as plain data: the fields of `nas.records.EnergySource`."""

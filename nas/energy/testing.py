@@ -6,7 +6,7 @@ from pathlib import Path
 from nas.energy.energy_ledger import EnergyLedger
 from nas.energy.machine_meter import MachineMeter
 from nas.energy.power import LinearSource, PowerSource
-from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Procfs
+from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Host, Procfs
 from nas.records import EnergySource
 
 INFO = EnergySource(name="fixture", provenance="estimated", version="1")
@@ -116,6 +116,11 @@ class FakeMachine(Clock):
     def procfs(self) -> Procfs:
         """Reads this machine."""
         return FakeProcfs(str(self.folder), self._namespace)
+
+    @property
+    def host(self) -> Host:
+        """This machine as a Meter reads it."""
+        return Host(self.procfs, self)
 
     def meter(self, ledger: Path, overhead: tuple[int, ...] = (), source: PowerSource | None = None) -> MachineMeter:
         """A meter of this machine."""

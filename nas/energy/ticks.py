@@ -120,6 +120,14 @@ class Procfs:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+@dataclass(frozen=True)
+class Host:
+    """What a meter reads of a machine: its processes and its clocks."""
+
+    procfs: Procfs
+    clock: Clock
+
+
 def _read(path: str) -> bytes:
     """A small file; half the cost of a file object, which counts where it is done for each process each second."""
     file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

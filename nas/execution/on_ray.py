@@ -7,15 +7,16 @@ an answer "lost", and another takes its place.
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution.actors import Service, Worker
 from nas.execution.executor import Answer, Context, Executor, Job, one_line
-from nas.execution.processes import daemon_pids
 from nas.execution.ray_access import (
     prepare_environment,
     probe,
@@ -49,19 +50,53 @@ class RemoteCall:
             return None
 
 
+class MachineCall:
+    """Calls the actor named after the machine that the calling process runs on, found by name: it may travel in a context.
+
+    An actor that has not been started yet is waited for once, since a machine that joins late gets its meter within
+    seconds.
+    """
+
+    def __init__(self, prefix: str, first_wait_s: float = 30.0) -> None:
+        self._prefix = prefix
+        self._first_wait_s = first_wait_s
+        self._handle: Any = None
+
+    def __call__(self, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
+        """What the method returns. Raises what it raised, or an error of Ray's or ValueError when there is no answer."""
+        import ray
+
+        wait_s, self._first_wait_s = max(timeout_s, self._first_wait_s), 0.0
+        deadline = time.monotonic() + wait_s
+        while self._handle is None:
+            try:
+                self._handle = ray.get_actor(self._prefix + Procfs().boot_id())
+            except ValueError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.2)
+        try:
+            return ray.get(self._handle.call.remote(method, arguments), timeout=max(timeout_s, deadline - time.monotonic()))
+        except ray.exceptions.ActorDiedError:
+            self._handle = None  # another one may have taken its name
+            raise
+
+
 class RayCluster:
     """A connection to a Ray cluster; `connect` makes it."""
 
     def __init__(self, ray: ModuleType, folder: Path | None) -> None:
         self.ray = ray
-        self.raylets: set[int] = set()
         self._folder = folder
         self._services: list[Any] = []
 
-    def start_actor(self, name: str, kwargs: Mapping[str, Any], node_id: str | None = None) -> RemoteCall:
+    def start_actor(
+        self, name: str, kwargs: Mapping[str, Any], node_id: str | None = None, actor_name: str | None = None
+    ) -> RemoteCall:
         """An object of the class with import name `name`, in a process of its own on a node (this one by default).
 
-        It takes no core of the workers' and is started again when its process dies, at most three times.
+        It takes no core of the workers' and is started again when its process dies, at most ten times. By `actor_name` every
+        process of this job can call it (see `NamedCall`).
 
         Raises:
             RuntimeError: it could not be made.
@@ -71,26 +106,23 @@ class RayCluster:
         here = self.ray.get_runtime_context().get_node_id()
         actor = self.ray.remote(Service).options(
             num_cpus=0,
-            max_restarts=3,
+            max_restarts=10,
+            name=actor_name,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id or here, soft=False),
         )
-        handle = actor.remote(name, dict(kwargs))
-        pid_and_parent = self._first_answer(handle, name)
-        if (node_id or here) == here:
-            self.raylets.add(pid_and_parent[1])
+        try:
+            handle = actor.remote(name, dict(kwargs))
+            self.ray.get(handle.ready.remote(), timeout=START_S)
+        except (self.ray.exceptions.RayError, ValueError) as error:  # ValueError: another one has that name
+            raise RuntimeError(f"{name} could not be started on Ray: {_cause(error)}") from error
         self._services.append(handle)
         return RemoteCall(handle)
 
-    def _first_answer(self, handle: Any, name: str) -> tuple[int, int]:
-        try:
-            pid, parent = self.ray.get(handle.ready.remote(), timeout=START_S)
-        except self.ray.exceptions.RayError as error:
-            raise RuntimeError(f"{name} could not be started on Ray: {_cause(error)}") from error
-        return pid, parent
-
     def node_ids(self) -> tuple[str, ...]:
-        """The nodes that are alive."""
-        return tuple(node["NodeID"] for node in self.ray.nodes() if node["Alive"])
+        """The nodes that are alive, this one first."""
+        here = self.ray.get_runtime_context().get_node_id()
+        alive = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
+        return tuple(sorted(alive, key=lambda node_id: (node_id != here, node_id)))
 
     def num_cpus(self) -> int:
         """Cores that the cluster offers to workers."""
@@ -177,7 +209,6 @@ class RayExecutor(Executor):
         self._context = self._ray.put(context)
         self._jobs: dict[Any, tuple[Any, Job]] = {}
         self._ready: dict[Any, Any] = {}
-        self._pids: dict[Any, int] = {}
         self._deaths = 0
         self._idle = [self._start_worker() for _ in range(num_workers)]
         try:
@@ -201,7 +232,6 @@ class RayExecutor(Executor):
                 self._ray.get(self._ready[handle], timeout=START_S)
             except self._ray.exceptions.RayError as error:
                 raise RuntimeError(f"a worker could not be started on Ray: {_cause(error)}") from error
-        self.pids()
 
     def free(self) -> int:
         """Workers without a job."""
@@ -241,7 +271,6 @@ class RayExecutor(Executor):
         """A new worker for a dead one, as long as workers do not only die."""
         self._deaths += 1
         self._ready.pop(handle)
-        self._pids.pop(handle, None)
         self._ray.kill(handle)
         if self._deaths > 3 * self.num_workers:
             raise UserError(
@@ -249,23 +278,6 @@ class RayExecutor(Executor):
                 "give them more memory or smaller designs, then resume"
             )
         self._idle.append(self._start_worker())
-
-    def pids(self) -> dict[str, tuple[int, ...]]:
-        """Processes on this machine's node: `workers`, and `daemons`, which are Ray's and those of `start_actor`."""
-        for handle, reference in self._ready.items():
-            if handle not in self._pids and self._ray.wait([reference], timeout=0)[0]:
-                self._note_pid(handle, reference)
-        workers = set(self._pids.values())
-        daemons = {pid for raylet in self._cluster.raylets for pid in daemon_pids(raylet, workers)}
-        return {"workers": tuple(sorted(workers)), "daemons": tuple(sorted(daemons))}
-
-    def _note_pid(self, handle: Any, reference: Any) -> None:
-        try:
-            pid, parent = self._ray.get(reference)
-        except self._ray.exceptions.RayError:
-            return
-        self._pids[handle] = pid
-        self._cluster.raylets.add(parent)
 
     def close(self) -> None:
         """Stops the workers, and Ray where this executor connected to it."""

@@ -1,4 +1,4 @@
-"""Which processes belong to a Ray node: Ray's own, and our workers. Reads /proc; elsewhere there is nothing to read."""
+"""Ray's processes on a node. Reads /proc; elsewhere there is nothing to read."""
 
 import re
 from pathlib import Path
@@ -6,17 +6,24 @@ from pathlib import Path
 _SESSION = re.compile(rb"session_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d+_\d+")
 
 
-def daemon_pids(raylet: int, workers: set[int]) -> tuple[int, ...]:
-    """Ray's processes of the node that `raylet` manages: everything of its session and below it, except `workers`."""
-    session = _SESSION.search(_read(raylet, "cmdline"))
+def session_roots(raylet: int) -> tuple[int, ...]:
+    """Ray's processes of the node that `raylet` manages from which all others of its session descend: itself among them.
+
+    Workers are the raylet's children and so are none of these.
+    """
     parents = _parents()
-    found = {raylet} if raylet in parents else set()
-    for pid in parents:
-        if session and session.group() in _read(pid, "cmdline"):
-            found.add(pid)
-    while more := {pid for pid, parent in parents.items() if parent in found - workers} - found:
-        found |= more
-    return tuple(sorted(found - workers))
+    session = _SESSION.search(_read(raylet, "cmdline"))
+    found = {pid for pid in parents if session and session.group() in _read(pid, "cmdline")} | ({raylet} & set(parents))
+    return tuple(sorted(pid for pid in found if not _descends(pid, found, parents)))
+
+
+def _descends(pid: int, from_any: set[int], parents: dict[int, int]) -> bool:
+    seen = {pid}
+    while (pid := parents.get(pid, 0)) and pid not in seen:
+        if pid in from_any:
+            return True
+        seen.add(pid)
+    return False
 
 
 def _parents() -> dict[int, int]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from nas.energy.client import BoundedClient
 from nas.execution.executor import Answer, AnswerKind, Context, Executor, Job, Payload, Result, Run
 
 GENES = 6
@@ -47,6 +48,27 @@ def factory(context: Context) -> Run:
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "writeable": None if array is None else bool(array.flags.writeable),
             "meter": meter.call("add", 1) if meter else None,
+        }
+
+    return run
+
+
+def metered(context: Context) -> Run:
+    """A worker that burns `burn_s` seconds of CPU time under the meter that `meter_call` reaches."""
+
+    def run(payload: Payload) -> Result:
+        client = BoundedClient(context["meter_call"])
+        trial = payload.get("trial", f"trial{os.getpid()}")
+        client.open(trial)
+        client.phase(trial, "train")
+        end = time.process_time() + payload["burn_s"]
+        while time.process_time() < end:
+            pass
+        phases, source = client.close(trial), client.source()
+        return {
+            "energy_uj": None if phases is None else phases["train"].energy_uj,
+            "source": source and source.name,
+            "node": os.getppid(),
         }
 
     return run

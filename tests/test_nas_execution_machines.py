@@ -1,0 +1,209 @@
+"""Machines of a cluster that joins, leaves and loses nodes; every actor lives in this process, on machines that are made up."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nas.energy.client import Caller
+from nas.energy.energy_ledger import read_lines
+from nas.energy.meter import Meter
+from nas.energy.process_table import rows_of
+from nas.energy.testing import FakeMachine, linear_source
+from nas.execution import machines as module
+from nas.execution.collector import Site
+from nas.execution.machines import Machines
+
+
+class FakeRemote:
+    """An object as if it lived elsewhere: it stops answering when its node dies."""
+
+    def __init__(self, target: Any) -> None:
+        self.target, self.alive = target, True
+
+    def ask(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
+        if not self.alive:
+            raise ConnectionError("the node died")
+        return getattr(self.target, method)(*args)
+
+
+class FakeCollector:
+    def __init__(self, machine: FakeMachine, site: Site) -> None:
+        self._machine, self._site = machine, site
+
+    def site(self) -> Site:
+        return self._site
+
+    def roots(self) -> tuple[int, ...]:
+        return (1,)
+
+    def rows(self, pids: Any) -> Any:
+        return rows_of(self._machine.procfs, pids)
+
+
+class FakeCluster:
+    """Nodes by name, each on a machine with a boot id and in a container with a pid namespace."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.sites: dict[str, Site] = {}
+        self.machines: dict[str, FakeMachine] = {}
+        self.remotes: list[tuple[str, str, FakeRemote]] = []
+        self.refusing = False
+
+    def join(self, node_id: str, boot_id: str, namespace: int) -> FakeMachine:
+        self.sites[node_id] = Site(boot_id, namespace)
+        folder = self.folder / node_id
+        folder.mkdir(parents=True)
+        self.machines[node_id] = FakeMachine(folder, namespace=namespace)
+        return self.machines[node_id]
+
+    def leave(self, node_id: str) -> None:
+        del self.sites[node_id]
+        for node, _, remote in self.remotes:
+            if node == node_id:
+                remote.alive = False
+                if isinstance(remote.target, Meter):
+                    remote.target._machine._ledger.close()
+                    remote.target._ended.set()
+
+    def node_ids(self) -> tuple[str, ...]:
+        return tuple(sorted(self.sites))
+
+    def start_actor(
+        self, name: str, kwargs: Mapping[str, Any], node_id: str | None = None, actor_name: str | None = None
+    ) -> FakeRemote:
+        assert node_id is not None
+        kind = name.partition(":")[2]
+        if self.refusing and kind != "Collector":
+            raise RuntimeError("no meter today")
+        remote = FakeRemote(self._make(kind, dict(kwargs), node_id))
+        self.remotes.append((node_id, kind, remote))
+        return remote
+
+    def _make(self, kind: str, given: dict[str, Any], node_id: str) -> Any:
+        if kind == "Collector":
+            return FakeCollector(self.machines[node_id], self.sites[node_id])
+        path = given.get("path") or str(self.folder / f"{given['name']}.jsonl")
+        if "seed" in given and not Path(path).exists():
+            Path(path).write_bytes(given["seed"])
+        return still_meter(path, self.machines[node_id])
+
+    def meters(self) -> list[str]:
+        return [node_id for node_id, kind, remote in self.remotes if kind != "Collector" and remote.alive]
+
+    def meter(self, node_id: str) -> Meter:
+        return next(remote.target for node, kind, remote in self.remotes if node == node_id and kind != "Collector")
+
+
+def still_meter(path: str, machine: FakeMachine) -> Meter:
+    """A Meter whose thread never ticks, on a made-up machine."""
+    return Meter(path, (), 1e6, linear_source(), None, machine.host)
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
+    monkeypatch.setattr(module, "ROUND_S", 1e6)  # rounds are called by hand
+    return FakeCluster(tmp_path / "nodes")
+
+
+def ledger_of(tmp_path: Path) -> Path:
+    (tmp_path / "run").mkdir(exist_ok=True)
+    return tmp_path / "run" / "energy.jsonl"
+
+
+def names(tmp_path: Path) -> list[str]:
+    return sorted(path.name for path in (tmp_path / "run").iterdir())
+
+
+def test_nodes_of_one_machine_share_a_meter(cluster: FakeCluster, tmp_path: Path) -> None:
+    for number in range(3):
+        cluster.join(f"node{number}", "boot", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    assert cluster.meters() == ["node0"]
+    machines.stop()
+    assert names(tmp_path) == ["energy.jsonl"]
+
+
+def test_containers_of_one_machine_are_read_by_their_collectors(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot", namespace=7)
+    other = cluster.join("node1", "boot", namespace=8)
+    process = other.spawn(30)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    meter = cluster.meter("node0")
+    meter.open("there", Caller(*process, 8))
+    other.work(1.0, {30: 25})
+    cluster.machines["node0"].work(1.0, foreign=25)
+    meter._machine.tick()
+    assert meter.totals_uj()["trials"] == 25 * 36_000
+    machines.stop()
+
+
+def test_another_machine_is_metered_by_itself_and_its_ledger_copied(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    far = cluster.join("node1", "boot-b", namespace=7)
+    machines.update()
+    assert cluster.meters() == ["node0", "node1"]
+    meter = cluster.meter("node1")
+    meter.open("far", Caller(*far.spawn(30), 7))
+    far.work(2.0, {30: 40})
+    meter._machine.tick()
+    machines.update()
+    copy = tmp_path / "run" / "energy-boot-b.jsonl"
+    assert copy.read_bytes() == Path(meter._ledger_path).read_bytes()
+    assert machines.totals_uj()["trials"] == 40 * 36_000
+    far.work(1.0, {30: 2})
+    machines.stop()
+    assert [line["kind"] for line in read_lines(copy)][-1] == "stop"
+    assert not Path(meter._ledger_path).exists()
+
+
+def test_a_node_that_dies_leaves_its_copy_and_returns_with_the_gap_metered(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    far = cluster.join("node1", "boot-b", namespace=7)
+    near = cluster.join("node2", "boot-b", namespace=7)  # a second node of the same machine
+    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    assert cluster.meters() == ["node0", "node1"]
+    far.work(5.0, foreign=20)
+    cluster.meter("node1")._machine.tick()
+    machines.update()
+    copy = tmp_path / "run" / "energy-boot-b.jsonl"
+    before = copy.read_bytes()
+    with copy.open("ab") as file:
+        file.write(b'{"kind":"ti')  # as if this machine had died while it copied
+    cluster.leave("node1")
+    near.now_ns, near.busy, near.idle = far.now_ns, far.busy, far.idle
+    near.work(3.0, foreign=30)
+    machines.update()
+    assert cluster.meters() == ["node0", "node2"]
+    assert copy.read_bytes().startswith(before)
+    lines = list(read_lines(copy))
+    assert [line["gap"] for line in lines if line["kind"] == "start"] == ["none", "metered"]
+    total = sum(line["machine_uj"] for line in lines if line["kind"] == "tick")
+    assert total == 8 * 20_800_000 + 50 * 36_000
+    cluster.leave("node2")
+    machines.update()
+    assert cluster.meters() == ["node0"]
+    assert copy.exists()
+    machines.stop()
+
+
+def test_a_trial_is_closed_wherever_it_was_open(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    far = cluster.join("node1", "boot-b", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    cluster.meter("node1").open("far", Caller(*far.spawn(30), 7))
+    far.work(1.0, {30: 10})
+    phases = machines.close_trial("far")
+    assert phases["setup"].energy_uj == 10 * 36_000
+    assert machines.close_trial("nobody's") is None
+    machines.stop()
+
+
+def test_without_a_meter_here_nothing_starts(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot", namespace=7)
+    cluster.refusing = True
+    with pytest.raises(RuntimeError, match="meter of this machine"):
+        Machines(cluster, ledger_of(tmp_path), "auto")
