@@ -242,6 +242,42 @@ def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head
     assert [line["kind"] for line in lines][-1] == "stop"
 
 
+def _holder_of(path):
+    """The process that has a file open."""
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if any(link.resolve() == path for link in (process / "fd").iterdir()):
+                return int(process.name)
+        except OSError:
+            continue
+    return None
+
+
+def test_a_killed_meter_meters_the_gap_and_trials_are_charged_again(environment, tmp_path):
+    ledger = tmp_path / "energy.jsonl"
+    cluster = on_ray.connect(num_cpus=1)
+    try:
+        machines = Machines(cluster, ledger, "auto")
+        context = {"meter_call": on_ray.MachineCall(METER_NAME)}
+        with on_ray.RayExecutor("nas.execution.testing:metered", context, 1, cluster=cluster) as executor:
+            executor.submit(Job("before", 1, {"trial": "before", "burn_s": 0.1}))
+            _answers(executor, 1)
+            os.kill(_holder_of(ledger), signal.SIGKILL)
+            while [line["kind"] for line in read_lines(ledger)].count("start") < 2:
+                time.sleep(0.1)
+            executor.submit(Job("after", 1, {"trial": "after", "burn_s": 0.1}))
+            (answer,) = _answers(executor, 1)
+        machines.stop()
+    finally:
+        cluster.close()
+    assert answer.result["energy_uj"] > 0
+    lines = list(read_lines(ledger))
+    assert [line["gap"] for line in lines if line["kind"] == "start"] == ["none", "metered"]
+    raw = [line["raw"]["uj"] for line in lines if "raw" in line]
+    total = sum(line["machine_uj"] for line in lines if line["kind"] == "tick")
+    assert total == sum(raw[-1].values()) - sum(raw[0].values())
+
+
 def test_addresses_that_do_not_answer(monkeypatch, tmp_path):
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
