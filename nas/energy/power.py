@@ -153,8 +153,8 @@ class FixtureSource(PowerSource):
 
 
 def restore_source(start: Mapping[str, Any]) -> PowerSource | None:
-    """The source that wrote this start line, or None when it can't be rebuilt from plain data."""
-    if "model" not in start:
+    """The linear source that wrote this start line, or None; `nas.energy.sources.restore_source` knows every kind."""
+    if "model" not in start or "kind" in start["model"]:
         return None
     watts = {"idle_w": start["idle_w"], "full_w": start["full_w"]}
     return LinearSource(info=EnergySource(**start["source"]), **watts, **start["model"])
