@@ -32,8 +32,8 @@ class SelfCheck:
 
     `machine_uj` and `parts_uj` are the ledger's totals. `call_s` is the median wall time of a call at a border of phases: a
     tick, and one more line on the disk. `meter_share` is this process's CPU time over `seconds`, the whole of one core being
-    1. The last three are CodeCarbon's total, ours over the same samples of it, and the time between the first and the last;
-    None where it gave no two samples.
+    1. The last three are CodeCarbon's total, ours over the same samples of it, and the time between the first and the last of
+    them; None where it gave too few.
     """
 
     seconds: float
@@ -124,7 +124,7 @@ def check_lines(check: SelfCheck) -> list[str]:
         f"  the meter's process used {check.meter_share:.2%} of one core",
     ]
     if check.codecarbon_uj is None or check.ours_uj is None or check.difference is None:
-        return [*lines, "  CodeCarbon's own total: no two samples of it to compare"]
+        return [*lines, "  CodeCarbon's own total: too few samples of it to compare"]
     totals = f"{check.codecarbon_uj / 1e6:,.2f} J beside our {check.ours_uj / 1e6:,.2f} J ({check.difference:+.1%})"
     return [
         *lines,
@@ -151,16 +151,17 @@ def _metered_work(meter: Meter, seconds: float) -> list[float]:
 
 
 def _wait_for_codecarbon(path: Path) -> None:
-    """Wait for its first sample, but not for ever: without one there is no comparison."""
+    """Wait for its second sample, but not for ever: without one there is no comparison."""
     end = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < end and not any(line["kind"] == "codecarbon" for line in read_lines(path)):
+    while time.monotonic() < end and sum(line["kind"] == "codecarbon" for line in read_lines(path)) < 2:
         time.sleep(0.1)
 
 
 def _compared(checks: Sequence[Line]) -> dict[str, Any]:
-    if len(checks) < 2:
+    """Both totals from CodeCarbon's second sample on: the energy of its first moments is in the second, not in the first."""
+    if len(checks) < 3:
         return {}
-    first, last = checks[0], checks[-1]
+    first, last = checks[1], checks[-1]
     return {
         "codecarbon_uj": last["cumulative_uj"] - first["cumulative_uj"],
         "ours_uj": last["machine_uj"] - first["machine_uj"],
