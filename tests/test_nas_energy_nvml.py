@@ -1,6 +1,7 @@
 """NVML: counters and sampled power by device, devices that fall silent, shares of processes, and who sees which device."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -58,7 +59,7 @@ def test_the_sampler_samples_on_its_own(machine: FakeMachine) -> None:
     sampler = PowerSampler({"gpu:x": lambda: asked.append(1) or 5}, machine)
     sampler.start()
     while len(asked) < 2:
-        pass
+        time.sleep(0.01)
     sampler.stop()
     assert len(sampler.counters_uj()) == 1
 

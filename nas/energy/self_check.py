@@ -1,6 +1,5 @@
 """What `carbon-nas power` shows: the power sources of this machine, and a few seconds of metering checked against themselves."""
 
-import os
 import subprocess
 import sys
 import tempfile
@@ -138,7 +137,7 @@ def _metered_work(meter: Meter, seconds: float) -> list[float]:
     command = [sys.executable, "-c", WORK.format(seconds=seconds * WORK_SHARE)]
     end = time.monotonic() + seconds
     calls_s = []
-    with subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as worker:
+    with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
         meter.open(TRIAL, *identity(worker.pid))
         for number in range(CALLS):
             time.sleep(max(0.0, end - time.monotonic()) / (CALLS - number))
