@@ -156,10 +156,16 @@ def test_a_source_is_restored_while_its_devices_are_there(machine: FakeMachine) 
 
 
 def test_without_a_device_there_is_no_source(machine: FakeMachine) -> None:
-    with pytest.raises(Unavailable, match="shows no GPU"):
+    with pytest.raises(Unavailable, match="no GPU that answers, of 0"):
         find_nvml(machine, FakeNvml())
-    with pytest.raises(Unavailable, match="no NVIDIA driver that answers: GPU is lost"):
+    with pytest.raises(Unavailable, match="no GPU that answers, of 1"):
         find_nvml(machine, FakeNvml(FakeGpu(A, gone=True)))
+
+
+def test_a_device_that_is_dead_from_the_start_is_said_to_be_missing(machine: FakeMachine) -> None:
+    gpus = source(machine, FakeGpu(A, gone=True), FakeGpu(B))
+    assert list(gpus.read_uj(NOW)) == [f"gpu:{B}"]
+    assert "1 GPUs do not answer and are not metered" in gpus.info.note
 
 
 def test_without_a_driver_the_real_library_says_so(machine: FakeMachine, monkeypatch: pytest.MonkeyPatch) -> None:

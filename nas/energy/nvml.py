@@ -156,26 +156,14 @@ def find_nvml(clock: Clock, nvml: Any = None) -> NvmlSource:
     nvml = _driver() if nvml is None else nvml
     try:
         nvml.nvmlInit()
-        handles = [nvml.nvmlDeviceGetHandleByIndex(index) for index in range(nvml.nvmlDeviceGetCount())]
-        ways = {f"gpu:{_text(nvml.nvmlDeviceGetUUID(handle))}": _way(nvml, handle) for handle in handles}
+        found = [_way(nvml, index) for index in range(nvml.nvmlDeviceGetCount())]
         version = _text(nvml.nvmlSystemGetDriverVersion())
     except nvml.NVMLError as error:
         raise Unavailable(f"no NVIDIA driver that answers: {error}") from error
+    ways = dict(one for one in found if one is not None)
     if not ways:
-        raise Unavailable("the NVIDIA driver shows no GPU")
-    sampled = "sampled" in ways.values()
-    info = EnergySource(
-        name="nvml",
-        provenance="sampled" if sampled else "measured",
-        version=f"driver {version}",
-        low_factor=GPU_LOW,
-        high_factor=GPU_HIGH,
-        note=f"GPU power sampled every {SAMPLE_S:g} s: no energy counter" if sampled else "",
-        low={"gpu": GPU_LOW},
-        high={"gpu": GPU_HIGH},
-        components=dict(ways),
-    )
-    return NvmlSource(nvml, ways, info, clock)
+        raise Unavailable(f"the NVIDIA driver shows no GPU that answers, of {len(found)}")
+    return NvmlSource(nvml, ways, _described(ways, version, len(found) - len(ways)), clock)
 
 
 def restore_nvml(start: Mapping[str, Any], clock: Clock, nvml: Any = None) -> NvmlSource | None:
@@ -201,9 +189,32 @@ def _text(value: str | bytes) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _way(nvml: Any, handle: Any) -> Provenance:
+def _way(nvml: Any, index: int) -> tuple[str, Provenance] | None:
+    """A device's component and how its energy is known, or None where it doesn't answer."""
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        name = f"gpu:{_text(nvml.nvmlDeviceGetUUID(handle))}"
+    except nvml.NVMLError:
+        return None
     try:
         nvml.nvmlDeviceGetTotalEnergyConsumption(handle)
     except nvml.NVMLError:
-        return "sampled"
-    return "measured"
+        return name, "sampled"
+    return name, "measured"
+
+
+def _described(ways: Mapping[str, Provenance], version: str, silent: int) -> EnergySource:
+    sampled = "sampled" in ways.values()
+    notes = [f"GPU power sampled every {SAMPLE_S:g} s where there is no energy counter"] if sampled else []
+    notes += [f"{silent} GPUs do not answer and are not metered"] if silent else []
+    return EnergySource(
+        name="nvml",
+        provenance="sampled" if sampled else "measured",
+        version=f"driver {version}",
+        low_factor=GPU_LOW,
+        high_factor=GPU_HIGH,
+        note="; ".join(notes),
+        low={"gpu": GPU_LOW},
+        high={"gpu": GPU_HIGH},
+        components=dict(ways),
+    )
