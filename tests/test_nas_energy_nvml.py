@@ -92,6 +92,17 @@ def test_a_device_that_stops_answering_is_lost_and_comes_back(machine: FakeMachi
     assert [one.uj[f"gpu:{B}"] for one in drawn] == [50_000] * 3
 
 
+def test_a_device_that_comes_back_is_looked_up_anew(machine: FakeMachine) -> None:
+    old = FakeGpu(A, energy_mj=7_000)
+    driver = FakeNvml(old)
+    gpus = find_nvml(machine, driver)
+    gpus.read_uj(NOW)
+    old.gone = True
+    gpus.read_uj(NOW)
+    driver.gpus = [FakeGpu(A, energy_mj=9_000)]  # the old handle stays dead
+    assert gpus.read_uj(NOW) == {f"gpu:{A}": 9_000_000}
+
+
 def test_a_driver_that_was_loaded_anew_starts_backwards(machine: FakeMachine) -> None:
     gpu = FakeGpu(A, energy_mj=7_000)
     gpus = source(machine, gpu)
