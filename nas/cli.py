@@ -1,4 +1,4 @@
-"""The command line: `carbon-nas run | designs | evaluate | report | corpora`."""
+"""The command line: `carbon-nas run | designs | evaluate | report | corpora | power`."""
 
 import json
 import shlex
@@ -181,6 +181,41 @@ def corpora(as_json: Json = False) -> None:
         )
         for name, text in (*facts, ("how to get", one.how_to_get)):
             typer.echo(f"  {name:<10}  {text}")
+
+
+@app.command(short_help="Show this machine's power sources and check the meter.")
+def power(
+    power_source: Annotated[str, typer.Option(help="auto, rapl, codecarbon or load_table.")] = "auto",
+    seconds: Annotated[float, typer.Option(min=0, max=3600, help="How long to meter; 0 for a start and a stop.")] = 10.0,
+    as_json: Json = False,
+) -> None:
+    """Show which power sources this machine has, and meter it for some seconds.
+
+    The energy of the machine must be idle + foreign + overhead + trials, to the microjoule; CodeCarbon's own total over the
+    same seconds stands beside ours. Nothing is kept.
+    """
+    from nas.energy.self_check import check_json, check_lines, check_rows, describe_sources, self_check, source_lines
+    from nas.energy.sources import check_choice, choose, list_sources
+    from nas.progress import Terminal
+
+    check_choice(power_source)
+    terminal = Terminal()
+    with terminal.live("looking for power sources"):
+        candidates = list_sources()
+    chosen = choose(power_source, candidates, candidates[-1])
+    if not as_json:
+        for text in [*source_lines(candidates, chosen), f"metering for {seconds:g} s ..."]:
+            terminal.line(text)
+    check = self_check(chosen, seconds)
+    chosen.close()
+    if as_json:
+        typer.echo(json.dumps({**describe_sources(candidates, chosen), "check": check_json(check)}))
+    else:
+        terminal.table(check_rows(check))
+        for text in check_lines(check):
+            terminal.line(text)
+    if not check.balanced:
+        raise UserError("expected parts that sum to the machine's energy, got others; this is a defect: please report it")
 
 
 def main() -> None:

@@ -29,6 +29,7 @@ def load(name: str) -> ModuleType:
 
 
 scaling, operators = load("attention_scaling"), load("operators")
+overhead, neighbour, beside = load("meter_overhead"), load("busy_neighbour"), load("codecarbon_check")
 
 
 def row(materialised: float | None = None, fused: float = 1.0, linformer: float = 1.0, rest: float = 1.0) -> dict:
@@ -133,6 +134,66 @@ def test_all_turns_of_an_operator_count_but_the_first() -> None:
     assert calls == ["a", "b"] * 3 and set(best) == {"a", "b"} and all(0 <= one < 1 for one in best.values())
 
 
+def test_parts_of_a_tick_are_its_whole() -> None:
+    watch = overhead.Stopwatch(ticks_s=[0.002, 0.003, 0.005], procfs_s=0.004, append_s=0.005, fsync_s=0.003)
+    assert watch.shares() == pytest.approx({"procfs": 0.4, "fsync": 0.3, "encoding and writing": 0.2, "the rest": 0.1})
+    text = overhead.report(watch, 0.0123, 8, 1.0)
+    assert "median 3.00 ms" in text and "longest 5.00 ms" in text and "1.23% of one core" in text
+
+
+def test_readers_that_call_readers_are_timed_once() -> None:
+    watch = overhead.Stopwatch()
+    inner = watch.reading(lambda: 1)
+    outer = watch.reading(lambda: inner() + inner())
+    assert outer() == 2 and watch.began is not None and not watch.inside
+    watch.appending(lambda ledger, line: None)(None, {"kind": "tick"})
+    assert len(watch.ticks_s) == 1 and watch.procfs_s <= watch.ticks_s[0] and watch.began is None
+
+
+def test_a_neighbour_is_told_by_joules_per_cpu_second() -> None:
+    alone, busy = neighbour.Charged(cpu_s=2.0, energy_j=7.2), neighbour.Charged(cpu_s=3.0, energy_j=10.8)
+    assert neighbour.report([alone], [busy]).splitlines()[-1].split() == ["ratio", "1.500", "1.500", "1.000"]
+
+
+def check_samples(busy_ticks: int, ours_w: float, theirs_w: float) -> list:
+    """Eleven samples a second apart, of two cores that are busy for so many ticks a second."""
+    return [
+        beside.Sample(
+            monotonic_ns=second * GIGABYTE,
+            busy_ticks=second * busy_ticks,
+            ours_uj=round(second * ours_w * 1e6),
+            codecarbon_uj=round(second * theirs_w * 1e6),
+        )
+        for second in range(11)
+    ]
+
+
+def test_the_cubic_formula_is_codecarbons_at_half_load() -> None:
+    hardware = beside.Hardware(
+        cpu_model="AMD EPYC", tdp_w=8.0, known=False, threads=2, sockets=1, ram_w=20.0, ram_gb=23.5, gpus=0, version="3.3.2"
+    )
+    row = beside.compare(check_samples(100, 24.4, 21.7), hardware, 2, True)
+    assert (row["load"], row["seconds"]) == (0.5, 10.0)
+    assert row["cubic_j"] == pytest.approx(10 * (8 * (0.1 + 0.9 / 8) + 20))
+    line = beside.table({"half busy": row}).splitlines()[1]
+    assert "50.0%" in line and "-11.07%" in line and line.endswith("+0.00%")
+    assert beside.cubic_w(100.0, 0.0, 0.0) == 10.0 and beside.cubic_w(100.0, 0.0, 1.0) == 100.0
+
+
+def test_a_ledger_is_compared_from_codecarbons_second_sample_on() -> None:
+    hardware = {"cpu_model": "x", "tdp_w": 8.0, "known": False, "threads": 2, "sockets": 1, "ram_w": 20.0, "ram_gb": 23.5}
+    hardware |= {"gpus": 0, "version": "3.3.2"}
+    lines: list[dict] = []
+    for number in range(3):
+        lines.append({"kind": "tick", "raw": {"ns": number, "busy": 5 * number}})
+        lines.append({"kind": "codecarbon", "machine_uj": number, "cumulative_uj": number, "hardware": hardware})
+    samples, found = beside.samples_of(lines)
+    assert [(one.monotonic_ns, one.busy_ticks, one.ours_uj) for one in samples] == [(1, 5, 1), (2, 10, 2)]
+    assert found.ram_w == 20.0
+    with pytest.raises(RuntimeError, match="expected three samples of CodeCarbon, got 2"):
+        beside.samples_of(lines[:4])
+
+
 def run(*words: str) -> str:
     """What a benchmark prints."""
     command = [sys.executable, str(FOLDER / words[0]), *words[1:]]
@@ -153,3 +214,22 @@ def test_attention_scaling_runs(tmp_path: Path) -> None:
 def test_operators_run() -> None:
     printed = run("operators.py", "--quick")
     assert all(name in printed for name in operators.operators(64)) and "faster than attention" in printed
+
+
+def test_meter_overhead_runs() -> None:
+    printed = run("meter_overhead.py", "--trials", "2", "--seconds", "0.5", "--interval", "0.1")
+    assert "2 trials open" in printed and "tick with fsync: median" in printed and "of one core" in printed
+
+
+def test_busy_neighbour_runs() -> None:
+    printed = run("busy_neighbour.py", "--quick", "--rounds", "1", "--power-source", "load_table")
+    assert "beside a busy neighbour" in printed and "load-table (estimated)" in printed
+
+
+def test_codecarbon_check_runs(tmp_path: Path) -> None:
+    output = tmp_path / "check.json"
+    printed = run("codecarbon_check.py", "--seconds", "1", "--output", str(output))
+    assert all(name in printed for name in ("idle", "half busy", "all busy"))
+    facts = json.loads(output.read_text())
+    assert set(facts["loads"]) == set(facts["samples"]) == {"idle", "half busy", "all busy"}
+    assert all(len(one) >= 2 for one in facts["samples"].values()) and facts["machine"]["cores"]

@@ -33,6 +33,7 @@ USERS_OF_REPORTS = {"nas/cli.py"}  # inside a function: deleting reports/ leaves
 CONFINED = {
     "ray": {"nas/execution/on_ray.py"},
     "codecarbon": {"nas/energy/codecarbon_source.py"},
+    "pynvml": {"nas/energy/nvml.py"},
     "tokenizers": {"nas/tasks/tokenizer.py"},
     "sacrebleu": {"nas/scoring.py"},
     "torchmetrics": {"nas/summary_scoring.py"},
@@ -42,7 +43,7 @@ CONFINED = {
     "typer": {"nas/cli.py"},
     "jinja2": {"reports/page.py"},
 }
-DISTRIBUTIONS = {"yaml": "pyyaml"}  # where the name differs from the import's
+DISTRIBUTIONS = {"yaml": "pyyaml", "pynvml": "nvidia-ml-py"}  # where the name differs from the import's
 FORBIDDEN = {
     "search_spaces": {"ray", "codecarbon", "pandas", "optuna", "matplotlib"},
     "manual_designs": {"ray", "codecarbon", "pandas", "optuna", "matplotlib", "torch", "numpy"},

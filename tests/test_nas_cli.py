@@ -279,6 +279,7 @@ def test_an_address_that_does_not_answer(refused: Callable[..., str]) -> None:
         ("report", str(RECORDS), "--pue", "0.5"),
         ("evaluate", "transformer-xs", "--tokens", "-1"),
         ("evaluate", "transformer-xs", "--seed", "-1"),
+        ("power", "--seconds", "-1"),
     ],
 )
 def test_wrong_usage(call: Run, arguments: tuple[str, ...]) -> None:
@@ -295,6 +296,7 @@ def test_wrong_usage(call: Run, arguments: tuple[str, ...]) -> None:
         ("designs", "List every hand-made design with its parameters and MACs"),
         ("evaluate", "Train and score one design on one task, metered"),
         ("corpora", "List what data can be had here, and how"),
+        ("power", "Show which power sources this machine has"),
     ],
 )
 def test_help_says_what_a_command_does(command: str, says: str) -> None:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from nas.energy.load_table import load_table_source
 from nas.energy.power import FixtureSource, LinearSource, Moment, restore_source
 from nas.energy.testing import INFO
 from nas.energy.testing import linear_source as fixture_source
@@ -56,6 +57,34 @@ def test_the_interval_spans_the_other_model_and_the_known_error() -> None:
     bare = linear_source(hardware("Intel Core i7", 15.0, True, threads=64), cores=64, virtual=False)
     assert "virtual" not in bare.info.note
     assert bare.info.low_factor <= 1 / 1.4 and bare.info.high_factor > 1.4  # the other model sees far more here
+
+
+def test_idle_and_busy_watts_have_an_interval_each() -> None:
+    info = linear_source(hardware(), cores=2, virtual=True).info
+    ccf_idle_w, ccf_busy_w = 2 * 0.74 + 0.392 * 23.54, 2 * (3.5 - 0.74)
+    assert info.low == {"idle": pytest.approx(ccf_idle_w / 20.8, abs=1e-3), "busy": pytest.approx(1 / 1.4, abs=1e-3)}
+    assert ccf_busy_w / 7.2 > 1 / 1.4  # so the error is the lower of the two
+    assert info.high == {"idle": 1.4, "busy": 1.4}
+    assert (info.low_factor, info.high_factor) == (min(info.low.values()), 1.4)
+    assert dict(info.components) == {"cpu": "estimated", "ram": "estimated"}
+
+
+def test_the_busy_interval_covers_the_concave_curve_at_half_load() -> None:
+    source = linear_source(hardware("Server", 100.0, True, threads=2), cores=2, virtual=False)
+    linear_w = (source.full_w - source.idle_w) * 0.5
+    concave_w = (0.70 - 0.14) * 100.0
+    assert 1.2 < concave_w / linear_w <= source.info.high["busy"]
+
+
+def test_the_load_table_spans_the_published_models() -> None:
+    source = load_table_source(cores=2, memory_gib=23.5)
+    assert (source.idle_w, source.full_w) == (pytest.approx(10.7, abs=0.05), pytest.approx(16.2, abs=0.05))
+    info = source.info
+    assert source.idle_w * info.low["idle"] <= 2 * 0.4 + 0.08 * 23.5 + 0.01  # CodeCarbon's processor, Green-Algorithms' memory
+    assert source.idle_w * info.high["idle"] >= 2 * 0.74 + 20 - 0.01  # CodeCarbon's memory
+    busy_w = source.full_w - source.idle_w
+    assert busy_w * info.low["busy"] <= 2 * 2.76 and busy_w * info.high["busy"] >= 2 * max(3.55, 3.6, 1.12 * 3.5) - 0.01
+    assert info.provenance == "estimated" and "Cloud Carbon Footprint" in info.note
 
 
 def test_the_model_is_linear_in_ticks_and_in_time() -> None:

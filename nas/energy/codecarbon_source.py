@@ -40,12 +40,20 @@ def detect_source(procfs: str = "/proc", timeout_s: float = 120.0) -> LinearSour
     Raises:
         RuntimeError: CodeCarbon did not answer; the text has its last words.
     """
+    return linear_source(detect_hardware(timeout_s), Procfs(procfs).node().cores, virtualised())
+
+
+def detect_hardware(timeout_s: float = 120.0) -> Hardware:
+    """What CodeCarbon finds in this machine; a few seconds.
+
+    Raises:
+        RuntimeError: CodeCarbon did not answer; the text has its last words.
+    """
     child = CodeCarbonChild(None)
     try:
-        hardware = child.hardware(timeout_s)
+        return child.hardware(timeout_s)
     finally:
         child.stop()
-    return linear_source(hardware, Procfs(procfs).node().cores, virtualised())
 
 
 class CodeCarbonChild:

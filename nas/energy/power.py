@@ -17,6 +17,10 @@ from nas.units import MICROJOULES_PER_JOULE
 Counters = Mapping[str, int]  # component ("cpu", "ram", "gpu:<uuid>") -> cumulative microjoules
 
 
+class Unavailable(Exception):
+    """A kind of power source that can't be had on this machine. Its text is the reason, and what to do where that helps."""
+
+
 @dataclass(frozen=True)
 class Moment:
     """When a source is read: monotonic time, and the machine's cumulative busy ticks at that time."""
@@ -64,7 +68,7 @@ class PowerSource(ABC):
         return max(0, self._idle_until(after_ns) - self._idle_until(before_ns))
 
     def _idle_until(self, monotonic_ns: int) -> int:
-        return _energy_uj(self.idle_w, monotonic_ns)
+        return constant_uj(self.idle_w, monotonic_ns)
 
     def gpu_shares(self) -> Mapping[str, Mapping[int, int]]:
         """By GPU component: the share of its time that each process computed on it since the last call, in millionths.
@@ -85,7 +89,8 @@ class PowerSource(ABC):
         return {"source": asdict(self.info), "idle_w": self.idle_w, "full_w": self.full_w}
 
 
-def _energy_uj(power_w: float, monotonic_ns: int) -> int:
+def constant_uj(power_w: float, monotonic_ns: int) -> int:
+    """Cumulative microjoules of a constant power since boot."""
     return round(power_w * MICROJOULES_PER_JOULE) * monotonic_ns // NANOSECONDS
 
 
@@ -115,7 +120,7 @@ class LinearSource(PowerSource):
 
     def read_uj(self, moment: Moment) -> dict[str, int]:
         """Cumulative microjoules of processor and memory since boot, had the model always held."""
-        ram = _energy_uj(self.ram_w, moment.monotonic_ns)
+        ram = constant_uj(self.ram_w, moment.monotonic_ns)
         return {"cpu": self._idle_until(moment.monotonic_ns) - ram + self.tick_uj * moment.busy_ticks, "ram": ram}
 
     def parameters(self) -> dict[str, Any]:
@@ -148,8 +153,8 @@ class FixtureSource(PowerSource):
 
 
 def restore_source(start: Mapping[str, Any]) -> PowerSource | None:
-    """The source that wrote this start line, or None when it can't be rebuilt from plain data."""
-    if "model" not in start:
+    """The linear source that wrote this start line, or None; `nas.energy.sources.restore_source` knows every kind."""
+    if "model" not in start or "kind" in start["model"]:
         return None
     watts = {"idle_w": start["idle_w"], "full_w": start["full_w"]}
     return LinearSource(info=EnergySource(**start["source"]), **watts, **start["model"])
