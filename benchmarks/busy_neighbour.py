@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from nas.energy.client import Caller
 from nas.energy.meter import Meter
 from nas.energy.sources import CHOICES, find_source
 from nas.energy.ticks import identity
@@ -48,7 +49,7 @@ def work_once(meter: Meter, trial: str, steps: int) -> Charged:
     command = [sys.executable, "-c", WORK, str(steps)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as worker:
         assert worker.stdin is not None and worker.stdout is not None
-        meter.open(trial, *identity(worker.pid))
+        meter.open(trial, Caller(*identity(worker.pid)))
         worker.stdin.write("\n")
         worker.stdin.flush()
         cpu_s = float(worker.stdout.readline())

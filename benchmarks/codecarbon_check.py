@@ -59,12 +59,12 @@ def burning(processes: int) -> Iterator[None]:
 
 
 def measure(source: PowerSource, processes: int, seconds: float) -> tuple[list[Sample], Hardware]:
-    """Samples of both totals while so many processes burn, from CodeCarbon's second to its last."""
+    """Samples of both totals while so many processes burn."""
     with burning(processes), tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "energy.jsonl")
         with Meter(str(path), source=source, check_interval_s=1.0):
             end = time.monotonic() + START_TIMEOUT_S
-            while time.monotonic() < end and sum(line["kind"] == "codecarbon" for line in read_lines(path)) < 2:
+            while time.monotonic() < end and sum(line["kind"] == "codecarbon" for line in read_lines(path)) < 1:
                 time.sleep(0.2)
             time.sleep(seconds)
         return samples_of(list(read_lines(path)))
@@ -72,8 +72,6 @@ def measure(source: PowerSource, processes: int, seconds: float) -> tuple[list[S
 
 def samples_of(lines: Sequence[Line]) -> tuple[list[Sample], Hardware]:
     """The samples of a ledger: each of CodeCarbon's lines with the counters of the tick before it.
-
-    The first is left out: the energy of CodeCarbon's first moments (0.1 s) is in its second sample, not in its first.
 
     Raises:
         RuntimeError: CodeCarbon gave too few samples.
@@ -86,9 +84,9 @@ def samples_of(lines: Sequence[Line]) -> tuple[list[Sample], Hardware]:
             hardware = Hardware(**line["hardware"])
             ours_uj, codecarbon_uj = line["machine_uj"], line["cumulative_uj"]
             samples.append(Sample(monotonic_ns=raw["ns"], busy_ticks=raw["busy"], ours_uj=ours_uj, codecarbon_uj=codecarbon_uj))
-    if hardware is None or len(samples) < 3:
-        raise RuntimeError(f"expected three samples of CodeCarbon, got {len(samples)}; measure for longer")
-    return samples[1:], hardware
+    if hardware is None or len(samples) < 2:
+        raise RuntimeError(f"expected two samples of CodeCarbon, got {len(samples)}; measure for longer")
+    return samples, hardware
 
 
 def load(before: Sample, after: Sample, cores: int) -> float:

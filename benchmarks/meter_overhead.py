@@ -20,6 +20,7 @@ from statistics import median, quantiles
 from typing import Any
 from unittest.mock import patch
 
+from nas.energy.client import Caller
 from nas.energy.energy_ledger import EnergyLedger
 from nas.energy.meter import Meter
 from nas.energy.sources import find_source
@@ -106,7 +107,7 @@ def measure(trials: int, seconds: float, interval_s: float) -> tuple[Stopwatch, 
             path, source = str(Path(folder, "energy.jsonl")), find_source("load_table")
             with Meter(path, interval_s=interval_s, source=source, check_interval_s=None) as meter:
                 for number, worker in enumerate(workers):
-                    meter.open(f"trial{number}", *identity(worker.pid))
+                    meter.open(f"trial{number}", Caller(*identity(worker.pid)))
                 with watched() as watch:
                     cpu_s, start = time.process_time(), time.monotonic()
                     while time.monotonic() < start + seconds or not watch.ticks_s:

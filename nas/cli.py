@@ -26,6 +26,9 @@ app = typer.Typer(
 
 TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class or pixels."
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. search.trials=50.")]
+PowerSource = Annotated[
+    str | None, typer.Option(help="What meters the energy: auto, rapl, codecarbon or load_table; see carbon-nas power.")
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]
 
 
@@ -37,6 +40,7 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Join the Ray cluster at HOST:PORT (or auto) instead of starting one here.")
     ] = None,
+    power_source: PowerSource = None,
     overrides: Set = None,
 ) -> None:
     """Run an experiment: hand designs, search, finalists, champions and report, in one go.
@@ -47,13 +51,15 @@ def run(
     from nas.configuration import load_experiment
     from nas.run_folder import default_folder
 
-    loaded = load_experiment(experiment, tuple(overrides or ()))
+    chosen = () if power_source is None else (f"execution.power_source={power_source}",)
+    loaded = load_experiment(experiment, (*chosen, *(overrides or ())))
     folder = output or default_folder(Path("runs"), loaded.name, resume)
     try:
         _run_and_report(loaded, folder, address, resume)
     except KeyboardInterrupt:
         again = ["carbon-nas", "run", experiment, "--output", str(folder), "--resume"]
         again += ["--address", address] if address else []
+        again += ["--power-source", power_source] if power_source else []
         again += [word for override in overrides or () for word in ("--set", override)]
         kept = (folder / "run.json").exists()
         advice = f"go on with: {shlex.join(again)}" if kept else "nothing was trained yet, so nothing is kept"
@@ -144,6 +150,7 @@ def evaluate(
     task: Annotated[str, typer.Option(help=TASK_HELP)] = "translation",
     tokens: Annotated[int, typer.Option(min=0, help="Tokens to train on; 0 scores the untrained model.")] = 500_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
+    power_source: PowerSource = None,
     overrides: Set = None,
     output: Annotated[Path | None, typer.Option(help="Append the record to this file.")] = None,
 ) -> None:
@@ -155,7 +162,7 @@ def evaluate(
     """
     from nas.single import evaluate_one
 
-    evaluate_one(design, task, tokens, seed, tuple(overrides or ()), output)
+    evaluate_one(design, task, tokens, seed, tuple(overrides or ()), output, power_source or "auto")
 
 
 @app.command(short_help="List the data that can be had here.")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.configuration_errors import first_error
+from nas.energy.sources import check_choice
 from nas.errors import UserError
 from nas.phases import Repetition
 from nas.recipe import Recipe
@@ -209,6 +210,10 @@ def _check_names(experiment: Experiment, origin: str) -> None:
         raise UserError(f"{origin}: {error.args[0]}") from error
     if search is not None:
         resolve_options(search.strategy, search.options, search.trials)
+    try:
+        check_choice(experiment.execution.power_source)
+    except UserError as error:
+        raise UserError(f"{origin}: execution.power_source: {error}") from error
     for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
         intensity(region)
     for key, values in (("hand.designs", experiment.hand.designs), ("final.seeds", experiment.final.seeds)):

@@ -1,6 +1,5 @@
 """One design, one task, one record: `carbon-nas evaluate`."""
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from nas.configuration import single_configuration
 from nas.corpora.fetch import cache_folder
 from nas.energy.client import BoundedClient, local_call
 from nas.energy.meter import Meter
+from nas.energy.sources import AUTO, check_choice
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, check_shape
 from nas.progress import Terminal
@@ -20,12 +20,21 @@ from nas.units import joules
 from search_spaces.design import Design
 
 
-def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: tuple[str, ...], output: Path | None) -> Record:
+def evaluate_one(
+    name: str,
+    task_name: str,
+    tokens: int,
+    seed: int,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    power_source: str = AUTO,
+) -> Record:
     """Trains, scores and meters a design on one thread, and says what came out.
 
     Raises:
-        UserError: an unknown design or task, a wrong override, or an output that cannot be written.
+        UserError: an unknown design, task or power source, a wrong override, or an output that cannot be written.
     """
+    check_choice(power_source)
     try:
         design = find_design(name)
     except KeyError as error:
@@ -38,7 +47,7 @@ def evaluate_one(name: str, task_name: str, tokens: int, seed: int, overrides: t
     encoded = task.prepare(cache_folder())
     check_fit(design, encoded)
     torch.set_num_threads(1)
-    with tempfile.TemporaryDirectory() as folder, Meter(os.path.join(folder, "energy.jsonl")) as meter:
+    with tempfile.TemporaryDirectory() as folder, Meter(f"{folder}/energy.jsonl", power_source=power_source) as meter:
         evaluator = Evaluator(
             run_id="single",
             task=encoded,

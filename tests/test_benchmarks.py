@@ -180,7 +180,7 @@ def test_the_cubic_formula_is_codecarbons_at_half_load() -> None:
     assert beside.cubic_w(100.0, 0.0, 0.0) == 10.0 and beside.cubic_w(100.0, 0.0, 1.0) == 100.0
 
 
-def test_a_ledger_is_compared_from_codecarbons_second_sample_on() -> None:
+def test_a_ledger_is_compared_by_codecarbons_lines() -> None:
     hardware = {"cpu_model": "x", "tdp_w": 8.0, "known": False, "threads": 2, "sockets": 1, "ram_w": 20.0, "ram_gb": 23.5}
     hardware |= {"gpus": 0, "version": "3.3.2"}
     lines: list[dict] = []
@@ -188,10 +188,10 @@ def test_a_ledger_is_compared_from_codecarbons_second_sample_on() -> None:
         lines.append({"kind": "tick", "raw": {"ns": number, "busy": 5 * number}})
         lines.append({"kind": "codecarbon", "machine_uj": number, "cumulative_uj": number, "hardware": hardware})
     samples, found = beside.samples_of(lines)
-    assert [(one.monotonic_ns, one.busy_ticks, one.ours_uj) for one in samples] == [(1, 5, 1), (2, 10, 2)]
+    assert [(one.monotonic_ns, one.busy_ticks, one.ours_uj) for one in samples] == [(0, 0, 0), (1, 5, 1), (2, 10, 2)]
     assert found.ram_w == 20.0
-    with pytest.raises(RuntimeError, match="expected three samples of CodeCarbon, got 2"):
-        beside.samples_of(lines[:4])
+    with pytest.raises(RuntimeError, match="expected two samples of CodeCarbon, got 1"):
+        beside.samples_of(lines[:2])
 
 
 def run(*words: str) -> str:

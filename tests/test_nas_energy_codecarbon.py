@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nas.energy.codecarbon_source import CodeCarbonChild, Sample, clean_environment, detect_source
+from nas.energy.codecarbon_source import CodeCarbonChild, Sample, clean_environment, detect_hardware
 from nas.energy.watts import linear_source
 from nas.machine import virtualised
 
@@ -60,4 +60,4 @@ def test_stray_settings_change_nothing_and_the_total_is_plausible(tmp_path: Path
 def test_a_child_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.energy.codecarbon_source.sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="expected CodeCarbon to describe this machine"):
-        detect_source()
+        detect_hardware()

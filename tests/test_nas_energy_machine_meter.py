@@ -495,3 +495,16 @@ def test_four_equal_trials_side_by_side_are_charged_equally(machine: FakeMachine
     loaded = [one["setup"].loaded_uj for one in found if one is not None]
     assert len(dynamic) == 4 and max(dynamic) == min(dynamic)
     assert max(loaded) <= 1.01 * min(loaded)
+
+
+def test_a_counter_that_was_silent_is_covered_by_its_next_answer(machine: FakeMachine, ledger: Path) -> None:
+    source = gpu_source(A=100)
+    meter = machine.meter(ledger, source=source)
+    del source.counters_uj["gpu:A"]
+    machine.work(1.0)
+    assert meter.tick()["machine_uj"] == 0
+    meter._ledger.close()
+    source.counters_uj["gpu:A"] = 900
+    machine.work(1.0)
+    machine.meter(ledger, source=source)
+    assert lines(ledger, "tick")[-1]["machine_uj"] == 800

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from nas.energy import power
-from nas.energy.codecarbon_source import detect_source
 from nas.energy.composite import CompositeSource
+from nas.energy.energy_ledger import read_lines
 from nas.energy.fake_counters import FakeGpu, FakeNvml, FakePowercap, used
+from nas.energy.meter import Meter
 from nas.energy.power import FixtureSource, LinearSource, Moment, PowerSource
 from nas.energy.rapl import RaplSource
-from nas.energy.sources import CHOICES, HOST_SOURCES, Places, find_source, list_sources, restore_source
+from nas.energy.sources import CHOICES, HOST_SOURCES, Places, find_source, goes_with, list_sources, restore_source
 from nas.energy.testing import INFO, FakeMachine
 from nas.energy.ticks import NANOSECONDS
 from nas.energy.watts import Hardware
@@ -175,9 +175,8 @@ def test_every_source_is_restored_from_its_start_line(
 
 def test_what_cannot_be_rebuilt_is_not() -> None:
     fixture = FixtureSource(info=INFO, idle_w=1.0, full_w=2.0, counters_uj={})
-    for restore in (restore_source, power.restore_source):
-        assert restore(fixture.parameters()) is None
-        assert restore({**fixture.parameters(), "model": {"kind": "of tomorrow"}}) is None
+    assert restore_source(fixture.parameters()) is None
+    assert restore_source({**fixture.parameters(), "model": {"kind": "of tomorrow"}}) is None
 
 
 def test_a_ledger_of_before_the_kinds_is_restored() -> None:
@@ -192,5 +191,15 @@ def test_the_real_machine_has_a_source(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("nas.energy.codecarbon_source.sys.executable", "/bin/false")
     with pytest.raises(UserError, match="codecarbon not used: expected CodeCarbon to describe this machine"):
         find_source("codecarbon")
-    with pytest.raises(RuntimeError):
-        detect_source()
+
+
+def test_a_ledger_of_another_source_than_the_asked_for_is_not_continued(tmp_path: Path) -> None:
+    path = str(tmp_path / "energy.jsonl")
+    first = Meter(path, check_interval_s=None, power_source="load_table")
+    first._machine._ledger.close()  # killed
+    first._ended.set()
+    with Meter(path, check_interval_s=None, power_source="load_table"):
+        pass
+    assert goes_with("auto", first._source) and goes_with("load_table", first._source)
+    assert not goes_with("codecarbon", first._source)
+    assert [line["gap"] for line in read_lines(path) if line["kind"] == "start"] == ["none", "metered"]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.energy.client import Caller
 from nas.energy.energy_ledger import read_lines
 from nas.energy.fake_counters import FakeGpu, FakeNvml, FakePowercap
 from nas.energy.meter import Meter
@@ -84,7 +85,7 @@ def history(folder: Path, trials: int) -> FakeMachine:
     machine = FakeMachine(folder)
     meter = machine.meter(folder / "energy.jsonl")
     for number in range(trials):
-        meter.open(f"trial{number}", *machine.spawn(100 + number))
+        meter.open(f"trial{number}", Caller(*machine.spawn(100 + number)))
     for _ in range(5):
         machine.work(1.0, foreign=30)
         meter.tick()
@@ -110,7 +111,7 @@ def test_every_process_pays_the_memory_of_the_machine(tmp_path: Path) -> None:
 def test_a_second_task_is_refused(machine: FakeMachine, tmp_path: Path) -> None:
     meter = machine.meter(tmp_path / "energy.jsonl")
     for trial, pid in (("a", 30), ("b", 31)):
-        meter.open(trial, *machine.spawn(pid))
+        meter.open(trial, Caller(*machine.spawn(pid)))
     machine.work(1.0, {30: 10, 31: 20})
     phases = {trial: meter.close(trial) for trial in ("a", "b")}
     energies = [0 if one is None else one["setup"].energy_uj for one in phases.values()]

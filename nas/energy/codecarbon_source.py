@@ -19,9 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import nas
-from nas.energy.power import LinearSource
-from nas.energy.ticks import Procfs
-from nas.energy.watts import WATTS_PER_THREAD, Hardware, cpu_full_w, linear_source
+from nas.energy.watts import WATTS_PER_THREAD, Hardware, cpu_full_w
 from nas.machine import virtualised
 from nas.units import microjoules_from_kwh
 
@@ -32,15 +30,6 @@ class Sample:
 
     energy_uj: int
     duration_s: float
-
-
-def detect_source(procfs: str = "/proc", timeout_s: float = 120.0) -> LinearSource:
-    """The linear model of this machine, from CodeCarbon's detection.
-
-    Raises:
-        RuntimeError: CodeCarbon did not answer; the text has its last words.
-    """
-    return linear_source(detect_hardware(timeout_s), Procfs(procfs).node().cores, virtualised())
 
 
 def detect_hardware(timeout_s: float = 120.0) -> Hardware:

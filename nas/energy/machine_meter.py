@@ -26,10 +26,15 @@ class Reading:
     processes: Mapping[Identity, ProcessTicks]
     listed_ticks: int
 
-    def raw_json(self) -> dict[str, Any]:
-        """The raw counters as the ledger has them."""
+    def raw_json(self, before: Mapping[str, int]) -> dict[str, Any]:
+        """The raw counters as the ledger has them. A counter that was not to be read keeps its value of before.
+
+        So the reading after the silence of a device covers it.
+        """
         moment = self.moment
-        counters = dict(self.counters_uj)
+        there = {name.partition("@")[0] for name in self.counters_uj}
+        kept = {name: uj for name, uj in before.items() if name.partition("@")[0] not in there}
+        counters = {**kept, **self.counters_uj}
         return {"ns": moment.monotonic_ns, "busy": moment.busy_ticks, "listed": self.listed_ticks, "uj": counters}
 
 
@@ -81,7 +86,7 @@ class MachineMeter:
             "trials": {trial: self._trial_json(trial, divided, ticks) for trial, ticks in trial_ticks.items()},
             "uj": dict(drawn.uj),
             "gap": gap,
-            "raw": reading.raw_json(),
+            "raw": reading.raw_json(state.raw["uj"]),
             "processes": self._changes(reading.processes),
         }
         return self._write({**line, **self._marks_json(reading, drawn)})
@@ -168,7 +173,7 @@ class MachineMeter:
         self._list(dict.fromkeys(roots, OVERHEAD))
         reading = self._read_tracked(self._table)
         gap = {"gap": "unmetered", "unmetered_s": max(0.0, line["time"] - state.time_s)} if known else {"gap": "none"}
-        self._write({**line, **gap, "raw": reading.raw_json(), "processes": processes_json(reading.processes)})
+        self._write({**line, **gap, "raw": reading.raw_json({}), "processes": processes_json(reading.processes)})
 
     def _read(self, listing: bool) -> Reading:
         due = self._clock.monotonic_ns() >= self._next_listing_ns and self._forked()

@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from nas.energy.client import Caller, PhaseEnergy
-from nas.energy.codecarbon_source import CodeCarbonChild, Sample, detect_source
+from nas.energy.codecarbon_source import CodeCarbonChild, Sample
 from nas.energy.energy_ledger import EnergyLedger
 from nas.energy.machine_meter import MachineMeter
-from nas.energy.power import PowerSource, restore_source
+from nas.energy.power import PowerSource
 from nas.energy.process_table import Collect
+from nas.energy.sources import AUTO, Places, find_source, goes_with, restore_source
 from nas.energy.state import MeterState
 from nas.energy.ticks import Clock, Host, Procfs
 
@@ -37,13 +38,14 @@ class Meter:
         overhead_pids: roots of our own processes (the coordinator, Ray's daemons); their descendants count too, and
             the meter's own process always does.
         interval_s: seconds between ticks.
-        source: the power source; by default the linear model with the watts that CodeCarbon detects (a few seconds).
+        source: the power source; by default the one of the ledger, else the best that `power_source` finds (a few seconds).
         check_interval_s: seconds between two lines with CodeCarbon's total; None leaves CodeCarbon's tracker out.
         host: what is read; by default this machine.
-        power_source: which source to look for where none is given.
+        power_source: which source to look for where none is given: a name of `nas.energy.sources.CHOICES`.
 
     Raises:
-        UserError: the ledger can't be written, is written by another meter, or is damaged; or this is not Linux.
+        UserError: the ledger can't be written, is written by another meter, or is damaged; this is not Linux; or it has no
+            such power source.
     """
 
     def __init__(
@@ -54,17 +56,18 @@ class Meter:
         source: PowerSource | None = None,
         check_interval_s: float | None = 10.0,
         host: Host | None = None,
-        power_source: str = "auto",
+        power_source: str = AUTO,
     ) -> None:
         self._lock = threading.RLock()
         self._ended = threading.Event()
         self._interval_s, self._check_interval_s = interval_s, check_interval_s
         self._next_check_s = 0.0
-        self._check_from_uj: int | None = None
+        self._check_from: tuple[Sample, int] | None = None  # CodeCarbon's total and ours, from where on they are compared
+        self._samples = 0
         self._ledger_path = Path(path)
         host, ledger = host or Host(Procfs(), Clock()), EnergyLedger(path)
         try:
-            source = source or _source_of(ledger, host.procfs) or detect_source(host.procfs.root)
+            source = source or _source_of(ledger, host.procfs, power_source) or find_source(power_source, _places(host))
             self._machine = MachineMeter(ledger, source, [*overhead_pids, os.getpid()], host.procfs, host.clock)
         except BaseException:
             ledger.close()
@@ -143,6 +146,7 @@ class Meter:
         self._thread.join()
         with self._lock:
             self._machine.stop()
+        self._source.close()
 
     def _run(self) -> None:
         due = time.monotonic() + self._interval_s
@@ -155,8 +159,14 @@ class Meter:
             due = max(due + self._interval_s, time.monotonic())
 
     def _on_sample(self, sample: Sample) -> None:
-        """Write CodeCarbon's total beside ours over the same time, from its first sample (its start) on."""
+        """Write CodeCarbon's total beside ours over the same time, from its second sample on.
+
+        Its first comes a moment after its start with hardly any energy: that of the moment is in the second.
+        """
         now = time.monotonic()
+        self._samples += 1
+        if self._samples == 1:
+            return
         if self._check_interval_s is None or now < self._next_check_s or self._child is None:
             return
         self._next_check_s = now + self._check_interval_s
@@ -164,20 +174,27 @@ class Meter:
             with self._lock:
                 self._machine.tick()
                 total = self._machine.state.totals_uj["machine"]
-                if self._check_from_uj is None:
-                    self._check_from_uj = total
-                line = {"kind": "codecarbon", "cumulative_uj": sample.energy_uj, "duration_s": sample.duration_s}
-                hardware = asdict(self._child.hardware(HARDWARE_TIMEOUT_S))
-                self._machine.note({**line, "machine_uj": total - self._check_from_uj, "hardware": hardware})
+                first, first_uj = self._check_from = self._check_from or (sample, total)
+                line = {"kind": "codecarbon", "cumulative_uj": sample.energy_uj - first.energy_uj}
+                line |= {"duration_s": sample.duration_s - first.duration_s, "machine_uj": total - first_uj}
+                self._machine.note({**line, "hardware": asdict(self._child.hardware(HARDWARE_TIMEOUT_S))})
         except OSError as error:
             log.warning("CodeCarbon's total could not be written: %s", error)
 
 
-def _source_of(ledger: EnergyLedger, procfs: Procfs) -> PowerSource | None:
-    """The power model that this ledger was metered with, if it was in the same boot of the same machine."""
+def _places(host: Host) -> Places:
+    return Places(procfs=host.procfs.root, clock=host.clock)
+
+
+def _source_of(ledger: EnergyLedger, procfs: Procfs, power_source: str) -> PowerSource | None:
+    """The source that this ledger was metered with, if in the same boot of the same machine and no other is asked for."""
     if not Path(ledger.path).stat().st_size:
         return None
     state = MeterState()
     for line in ledger.lines():
         state.apply(line)
-    return restore_source(state.parameters) if state.boot_id == procfs.boot_id() else None
+    source = restore_source(state.parameters) if state.boot_id == procfs.boot_id() else None
+    if source is not None and not goes_with(power_source, source):
+        source.close()
+        return None
+    return source

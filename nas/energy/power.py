@@ -124,7 +124,7 @@ class LinearSource(PowerSource):
         return {"cpu": self._idle_until(moment.monotonic_ns) - ram + self.tick_uj * moment.busy_ticks, "ram": ram}
 
     def parameters(self) -> dict[str, Any]:
-        """The start line's data, enough for `restore_source`."""
+        """The start line's data, enough for `nas.energy.sources.restore_source`."""
         return {**super().parameters(), "model": {"ram_w": self.ram_w, "cores": self.cores}}
 
 
@@ -150,11 +150,3 @@ class FixtureSource(PowerSource):
     def read_uj(self, moment: Moment) -> dict[str, int]:
         """The counters as they were set."""
         return dict(self.counters_uj)
-
-
-def restore_source(start: Mapping[str, Any]) -> PowerSource | None:
-    """The linear source that wrote this start line, or None; `nas.energy.sources.restore_source` knows every kind."""
-    if "model" not in start or "kind" in start["model"]:
-        return None
-    watts = {"idle_w": start["idle_w"], "full_w": start["full_w"]}
-    return LinearSource(info=EnergySource(**start["source"]), **watts, **start["model"])

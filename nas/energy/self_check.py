@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from nas.energy.client import Caller
 from nas.energy.energy_ledger import Line, read_lines
 from nas.energy.meter import Meter
 from nas.energy.power import PowerSource
@@ -138,7 +139,7 @@ def _metered_work(meter: Meter, seconds: float) -> list[float]:
     end = time.monotonic() + seconds
     calls_s = []
     with subprocess.Popen(command, stdin=subprocess.PIPE) as worker:
-        meter.open(TRIAL, *identity(worker.pid))
+        meter.open(TRIAL, Caller(*identity(worker.pid)))
         for number in range(CALLS):
             time.sleep(max(0.0, end - time.monotonic()) / (CALLS - number))
             start = time.perf_counter()
@@ -150,17 +151,17 @@ def _metered_work(meter: Meter, seconds: float) -> list[float]:
 
 
 def _wait_for_codecarbon(path: Path) -> None:
-    """Wait for its second sample, but not for ever: without one there is no comparison."""
+    """Wait for its first line, but not for ever: without one there is no comparison."""
     end = time.monotonic() + START_TIMEOUT_S
-    while time.monotonic() < end and sum(line["kind"] == "codecarbon" for line in read_lines(path)) < 2:
+    while time.monotonic() < end and sum(line["kind"] == "codecarbon" for line in read_lines(path)) < 1:
         time.sleep(0.1)
 
 
 def _compared(checks: Sequence[Line]) -> dict[str, Any]:
-    """Both totals from CodeCarbon's second sample on: the energy of its first moments is in the second, not in the first."""
-    if len(checks) < 3:
+    """Both totals between CodeCarbon's first and last line."""
+    if len(checks) < 2:
         return {}
-    first, last = checks[1], checks[-1]
+    first, last = checks[0], checks[-1]
     return {
         "codecarbon_uj": last["cumulative_uj"] - first["cumulative_uj"],
         "ours_uj": last["machine_uj"] - first["machine_uj"],

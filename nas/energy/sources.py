@@ -90,6 +90,12 @@ def check_choice(choice: str) -> None:
         raise UserError(f"expected a power source of {', '.join(CHOICES)}, got {choice!r}; choose one of them")
 
 
+def goes_with(choice: str, source: PowerSource) -> bool:
+    """Whether a source is of the chosen kind; with "auto" any is."""
+    host = source.info.name.partition("+")[0].replace("-", "_")
+    return choice == AUTO or host.startswith(choice)
+
+
 def look(name: str, places: Places, metered_gpus: int = 0) -> Candidate:
     """One kind of source; `metered_gpus` are not mentioned as not metered."""
     try:

@@ -108,7 +108,7 @@ class Machines:
             self._nodes = {node_id: node for node_id, node in self._nodes.items() if node_id in alive}
             for node_id in alive:
                 self._look_at(node_id)
-            boots = {node.site.boot_id for node in self._nodes.values()}
+            boots = dict.fromkeys(node.site.boot_id for node in self._nodes.values())
             for boot_id in [one for one in self._machines if one not in boots]:
                 log.warning("machine %s left the cluster; its energy is known up to its last copied reading", boot_id)
                 del self._machines[boot_id]
