@@ -242,6 +242,58 @@ def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head
     assert [line["kind"] for line in lines][-1] == "stop"
 
 
+OTHER_BOOT = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def _can_pretend_another_machine(tmp_path):
+    (tmp_path / "boot_id").write_text("another machine\n")
+    script = f"mount --bind {tmp_path / 'boot_id'} /proc/sys/kernel/random/boot_id"
+    try:
+        return subprocess.run([*OTHER_BOOT, "sh", "-c", script], capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, tmp_path):
+    """A node in a pid namespace of its own that sees another boot id is another machine, by all that Ray and we can tell."""
+    if not _can_pretend_another_machine(tmp_path):
+        pytest.skip("needs the right to mount over the boot id")
+    cluster = on_ray.connect(head)
+    ray = Path(sys.executable).parent / "ray"
+    script = f"mount --bind {tmp_path / 'boot_id'} /proc/sys/kernel/random/boot_id && exec {ray} start --address={head}"
+    script += " --num-cpus=1 --disable-usage-stats --node-ip-address=127.0.0.1 --object-store-memory=100000000 --block"
+    environment = os.environ | ray_access.ENVIRONMENT
+    (tmp_path / "run").mkdir()
+    with subprocess.Popen([*OTHER_BOOT, "sh", "-c", script], env=environment, stdout=subprocess.DEVNULL) as other:
+        try:
+            machines = Machines(cluster, tmp_path / "run" / "energy.jsonl", "load_table")
+            while len(cluster.node_ids()) < 2:
+                time.sleep(0.1)
+            context = {"meter_call": on_ray.MachineCall(METER_NAME)}
+            with on_ray.RayExecutor("nas.execution.testing:metered", context, 3, cluster=cluster) as executor:
+                for number in range(3):
+                    executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
+                results = [answer.result for answer in _answers(executor, 3)]
+            machines.update()
+            other.kill()
+            other.wait()
+            while len(cluster.node_ids()) > 1:
+                time.sleep(0.1)
+            machines.update()
+            machines.stop()
+        finally:
+            other.kill()
+            cluster.close()
+    assert all(result["energy_uj"] > 0 for result in results)
+    names = sorted(path.name for path in (tmp_path / "run").iterdir())
+    assert len(names) == 2 and names[1] == "energy.jsonl"
+    own, far = (list(read_lines(tmp_path / "run" / name)) for name in (names[1], names[0]))
+    assert far[0]["boot_id"] != own[0]["boot_id"] and names[0] == f"energy-{far[0]['boot_id']}.jsonl"
+    charged = [{trial for line in lines if line["kind"] == "tick" for trial in line["trials"]} for lines in (own, far)]
+    assert len(charged[1]) == 1 and charged[0] | charged[1] == {f"trial{number}" for number in range(3)}
+    assert [line["kind"] for line in own][-1] == "stop" and [line["kind"] for line in far][-1] != "stop"
+
+
 def _holder_of(path):
     """The process that has a file open."""
     for process in Path("/proc").glob("[0-9]*"):
