@@ -237,10 +237,12 @@ def split_sketch(basis: Basis, looks: Mapping[str, tuple[str, str]], closing: st
         axes.set_xlabel("watt-hours")
         return figure
 
+    several = sum(len(run.machines) for run in basis.runs) > 1
+    whose = "machines' (and of each machine to its)" if several else "machine's"
     total_wh = significant(split.total_uj / MICROJOULES_PER_WH)
     conserved = (
-        f"The parts sum to the machine's {split.total_uj:,} µJ exactly ({total_wh} Wh)."
-        if split.from_ledger and sum(uj for _, uj in split.parts) == split.total_uj
+        f"The parts sum to the {whose} {split.total_uj:,} µJ exactly ({total_wh} Wh)."
+        if split.exact
         else "Without a complete energy ledger, idle, overhead and foreign are unknown and the sum cannot be checked."
     )
     return Sketch(

@@ -9,14 +9,15 @@ from markupsafe import Markup
 
 from nas.errors import UserError
 from reports.analysis import analyse
-from reports.basis import DEFAULT_USES, make_settings
+from reports.assumptions import embodied_words, error_words, pue_words, region_words
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.content import Content
 from reports.export import write_csv, write_json
 from reports.load import load_runs
 from reports.search_page import search_content
-from reports.sentences import Verdict, region_words
+from reports.sentences import Verdict
+from reports.settings import Assumptions, make_settings
 from reports.words import shortest
 
 PROVENANCE_WORDS = {
@@ -32,8 +33,7 @@ def write_report(
     output: Path,
     searched_in: str,
     used_in: str,
-    uses: Sequence[int] = DEFAULT_USES,
-    pue: float = 1.0,
+    assumptions: Assumptions | None = None,
 ) -> Verdict:
     """Writes index.html, results.json, results.csv and the figures as PNG into `output`, and returns the verdict.
 
@@ -45,13 +45,12 @@ def write_report(
         output: Folder to write to; made when missing.
         searched_in: Region whose grid fed the search and the trainings, for example "DEU".
         used_in: Region whose grid feeds the uses.
-        uses: Numbers of uses whose net emissions the report of a search shows.
-        pue: Power usage effectiveness, applied to every term.
+        assumptions: What else is applied: power usage effectiveness, embodied carbon, numbers of uses to show.
 
     Raises:
         UserError: a folder is no run, runs cannot be compared, a region is unknown, or `output` cannot be written.
     """
-    settings = make_settings(searched_in, used_in, uses, pue)
+    settings = make_settings(searched_in, used_in, assumptions)
     runs = load_runs(run_dirs)
     if runs[0].searched:
         content = search_content(analyse(runs, settings))
@@ -84,7 +83,9 @@ def render_page(content: Content) -> str:
         figures=[(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in content.drawings],
         published=content.published,
         setup=content.setup,
-        settings=basis.settings,
+        pue=pue_words(basis.settings.pue),
+        embodied=embodied_words(basis.settings.embodied),
+        errors=error_words(basis.source),
         searched_in=region_words(basis.settings.searched_in),
         used_in=region_words(basis.settings.used_in),
         source=basis.source,

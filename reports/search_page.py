@@ -1,23 +1,21 @@
 """The report of a run with a search: was it worth its carbon?"""
 
-from nas.units import kwh
 from reports.analysis import Analysis
 from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import GLOSSARY
 from reports.sentences import COMPARED, make_verdict
+from reports.spent_tables import budget_table, uses_table
 from reports.tables import (
-    budget_table,
     costs_table,
     models_table,
     references_table,
     results_table,
     search_setup_table,
     trials_table,
-    uses_table,
 )
-from reports.words import energy, mass, mass_range, number, shortest, signed
+from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
 
 
 def search_content(analysis: Analysis) -> Content:
@@ -64,12 +62,13 @@ def _difference_tile(analysis: Analysis) -> Tile:
 
 
 def _cost_tile(analysis: Analysis) -> Tile:
-    total_kwh = kwh(analysis.evidence.cost.loaded_uj)
-    spread = mass_range(analysis.model_interval(analysis.search_g))
+    grams = analysis.search_g
+    size, unit = mass_unit(grams.central)
+    ends = f"{significant(grams.low / size)}-{significant(grams.high / size)} {unit}; " if grams.low < grams.high else ""
     return Tile(
         "Cost of the search",
-        f"{mass(analysis.search_g)} CO2e",
-        f"{energy(total_kwh)} in {analysis.settings.searched_in.name}; {spread}",
+        f"{mass(grams.central)} CO2e",
+        f"{ends}{energy_between(analysis.search_uj)} in {analysis.settings.searched_in.name}",
         analysis.source.provenance,
     )
 

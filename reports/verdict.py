@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nas.records import Record
-from reports.break_even import BreakEven, Envelope, Investment, Rates, break_even, saving_draws, saving_per_use
+from nas.records import Record, Scenario
+from reports.break_even import BreakEven, Envelope, Investment, Outcome, Rates, break_even, saving_draws, saving_per_use, united
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
 from reports.statistics import (
@@ -40,14 +40,14 @@ class Draws:
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the verdict rests on."""
+    """All that the verdict rests on, in one scenario of the meters' errors. The first of `rates` is the central one."""
 
     models: tuple[Model, ...]
     references: tuple[Reference, ...]
     search: Model | None
     hand: Model | None
     cost: SearchCost
-    rates: Rates
+    rates: tuple[Rates, ...]
     margin_bleu: float
 
 
@@ -56,7 +56,8 @@ class Findings:
     """The numbers behind the verdict, each None when it cannot be had.
 
     `per_bleu_g` is the search's g CO2e per BLEU gained over the hand champion, only where the gain's interval leaves out
-    zero. `bleu_intervals` are of each model's mean test BLEU, by design name.
+    zero. `bleu_intervals` are of each model's mean test BLEU, by design name. `answer` unites those of `assumed`, one for
+    every scenario and corner of the grams' rates.
     """
 
     comparison: Comparison | None
@@ -64,6 +65,7 @@ class Findings:
     per_bleu_interval: Interval | None
     answer: BreakEven
     answer_dynamic: BreakEven
+    assumed: tuple[tuple[BreakEven, Rates], ...]
     too_weak: tuple[str, ...]
     best_reference: Reference | None
     investment: Investment | None
@@ -128,25 +130,30 @@ def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...
     return tuple(one.design for one in pair if one and one.test_bleu is not None and one.test_bleu < needed)
 
 
-def judge(evidence: Evidence) -> Findings:
-    """The findings of the evidence."""
-    draws = draw(evidence.models)
+def judge(evidences: Mapping[Scenario, Evidence]) -> Findings:
+    """The findings of the evidence in every scenario; scores are the same in all of them, energies are not."""
+    evidence = evidences["central"]
+    # The same seed draws the same sentences and training seeds in every scenario, so that only energies differ.
+    drawn = {scenario: draw(one.models) for scenario, one in evidences.items()}
+    draws = drawn["central"]
     scored = [one for one in evidence.references if one.test_bleu is not None]
     best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
     weak = weak_champions(evidence, best)
     comparison = _comparison(evidence, draws)
-    per_bleu, per_bleu_interval = _per_bleu(evidence, draws, comparison)
-    answers: dict[View, BreakEven] = {}
+    per_bleu, per_bleu_interval = _per_bleu(evidences, draws, comparison)
+    order = sorted(evidences, key=lambda scenario: scenario != "central")
+    answers: dict[View, tuple[tuple[BreakEven, Rates], ...]] = {}
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
-        answers[view] = _answer(evidence, draws, view, weak)
+        answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
     warnings = (*draws.warnings, *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
         per_bleu_g=None if weak else per_bleu,
         per_bleu_interval=None if weak else per_bleu_interval,
-        answer=answers["loaded"],
-        answer_dynamic=answers["dynamic"],
+        answer=united([answer for answer, _ in answers["loaded"]]),
+        answer_dynamic=united([answer for answer, _ in answers["dynamic"]]),
+        assumed=answers["loaded"],
         too_weak=weak,
         best_reference=best,
         investment=_investment(evidence, "loaded"),
@@ -172,14 +179,18 @@ def _comparison(evidence: Evidence, draws: Draws) -> Comparison | None:
     return compare(search.test_bleu - hand.test_bleu, draws.bleu[search.design] - draws.bleu[hand.design])
 
 
-def _per_bleu(evidence: Evidence, draws: Draws, comparison: Comparison | None) -> tuple[float | None, Interval | None]:
+def _per_bleu(
+    evidences: Mapping[Scenario, Evidence], draws: Draws, comparison: Comparison | None
+) -> tuple[float | None, Interval | None]:
+    evidence = evidences["central"]
     if comparison is None or comparison.sign != 1 or evidence.search is None or evidence.hand is None:
         return None, None
-    grams = evidence.cost.loaded_uj * evidence.rates.searched_g_per_uj
+    grams = evidence.cost.loaded_uj * evidence.rates[0].searched_g_per_uj
+    assumed = [one.cost.loaded_uj * rates.searched_g_per_uj for one in evidences.values() for rates in one.rates]
     gains = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
     with np.errstate(divide="ignore"):
-        ratios = np.where(gains > 0, grams / np.maximum(gains, 0.0), np.inf)
-    return grams / comparison.difference, percentile_interval(ratios)
+        per_gram = percentile_interval(np.where(gains > 0, 1 / np.maximum(gains, 0.0), np.inf))
+    return grams / comparison.difference, Interval(min(assumed) * per_gram.low, max(assumed) * per_gram.high)
 
 
 def _investment(evidence: Evidence, view: View) -> Investment | None:
@@ -203,25 +214,32 @@ def envelope_of(models: Sequence[Model], view: View) -> Envelope:
     )
 
 
-def _answer(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) -> BreakEven:
+def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) -> tuple[tuple[BreakEven, Rates], ...]:
+    """The break-even of one scenario at every pair of rates."""
     search = evidence.search
     if search is None or evidence.hand is None:
         missing = "search champion" if search is None else "hand champion"
-        return BreakEven(outcome="unknown", reason=f"the run has no {missing} with fresh seeds yet")
+        return _without(evidence, "unknown", f"the run has no {missing} with fresh seeds yet")
     if weak:
-        return BreakEven(outcome="models too weak for a verdict", reason=f"too weak: {', '.join(weak)}")
+        return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_bleu
     drawn_costs = draws.output_uj[view]
     if investment is None or cost is None or quality is None or search.design not in drawn_costs:
-        return BreakEven(outcome="unknown", reason="a champion's energy or test score is not known")
+        return _without(evidence, "unknown", "a champion's energy or test score is not known")
     hands = [model.design for model in evidence.models if not model.searched and model.design in drawn_costs]
     if not hands:
-        return BreakEven(outcome="unknown", reason="no hand design has a known energy per output")
+        return _without(evidence, "unknown", "no hand design has a known energy per output")
     savings = saving_draws(
         np.stack([draws.bleu[name] for name in hands], axis=1),
         np.stack([drawn_costs[name] for name in hands], axis=1),
         draws.bleu[search.design],
         drawn_costs[search.design],
     )
-    return break_even(investment, evidence.rates, saving_per_use(envelope_of(evidence.models, view), quality, cost), savings)
+    saving = saving_per_use(envelope_of(evidence.models, view), quality, cost)
+    return tuple((break_even(investment, rates, saving, savings), rates) for rates in evidence.rates)
+
+
+def _without(evidence: Evidence, outcome: Outcome, reason: str) -> tuple[tuple[BreakEven, Rates], ...]:
+    """The one answer where there is no number."""
+    return ((BreakEven(outcome=outcome, reason=reason), evidence.rates[0]),)

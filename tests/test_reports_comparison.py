@@ -16,7 +16,6 @@ import pytest
 from nas.carbon import intensity
 from nas.errors import UserError
 from nas.records import Record
-from reports.basis import make_settings
 from reports.comparison import Compared, compare_designs
 from reports.comparison_sentences import make_comparison_verdict, make_limits
 from reports.comparison_tables import designs_table
@@ -24,6 +23,7 @@ from reports.export import comparison_results
 from reports.load import load_runs
 from reports.page import write_report
 from reports.sentences import Verdict
+from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
 
 RECORDS = Path(__file__).parent / "records"

@@ -107,8 +107,8 @@ def mix_g_per_kwh(country: Mapping[str, Any], factors_g_per_kwh: Mapping[str, An
     Source: CodeCarbon's factors, of IPCC AR5, the World Nuclear Association and EPA eGRID; most are of a plant's whole life,
     those of coal, oil and gas of combustion alone.
     """
-    generated = {fuel: country[f"{fuel}_TWh"] for fuel in FACTOR_OF_FUEL}
-    total = country["total_TWh"]
+    generated = {fuel: float(country[f"{fuel}_TWh"]) for fuel in FACTOR_OF_FUEL}
+    total = float(country["total_TWh"])
     if total <= 0 or abs(sum(generated.values()) / total - 1) > COVERED:
         return None
     return sum(twh * float(factors_g_per_kwh[FACTOR_OF_FUEL[fuel]]) for fuel, twh in generated.items()) / total
