@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from nas.records import EnergySource, Record
+from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
 from reports.ledgers import widest
 from reports.load import FULL_BUDGET_ROLES, Run, differing, setting
+from reports.payers import Accounts, TrialBill, accounts, trial_bills
 from reports.scenarios import Range, Worlds
 from reports.settings import Settings
 from reports.words import energy_total, mass_total
@@ -36,6 +39,21 @@ class Basis:
     def run(self) -> Run:
         """The first run, whose configuration stands for all."""
         return self.runs[0]
+
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Who paid for what."""
+        return accounts(self.worlds)
+
+    @cached_property
+    def trial_bills(self) -> tuple[TrialBill, ...]:
+        """What every trial drew, the one that cost most first."""
+        return trial_bills(self.worlds)
+
+    @cached_property
+    def design_costs(self) -> tuple[DesignCost, ...]:
+        """What every design drew."""
+        return design_costs(self.worlds)
 
     @property
     def embodied_g(self) -> Range | None:

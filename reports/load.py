@@ -213,16 +213,6 @@ def _row(record: Record) -> dict[str, Any]:
         row |= {name: getattr(record.counts, name) for name in ("params", "params_paper", "macs", "macs_paper")}
     row |= {f"metric_{name}": value for name, value in record.metrics.items()}
     for phase in record.phases:
-        for quantity in (
-            "duration_s",
-            "cpu_s",
-            "tokens",
-            "sentences",
-            "energy_uj",
-            "loaded_uj",
-            "idle_uj",
-            "gpu_uj",
-            "gpu_loaded_uj",
-        ):
+        for quantity in PHASE_QUANTITIES:
             row[f"{phase.name}_{quantity}"] = getattr(phase, quantity)
     return row

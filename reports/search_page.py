@@ -5,6 +5,8 @@ from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import GLOSSARY
+from reports.model_card import model_cards
+from reports.payers_tables import payers_tables
 from reports.sentences import COMPARED, make_verdict
 from reports.spent_tables import budget_table, uses_table
 from reports.tables import (
@@ -21,6 +23,7 @@ from reports.words import energy_between, mass, mass_range, mass_unit, number, s
 def search_content(analysis: Analysis) -> Content:
     """Everything on the page of a search."""
     verdict = make_verdict(analysis)
+    champions = [one.design for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
@@ -35,6 +38,8 @@ def search_content(analysis: Analysis) -> Content:
         setup=search_setup_table(analysis),
         glossary=GLOSSARY,
         margin=margin,
+        payers=payers_tables(analysis),
+        cards=model_cards(analysis, champions),
         own={
             "spent": [table for table in spent if table is not None],
             "tables": (models_table(analysis), references, trials_table(analysis)),

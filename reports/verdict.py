@@ -1,7 +1,7 @@
 """The verdict: did the search beat the hand designs, what did it cost, and does it pay back?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,10 +30,14 @@ BOOTSTRAP_SEED = 20260101
 
 @dataclass(frozen=True)
 class Draws:
-    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name."""
+    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name.
+
+    `picks` [draws, seeds] are the seeds drawn for each design.
+    """
 
     bleu: Mapping[str, FloatArray]
     output_uj: Mapping[View, Mapping[str, FloatArray]]
+    picks: Mapping[str, IntArray]
     num_sentences: int
     warnings: tuple[str, ...]
 
@@ -81,7 +85,7 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
     tables, warnings = _count_tables(records)
     columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
     bleu: dict[str, FloatArray] = {}
-    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
+    picked: dict[str, IntArray] = {}
     for model in models:
         scored = [record for record in model.runs if _key(record) in records]
         if not scored:
@@ -90,11 +94,24 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
         fixed = {_key(one): np.full(num_draws, one.metrics["test_bleu"]) for one in scored}
         drawn = np.stack([columns.get(_key(one), fixed[_key(one)]) for one in scored], axis=1)
         bleu[model.design] = mean_over_seeds(drawn, picks)
-        for view, drawn_output in output.items():
-            energies = model.output_uj(view)
-            if energies is not None and len(energies) == len(scored):
-                drawn_output[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (num_draws, 1)), picks)
-    return Draws(bleu, output, len(next(iter(tables.values()), ())), tuple(warnings))
+        picked[model.design] = picks
+    return Draws(bleu, _output_draws(models, picked), picked, len(next(iter(tables.values()), ())), tuple(warnings))
+
+
+def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:
+    """The same draws of the same models whose energies are those of another scenario."""
+    return replace(draws, output_uj=_output_draws(models, draws.picks))
+
+
+def _output_draws(models: Sequence[Model], picked: Mapping[str, IntArray]) -> dict[View, dict[str, FloatArray]]:
+    """Energy per output of every model that has one for each of its drawn seeds."""
+    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
+    for view, drawn in output.items():
+        for model in models:
+            picks, energies = picked.get(model.design), model.output_uj(view)
+            if picks is not None and energies is not None and len(energies) == picks.shape[1]:
+                drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
+    return output
 
 
 def _key(record: Record) -> str:
@@ -133,9 +150,8 @@ def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...
 def judge(evidences: Mapping[Scenario, Evidence]) -> Findings:
     """The findings of the evidence in every scenario; scores are the same in all of them, energies are not."""
     evidence = evidences["central"]
-    # The same seed draws the same sentences and training seeds in every scenario, so that only energies differ.
-    drawn = {scenario: draw(one.models) for scenario, one in evidences.items()}
-    draws = drawn["central"]
+    draws = draw(evidence.models)
+    drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
     scored = [one for one in evidence.references if one.test_bleu is not None]
     best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
     weak = weak_champions(evidence, best)

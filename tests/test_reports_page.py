@@ -72,7 +72,8 @@ def phase_sum(design: str, phase: str, quantity: str) -> int:
 
 
 def test_files(report: tuple[Path, Verdict]) -> None:
-    expected = {"index.html", "results.json", "results.csv", *(f"{name}.png" for name in FIGURES)}
+    machines = {"results.json", "results.csv", "energy.json", "emissions.csv", "model_cards"}
+    expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in report[0].iterdir()} == expected
 
 
@@ -187,8 +188,10 @@ def test_svg_is_well_formed_themed_and_described(report: tuple[Path, Verdict]) -
 
 def test_same_records_give_the_same_bytes(report: tuple[Path, Verdict], tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path, "DEU", "FRA")
-    for path in sorted(report[0].iterdir()):
-        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    written = sorted(path for path in report[0].rglob("*") if path.is_file())
+    assert any(path.suffix == ".yaml" for path in written)
+    for path in written:
+        assert path.read_bytes() == (tmp_path / path.relative_to(report[0])).read_bytes(), path.name
 
 
 def test_warnings_and_unknown_energies_are_shown(report: tuple[Path, Verdict]) -> None:
