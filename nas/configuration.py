@@ -115,7 +115,7 @@ class CarbonPart(_Part):
         if self.pue_range is not None and not 1 <= self.pue_range[0] <= self.pue <= self.pue_range[1]:
             low, high = self.pue_range
             raise ValueError(
-                f"carbon.pue_range: expected 1 or more, holding carbon.pue {self.pue}, got {low} to {high}; mend one"
+                f"carbon.pue_range: expected 1 or more that holds carbon.pue {self.pue}, got {low} to {high}; mend one"
             )
         return self
 

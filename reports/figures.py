@@ -6,7 +6,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
 from reports.basis import Basis
 from reports.drawing import (
@@ -35,9 +34,7 @@ from reports.marks import (
     scale_x,
 )
 from reports.verdict import envelope_of
-from reports.words import significant
-
-MICROJOULES_PER_WH = 3600 * MICROJOULES_PER_JOULE
+from reports.words import MICROJOULES_PER_WH, significant
 
 
 def quality_against_macs(analysis: Analysis) -> Sketch:

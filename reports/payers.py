@@ -8,7 +8,7 @@ energies and fully loaded ones each sum to the machines' total, to the microjoul
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.records import Record
+from nas.records import ROLES, Record
 from reports.energy import role_of
 from reports.load import Run
 from reports.scenarios import Range, Worlds, range_of
@@ -22,7 +22,7 @@ IDLE, OVERHEAD, FOREIGN = "idle power", "overhead", "foreign work"
 PHASE_GROUPS = {"setup": "training", "train": "training", "validate": "evaluation", "inference": "inference"}
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True)
 class Payer:
     """A group of trials; `phase` is empty where all phases of its trials are together."""
 
@@ -120,7 +120,7 @@ def accounts(everywhere: Worlds) -> Accounts:
             dynamic_uj=range_of({scenario: one.dynamic.get(payer, 0) for scenario, one in sums.items()}),
             loaded_uj=range_of({scenario: one.loaded.get(payer, 0) for scenario, one in sums.items()}),
         )
-        for payer in sorted({*central.dynamic, *members})
+        for payer in sorted({*central.dynamic, *members}, key=_place)
     )
     rest = {
         name: range_of({scenario: one.rest[name] for scenario, one in sums.items()})
@@ -136,6 +136,14 @@ def accounts(everywhere: Worlds) -> Accounts:
         from_ledger=all(run.machines for run in everywhere.runs["central"]),
         exact=all(_exact(run) for run in everywhere.runs["central"]),
     )
+
+
+def _place(payer: Payer) -> tuple[int | str, ...]:
+    """Order on the page: roles and phases as they happen, those that no list has at the end."""
+    role = ROLES.index(payer.role) if payer.role in ROLES else len(ROLES)
+    groups = list(dict.fromkeys(PHASE_GROUPS.values()))
+    phase = groups.index(payer.phase) if payer.phase in groups else len(groups)
+    return (role, payer.role, payer.strategy, phase, payer.phase, payer.status)
 
 
 @dataclass(frozen=True)

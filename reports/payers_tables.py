@@ -7,9 +7,9 @@ from reports.design_costs import DesignCost
 from reports.payers import FOREIGN, IDLE, OVERHEAD, UNPAID, Bill
 from reports.scenarios import Range
 from reports.tables import NOT_RUN, Table
-from reports.words import UNKNOWN, energy_between, mass_between, number_between
+from reports.words import UNKNOWN, mass_between, number_between, watt_hours_between
 
-MOST_TRIALS = 15
+MOST_TRIALS = 12
 """Trials on the page; energy.json has all of them."""
 
 MOST_NAMES = 6
@@ -26,34 +26,34 @@ def payers_table(basis: Basis) -> Table:
     rows = [_bill_row(basis, bill) for bill in found.bills]
     if found.from_ledger:
         rows += [
-            (IDLE, NOT_RUN, energy_between(found.idle_uj), NOT_RUN, NOT_RUN),
-            (OVERHEAD, NOT_RUN, energy_between(found.overhead_uj), NOT_RUN, NOT_RUN),
-            (UNPAID, NOT_RUN, NOT_RUN, energy_between(found.unpaid_uj), _grams(basis, found.unpaid_uj)),
+            (IDLE, NOT_RUN, watt_hours_between(found.idle_uj), NOT_RUN, NOT_RUN),
+            (OVERHEAD, NOT_RUN, watt_hours_between(found.overhead_uj), NOT_RUN, NOT_RUN),
+            (UNPAID, NOT_RUN, NOT_RUN, watt_hours_between(found.unpaid_uj), _grams(basis, found.unpaid_uj)),
             (
                 FOREIGN,
                 NOT_RUN,
-                energy_between(found.foreign_uj),
-                energy_between(found.foreign_uj),
+                watt_hours_between(found.foreign_uj),
+                watt_hours_between(found.foreign_uj),
                 _grams(basis, found.foreign_uj),
             ),
             (
                 "machines in all",
                 NOT_RUN,
-                energy_between(found.machine_uj),
-                energy_between(found.machine_uj),
+                watt_hours_between(found.machine_uj),
+                watt_hours_between(found.machine_uj),
                 _grams(basis, found.machine_uj),
             ),
         ]
     note = f"{_sum_words(basis)} {provenance_note(basis.source)} CO2e is of the fully loaded energy.{_unattributed_words(basis)}"
-    heads = ("Who", "Trials", "Dynamic", "Fully loaded", "CO2e")
-    return Table("Who paid for what", heads, tuple(rows), frozenset((1, 2, 3, 4)), note)
+    heads = ("Who", "Trials", "Dynamic, Wh", "Fully loaded, Wh", "CO2e")
+    return Table("Payers", heads, tuple(rows), frozenset((1, 2, 3, 4)), note)
 
 
 def _bill_row(basis: Basis, bill: Bill) -> tuple[str, ...]:
     if bill.unattributed and not bill.loaded_uj.central:
         return (bill.payer.words, str(len(bill.trials)), UNKNOWN, UNKNOWN, UNKNOWN)
     grams = _grams(basis, bill.loaded_uj)
-    energies = (energy_between(bill.dynamic_uj), energy_between(bill.loaded_uj))
+    energies = (watt_hours_between(bill.dynamic_uj), watt_hours_between(bill.loaded_uj))
     return (bill.payer.words, str(len(bill.trials) or NOT_RUN), *energies, grams)
 
 
@@ -68,7 +68,7 @@ def _sum_words(basis: Basis) -> str:
         return "The parts do not sum to the machines' totals, so the energy ledger is damaged."
     return (
         "Each column sums to the machines' total, to the microjoule: dynamic energies with idle power, overhead and foreign "
-        "work; fully loaded ones, which hold each trial's share of idle power and overhead, with what no trial paid and foreign work."
+        "work; fully loaded ones, which hold a trial's share of idle power and overhead, with what none paid and foreign work."
     )
 
 
@@ -87,16 +87,16 @@ def design_costs_table(basis: Basis) -> Table:
     heads = (
         "Design",
         "Seeds",
-        "Training, dynamic",
-        "Training, loaded",
-        "Evaluation, loaded",
+        "Training, Wh dynamic",
+        "Training, Wh loaded",
+        "Evaluation, Wh loaded",
         "J per 1,000, dynamic",
         "J per 1,000, loaded",
         "Outputs measured",
     )
     note = (
-        "Of one training and its validation, the mean over seeds; joules are of 1,000 outputs of the trained model on the test "
-        f"set. {provenance_note(basis.source)} The errors of two designs go together, so their order is better known than either."
+        "Of one training and its validation, the mean over seeds; joules are of 1,000 outputs of the trained model. "
+        f"{provenance_note(basis.source)} The errors of two designs go together, so their order is better known than either."
     )
     rows = tuple(_design_row(cost) for cost in basis.design_costs)
     return Table("What each design drew", heads, rows, frozenset(range(1, len(heads))), note)
@@ -107,7 +107,7 @@ def _design_row(cost: DesignCost) -> tuple[str, ...]:
     return (
         cost.model.design,
         str(len(cost.model.runs)),
-        *(UNKNOWN if one is None else energy_between(one) for one in energies),
+        *(UNKNOWN if one is None else watt_hours_between(one) for one in energies),
         _per_thousand(cost, cost.output_dynamic_uj),
         _per_thousand(cost, cost.output_loaded_uj),
         f"{cost.num_outputs:,}" if cost.num_outputs else NOT_RUN,

@@ -44,13 +44,14 @@ def budget_table(analysis: Analysis) -> Table:
     cells = [(name, energy_between(uj), mass_between(analysis.settings.searched_range_g(uj))) for name, uj in rows]
     embodied = analysis.search_embodied_g
     counted = NOT_COUNTED if embodied is None else mass_between(embodied)
-    cells.append(("Making of the hardware, for the time of the search, in no other row", NOT_RUN, counted))
+    cells.append(("Making of the hardware", NOT_RUN, counted))
     defined = (
         "The search's cost is everything the machine drew while it ran, foreign work left out (energy ledger)."
         if cost.from_ledger
         else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
     )
-    note = f"{defined} {provenance_note(analysis.source)}"
+    making = "" if embodied is None else " The making of the hardware is for the time of the search and in no other row."
+    note = f"{defined} {provenance_note(analysis.source)}{making}"
     return Table("What was spent", ("Item", "Energy", "CO2e"), tuple(cells), frozenset((1, 2)), note)
 
 

@@ -3,12 +3,13 @@
 from math import floor, isinf, log10
 
 from nas.records import EnergySource
-from nas.units import kwh
+from nas.units import MICROJOULES_PER_KWH, kwh
 from reports.scenarios import Range
 from reports.statistics import Interval
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
+MICROJOULES_PER_WH = MICROJOULES_PER_KWH / 1000
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -74,6 +75,11 @@ def mass_total(grams: Range, source: EnergySource) -> str:
 def energy_between(energy_uj: Range) -> str:
     """As `energy_total`, without how it is known: for tables that say so once."""
     return f"{energy(kwh(energy_uj.central))}{_between(kwh(energy_uj.low), kwh(energy_uj.high))}"
+
+
+def watt_hours_between(energy_uj: Range) -> str:
+    """Watt-hours and their range without the unit: for columns that say so in their head."""
+    return number_between(energy_uj.times(1 / MICROJOULES_PER_WH))
 
 
 def mass_between(grams: Range) -> str:
