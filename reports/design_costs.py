@@ -13,7 +13,8 @@ from reports.scenarios import Range, Worlds, range_of
 class DesignCost:
     """Energies of one design in microjoules, each the mean over its trainings and None where any of them is unknown.
 
-    `output_*` are of one output, measured over `num_outputs` of them in all. `model` holds the records.
+    `output_*` are of one output, measured over `num_outputs` of them in all; `times_least` is the loaded one over that of the
+    design that needs least, both of the same scenario. `model` holds the records.
     """
 
     model: Model
@@ -24,12 +25,21 @@ class DesignCost:
     evaluation_loaded_uj: Range | None
     output_dynamic_uj: Range | None
     output_loaded_uj: Range | None
+    times_least: Range | None
 
 
 def design_costs(everywhere: Worlds) -> tuple[DesignCost, ...]:
     """Every design trained at the full budget, in the order of the models."""
     models = {scenario: _models(runs) for scenario, runs in everywhere.runs.items()}
-    return tuple(_cost({scenario: one[design] for scenario, one in models.items()}) for design in models["central"])
+    known = {design: uj for design, one in models["central"].items() if (uj := one.mean_output_uj("loaded"))}
+    least = min(known, key=lambda design: known[design], default=None)
+    return tuple(
+        _cost(
+            {scenario: one[design] for scenario, one in models.items()},
+            None if least is None else {scenario: one[least] for scenario, one in models.items()},
+        )
+        for design in models["central"]
+    )
 
 
 def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
@@ -38,7 +48,7 @@ def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
     return {(model.family, model.design): model for model in found}
 
 
-def _cost(models: Mapping[Scenario, Model]) -> DesignCost:
+def _cost(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model] | None) -> DesignCost:
     central = models["central"]
     used = [phase for record in central.runs if (phase := record.phase("inference")) is not None]
     return DesignCost(
@@ -50,7 +60,17 @@ def _cost(models: Mapping[Scenario, Model]) -> DesignCost:
         evaluation_loaded_uj=_range(models, lambda model: _mean_phase_uj(model, ("validate",), "loaded")),
         output_dynamic_uj=_range(models, lambda model: model.mean_output_uj("dynamic")),
         output_loaded_uj=_range(models, lambda model: model.mean_output_uj("loaded")),
+        times_least=None if least is None else _times(models, least),
     )
+
+
+def _times(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model]) -> Range | None:
+    """Loaded energy of an output over that of another design, scenario by scenario."""
+    pairs = {
+        scenario: (model.mean_output_uj("loaded"), least[scenario].mean_output_uj("loaded")) for scenario, model in models.items()
+    }
+    found = {scenario: own / other for scenario, (own, other) in pairs.items() if own is not None and other}
+    return range_of(found) if len(found) == len(pairs) else None
 
 
 def _range(models: Mapping[Scenario, Model], quantity: Callable[[Model], float | None]) -> Range | None:

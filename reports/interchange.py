@@ -174,4 +174,5 @@ def _design(basis: Basis, cost: DesignCost) -> dict[str, Any]:
         "per_1000_outputs_dynamic_j": _joules(per_thousand[0]),
         "per_1000_outputs_loaded_j": _joules(per_thousand[1]),
         "per_1000_outputs_emissions_g_co2e": _span(used),
+        "output_energy_over_the_least_factor": _span(cost.times_least),
     }

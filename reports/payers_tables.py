@@ -68,7 +68,7 @@ def _sum_words(basis: Basis) -> str:
         return "The parts do not sum to the machines' totals, so the energy ledger is damaged."
     return (
         "Each column sums to the machines' total, to the microjoule: dynamic energies with idle power, overhead and foreign "
-        "work; fully loaded ones, which hold a trial's share of idle power and overhead, with what none paid and foreign work."
+        "work; fully loaded ones, which hold a trial's share of idle power and overhead, with what nobody paid and foreign work."
     )
 
 
@@ -86,17 +86,18 @@ def design_costs_table(basis: Basis) -> Table:
     """What every design drew to be trained, evaluated and used."""
     heads = (
         "Design",
-        "Seeds",
         "Training, Wh dynamic",
         "Training, Wh loaded",
         "Evaluation, Wh loaded",
         "J per 1,000, dynamic",
         "J per 1,000, loaded",
+        "Times the least",
         "Outputs measured",
     )
     note = (
         "Of one training and its validation, the mean over seeds; joules are of 1,000 outputs of the trained model. "
-        f"{provenance_note(basis.source)} The errors of two designs go together, so their order is better known than either."
+        f"{provenance_note(basis.source)} “Times the least” sets a design's loaded joules of an output against the thriftiest "
+        "one's in the same scenario: where no range stands beside it, the meter's error cancels."
     )
     rows = tuple(_design_row(cost) for cost in basis.design_costs)
     return Table("What each design drew", heads, rows, frozenset(range(1, len(heads))), note)
@@ -106,10 +107,10 @@ def _design_row(cost: DesignCost) -> tuple[str, ...]:
     energies = (cost.training_dynamic_uj, cost.training_loaded_uj, cost.evaluation_loaded_uj)
     return (
         cost.model.design,
-        str(len(cost.model.runs)),
         *(UNKNOWN if one is None else watt_hours_between(one) for one in energies),
         _per_thousand(cost, cost.output_dynamic_uj),
         _per_thousand(cost, cost.output_loaded_uj),
+        NOT_RUN if cost.times_least is None else number_between(cost.times_least),
         f"{cost.num_outputs:,}" if cost.num_outputs else NOT_RUN,
     )
 

@@ -63,7 +63,7 @@ def numbers(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str,
 
 def test_every_number_has_its_unit_in_its_name(energy: dict[str, Any]) -> None:
     for path, _ in numbers(energy):
-        assert any(UNITS.search(name) or UNITLESS.match(name) for name in path[-2:]), path
+        assert any(UNITS.search(name) or UNITLESS.match(name) for name in path[-3:]), path
 
 
 def test_every_range_holds_its_central_value(energy: dict[str, Any]) -> None:
