@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -74,9 +74,8 @@ def _run_and_report(experiment: "Experiment", folder: Path, address: str | None,
     terminal = Terminal()
     finished = run_experiment(experiment, folder, terminal, address, resume)
     start = time.monotonic()
-    carbon = experiment.carbon
     with terminal.live("writing the report"):
-        verdict = _write_report([folder], folder / "report", carbon.searched_in, carbon.used_in, carbon.pue)
+        verdict = _write_report([folder], folder / "report", experiment.carbon.model_dump(mode="json"))
     finished.add_phase("report", time.monotonic() - start)
     phases = finished.info["phases"]
     total = ("total", sum(one["seconds"] for one in phases))
@@ -99,26 +98,52 @@ def report(
     ] = None,
     used_in: Annotated[str | None, typer.Option(help="Where the result is used; by default as configured.")] = None,
     pue: Annotated[float | None, typer.Option(min=1.0, help="Power usage effectiveness of the data centre.")] = None,
+    pue_range: Annotated[
+        str | None, typer.Option(metavar="LOW-HIGH", help="Range of the PUE, e.g. 1.1-1.6; its middle counts without --pue.")
+    ] = None,
+    embodied: Annotated[
+        str | None, typer.Option(metavar="KG", help="kg CO2e of making the machine, e.g. 1230 or 800-1600; else not counted.")
+    ] = None,
+    lifetime_years: Annotated[float, typer.Option(help="Years that the machine is used, for --embodied.")] = 4.0,
+    machine_share: Annotated[float, typer.Option(help="Part of the machine that the run had, for --embodied.")] = 1.0,
 ) -> None:
-    """Write the report of one or more runs: index.html, results.json, results.csv and the figures."""
+    """Write the report of one or more runs: a page, its figures, and the same for machines.
+
+    Beside index.html lie results.json and results.csv, energy.json (every energy and mass with its range), emissions.csv
+    (the columns of CodeCarbon) and model_cards/ (the co2_eq_emissions of a Hugging Face model card).
+    """
     from nas.progress import Terminal
     from nas.run_folder import configured_carbon
 
     carbon = configured_carbon(runs[0])
+    carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one}
+    carbon |= _pue_options(pue, pue_range)
+    if embodied is not None:
+        carbon["embodied"] = {"text": embodied, "lifetime_years": lifetime_years, "machine_share": machine_share}
     folder = output or runs[0] / "report"
     terminal = Terminal()
     with terminal.live("writing the report"):
-        verdict = _write_report(
-            runs, folder, searched_in or carbon["searched_in"], used_in or carbon["used_in"], pue or carbon["pue"]
-        )
+        verdict = _write_report(runs, folder, carbon)
     terminal.paragraphs(verdict)
     terminal.line(f"report: {folder / 'index.html'}")
 
 
-def _write_report(runs: list[Path], output: Path, searched_in: str, used_in: str, pue: float) -> str:
-    from reports.page import write_report
+def _pue_options(pue: float | None, pue_range: str | None) -> dict[str, Any]:
+    """What the options say of the PUE; a PUE of its own leaves no range that was configured for another."""
+    if pue_range is None:
+        return {} if pue is None else {"pue": pue, "pue_range": None}
+    from reports.settings import parse_range
 
-    return write_report(runs, output, searched_in=searched_in, used_in=used_in, pue=pue).plain()
+    low, high = parse_range(pue_range, "--pue-range")
+    return {"pue": (low + high) / 2 if pue is None else pue, "pue_range": (low, high)}
+
+
+def _write_report(runs: list[Path], output: Path, carbon: dict[str, Any]) -> str:
+    """The verdict in words of a report under a configuration's [carbon] table."""
+    from reports.page import write_report
+    from reports.settings import assumptions_of
+
+    return write_report(runs, output, carbon["searched_in"], carbon["used_in"], assumptions_of(carbon)).plain()
 
 
 @app.command(short_help="List the hand-made designs.")

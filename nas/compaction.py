@@ -17,23 +17,27 @@ KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json and records.jsonl, and of energy.jsonl the start, tick and CodeCarbon lines without raw counters.
+    """Copies run.json and records.jsonl, and of every machine's ledger the start, tick and CodeCarbon lines without raw counters.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
     """
     try:
-        lines = (run / "energy.jsonl").read_text(encoding="utf-8").splitlines()
+        ledgers = {path.name: _kept(path) for path in (run / "energy.jsonl", *sorted(run.glob("energy-*.jsonl")))}
         target.mkdir(parents=True, exist_ok=True)
         for name in ("run.json", "records.jsonl"):
             shutil.copyfile(run / name, target / name)
-        with (target / "energy.jsonl").open("w", encoding="utf-8") as file:
-            for line in map(json.loads, lines):
-                if line["kind"] in KEPT_KINDS:
-                    kept = {key: value for key, value in line.items() if key not in RAW_FIELDS}
-                    file.write(json.dumps(kept, separators=(",", ":")) + "\n")
+        for name, text in ledgers.items():
+            (target / name).write_text(text, encoding="utf-8")
     except (OSError, ValueError) as error:
         raise UserError(f"expected a finished run in {run} and a folder to write at {target}, got: {error}") from error
+
+
+def _kept(ledger: Path) -> str:
+    """The lines of a ledger that a report reads, without raw counters and the parameters of the power model."""
+    lines = map(json.loads, ledger.read_text(encoding="utf-8").splitlines())
+    kept = ({key: value for key, value in line.items() if key not in RAW_FIELDS} for line in lines if line["kind"] in KEPT_KINDS)
+    return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_validator, model_validator
 
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
@@ -90,12 +90,48 @@ class ExecutionPart(_Part):
         return Repetition(seconds=self.inference_seconds, outputs=self.inference_outputs)
 
 
+class EmbodiedPart(_Part):
+    """The making of the machine, to be shared by all it ever does: one number of kg CO2e, or low, central and high.
+
+    `machine_share` is the part of the machine that the run has to itself: for a virtual machine, its cores over its host's.
+    """
+
+    machine_kg_co2e: float | tuple[float, float, float]
+    lifetime_years: float = Field(gt=0)
+    machine_share: float = Field(default=1.0, gt=0, le=1)
+
+    @field_validator("machine_kg_co2e")
+    @classmethod
+    def _ordered(cls, given: float | tuple[float, float, float]) -> float | tuple[float, float, float]:
+        low, central, high = given if isinstance(given, tuple) else (given, given, given)
+        if not 0 <= low <= central <= high:
+            raise ValueError(
+                f"carbon.embodied.machine_kg_co2e: expected kilograms of 0 or more, low, central and high in that order, "
+                f"got {given}; mend them"
+            )
+        return given
+
+
 class CarbonPart(_Part):
-    """Where it was searched and where its result is used: an ISO code, a state or province, or "123 g/kWh"."""
+    """Where it was searched and where its result is used: an ISO code, a state or province, "123 g/kWh" or "100-150 g/kWh".
+
+    Embodied carbon, the making of the machine, is not counted unless it is given.
+    """
 
     searched_in: str
     used_in: str
     pue: float = Field(default=1.0, ge=1.0)
+    pue_range: tuple[float, float] | None = None
+    embodied: EmbodiedPart | None = None
+
+    @model_validator(mode="after")
+    def _range_holds_pue(self) -> "CarbonPart":
+        if self.pue_range is not None and not 1 <= self.pue_range[0] <= self.pue <= self.pue_range[1]:
+            low, high = self.pue_range
+            raise ValueError(
+                f"carbon.pue_range: expected 1 or more that holds carbon.pue {self.pue}, got {low} to {high}; mend one"
+            )
+        return self
 
 
 class Experiment(_Part):

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
-from reports.basis import Basis, Settings, common_source, margin_of, region_warnings, run_warnings
-from reports.energy import search_cost, split_energy
+from reports.basis import Basis, common_source, margin_of, region_warnings, run_warnings
+from reports.energy import search_cost, search_metered_s, split_energy
 from reports.load import Run
 from reports.models import champion, collect_models, collect_references
+from reports.scenarios import Range, worlds
+from reports.settings import Settings
 from reports.verdict import Evidence, Findings, judge
 
 
@@ -17,32 +20,49 @@ class Analysis(Basis):
     evidence: Evidence
     findings: Findings
 
+    @cached_property
+    def search_uj(self) -> Range:
+        """Microjoules of the search, fully loaded."""
+        return self.worlds.range(lambda runs: search_cost(runs).loaded_uj)
+
     @property
-    def search_g(self) -> float:
-        """Grams of CO2e of the search."""
-        return self.settings.searched_g(self.evidence.cost.loaded_uj)
+    def search_g(self) -> Range:
+        """Grams of CO2e of the search's energy."""
+        return self.settings.searched_range_g(self.search_uj)
+
+    @property
+    def search_embodied_g(self) -> Range | None:
+        """Grams of CO2e of the hardware's making for the search's time; None where it is not counted."""
+        return self.settings.embodied_g(sum(search_metered_s(run) for run in self.runs))
 
 
 def analyse(runs: Sequence[Run], settings: Settings) -> Analysis:
     """Draws the conclusions from runs with a search."""
+    everywhere = worlds(runs)
+    evidences = {scenario: _evidence(found, settings) for scenario, found in everywhere.runs.items()}
+    findings = judge(evidences)
+    shifted = region_warnings(settings, "which shifts the break-even")
+    return Analysis(
+        runs=tuple(runs),
+        worlds=everywhere,
+        settings=settings,
+        evidence=evidences["central"],
+        findings=findings,
+        split=split_energy(runs),
+        source=common_source(runs),
+        warnings=(*run_warnings(runs), *findings.warnings, *shifted),
+    )
+
+
+def _evidence(runs: Sequence[Run], settings: Settings) -> Evidence:
+    """What the verdict rests on in one scenario."""
     models = collect_models(runs)
-    evidence = Evidence(
+    return Evidence(
         models=models,
         references=collect_references(runs),
         search=champion(models, searched=True),
         hand=champion(models, searched=False),
         cost=search_cost(runs),
-        rates=settings.rates,
+        rates=(settings.rates, *settings.rate_corners),
         margin_bleu=margin_of(runs[0]),
-    )
-    findings = judge(evidence)
-    shifted = region_warnings(settings, "which shifts the break-even")
-    return Analysis(
-        runs=tuple(runs),
-        settings=settings,
-        evidence=evidence,
-        findings=findings,
-        split=split_energy(runs),
-        source=common_source(runs),
-        warnings=(*run_warnings(runs), *findings.warnings, *shifted),
     )

@@ -2,69 +2,34 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isfinite
+from functools import cached_property
 from typing import Any
 
-from nas.carbon import Intensity, intensity
-from nas.errors import UserError
 from nas.records import EnergySource, Record
-from nas.units import emissions_g_co2e
-from reports.break_even import Rates
+from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
+from reports.ledgers import widest
 from reports.load import FULL_BUDGET_ROLES, Run, differing, setting
-from reports.statistics import Interval
+from reports.payers import Accounts, TrialBill, accounts, trial_bills
+from reports.scenarios import Range, Worlds
+from reports.settings import Settings
+from reports.words import energy_total, mass_total
 
-DEFAULT_USES = (1_000_000, 100_000_000, 10_000_000_000)
 DEFAULT_MARGIN_BLEU = 3.0
 """A model must beat the better reference by this much, or nothing is concluded."""
 # A trial on a core of its own gets nearly all of it; below this share its wall time says more of its neighbours.
 CROWDED_SHARE = 0.85
-PROVENANCE_ORDER = ("measured", "sampled", "estimated", "unattributed")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """What is applied when the report is made: two regions, power usage effectiveness, numbers of uses to show."""
-
-    searched_in: Intensity
-    used_in: Intensity
-    pue: float
-    uses: tuple[int, ...]
-
-    def __post_init__(self) -> None:
-        if not isfinite(self.pue) or self.pue < 1:
-            raise UserError(f"expected a power usage effectiveness (PUE) of 1 or more, got {self.pue}; 1.0 is the machine alone")
-        if any(one < 1 for one in self.uses):
-            raise UserError(f"expected numbers of uses of 1 or more, got {list(self.uses)}; leave the option out for defaults")
-
-    def searched_g(self, energy_uj: float) -> float:
-        """Grams of CO2e of an energy drawn where the run was: searches and trainings."""
-        return emissions_g_co2e(energy_uj, self.searched_in.g_per_kwh, self.pue)
-
-    def used_g(self, energy_uj: float) -> float:
-        """Grams of CO2e of an energy drawn where the model is used."""
-        return emissions_g_co2e(energy_uj, self.used_in.g_per_kwh, self.pue)
-
-    @property
-    def rates(self) -> Rates:
-        """Grams of CO2e per microjoule in both regions."""
-        return Rates(searched_g_per_uj=self.searched_g(1), used_g_per_uj=self.used_g(1))
-
-
-def make_settings(searched_in: str, used_in: str, uses: Sequence[int] = DEFAULT_USES, pue: float = 1.0) -> Settings:
-    """Settings from region codes.
-
-    Raises:
-        UserError: a region is unknown, or a number is out of range.
-    """
-    return Settings(searched_in=intensity(searched_in), used_in=intensity(used_in), pue=pue, uses=tuple(uses))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Basis:
-    """What a report of either kind is made from; the kinds add what they conclude."""
+    """What a report of either kind is made from; the kinds add what they conclude.
+
+    `runs` are as they were metered, `worlds` the same in every scenario of the meters' errors.
+    """
 
     runs: tuple[Run, ...]
+    worlds: Worlds
     settings: Settings
     split: Split
     source: EnergySource
@@ -75,9 +40,33 @@ class Basis:
         """The first run, whose configuration stands for all."""
         return self.runs[0]
 
-    def model_interval(self, value: float) -> Interval:
-        """The power model's interval of a total."""
-        return Interval(value * self.source.low_factor, value * self.source.high_factor)
+    @cached_property
+    def accounts(self) -> Accounts:
+        """Who paid for what."""
+        return accounts(self.worlds)
+
+    @cached_property
+    def trial_bills(self) -> tuple[TrialBill, ...]:
+        """What every trial drew, the one that cost most first."""
+        return trial_bills(self.worlds)
+
+    @cached_property
+    def design_costs(self) -> tuple[DesignCost, ...]:
+        """What every design drew."""
+        return design_costs(self.worlds)
+
+    @property
+    def embodied_g(self) -> Range | None:
+        """Grams of CO2e of the hardware's making for all metered time; None where it is not counted."""
+        return self.settings.embodied_g(sum(machine.metered_s for run in self.runs for machine in run.machines))
+
+    def energy_words(self, energy_uj: Range) -> str:
+        """A total of energy with its range and how it is known."""
+        return energy_total(energy_uj, self.source)
+
+    def mass_words(self, emissions_g_co2e: Range) -> str:
+        """Grams of CO2e of a total with their range and how the energy is known."""
+        return mass_total(emissions_g_co2e, self.source)
 
     def records(self, *roles: str) -> tuple[Record, ...]:
         """Records of these roles, in the order they were written."""
@@ -104,18 +93,11 @@ def margin_of(run: Run) -> float:
 
 def common_source(runs: Sequence[Run]) -> EnergySource:
     """One energy source for all runs: the weakest provenance and the widest interval among them."""
-    sources = [run.source for run in runs if run.source is not None]
+    metered = [machine.source for run in runs for machine in run.machines]
+    sources = [one for one in (*metered, *(run.source for run in runs)) if one is not None]
     if not sources:
         return EnergySource(name="none", provenance="unattributed", version="")
-    weakest = max(sources, key=lambda one: PROVENANCE_ORDER.index(one.provenance))
-    return EnergySource(
-        name=weakest.name,
-        provenance=weakest.provenance,
-        version=weakest.version,
-        low_factor=min(one.low_factor for one in sources),
-        high_factor=max(one.high_factor for one in sources),
-        note=weakest.note,
-    )
+    return widest(sources)
 
 
 def region_warnings(settings: Settings, consequence: str) -> tuple[str, ...]:
@@ -130,6 +112,11 @@ def region_warnings(settings: Settings, consequence: str) -> tuple[str, ...]:
 def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
     """What was wrong with the runs' files, models that were not trained alike, and inference beside other work."""
     found: list[str] = []
+    if len({machine.name for run in runs for machine in run.machines}) > 1:
+        found.append(
+            "several machines were metered; the errors of all their meters are taken to go the same way, so a ratio between "
+            "machines may be less certain than its interval says"
+        )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""
         found += [prefix + one for one in run.warnings]

@@ -79,11 +79,13 @@ class BreakEven:
     """The answer: an outcome, and where it is a number the uses with their interval.
 
     `saving_uj` is the point estimate of energy saved per output, `saving` its interval. `outside_share` is the share of
-    bootstrap draws in which the searched model's quality was beyond the hand designs' curve.
+    bootstrap draws in which the searched model's quality was beyond the hand designs' curve. `net_g` is what has to be
+    earned back, `net_interval_g` its least and greatest value over what was assumed.
     """
 
     outcome: Outcome
     net_g: float | None = None
+    net_interval_g: Interval | None = None
     saving_uj: float | None = None
     saving: Interval | None = None
     uses: float | None = None
@@ -121,10 +123,23 @@ def break_even(investment: Investment, rates: Rates, saving_uj: float | None, dr
     inside = draws[~np.isnan(draws)]
     outside_share = 1 - len(inside) / len(draws)
     if saving_uj is None or outside_share > MAX_OUTSIDE:
-        return BreakEven(outcome="outside the measured curve", net_g=net_g, saving_uj=saving_uj, outside_share=outside_share)
+        return BreakEven(
+            outcome="outside the measured curve",
+            net_g=net_g,
+            net_interval_g=Interval(net_g, net_g),
+            saving_uj=saving_uj,
+            outside_share=outside_share,
+        )
     saving = percentile_interval(inside)
     outcome: Outcome = "never" if saving.high <= 0 else "not separable" if saving.low <= 0 else "number"
-    found = BreakEven(outcome=outcome, net_g=net_g, saving_uj=saving_uj, saving=saving, outside_share=outside_share)
+    found = BreakEven(
+        outcome=outcome,
+        net_g=net_g,
+        net_interval_g=Interval(net_g, net_g),
+        saving_uj=saving_uj,
+        saving=saving,
+        outside_share=outside_share,
+    )
     if outcome != "number":
         return found
     if rates.used_g_per_uj == 0 and net_g > 0:
@@ -142,14 +157,47 @@ def uses_to_pay_back(net_g: float, savings_uj: FloatArray, used_g_per_uj: float)
         return np.where(savings_uj > 0, net_g / np.maximum(savings_uj * used_g_per_uj, 0.0), np.inf)
 
 
-def net_emissions_g(answer: BreakEven, rates: Rates, uses: Sequence[int]) -> tuple[tuple[int, float, Interval], ...]:
-    """Net g CO2e after each number of uses with the interval of the saving; below zero the search has paid back."""
-    if answer.net_g is None or answer.saving_uj is None or answer.saving is None:
+def united(answers: Sequence[BreakEven]) -> BreakEven:
+    """One answer out of several that differ in what is assumed of meter, grid and PUE; the first has the point figures.
+
+    Intervals hold those of every answer. Where the answers do not agree in their outcome it is "not separable".
+    """
+    first = answers[0]
+    found = replace(first, net_interval_g=_hull([one.net_interval_g for one in answers]))
+    if first.saving is None:
+        return found
+    found = replace(found, saving=_hull([one.saving for one in answers]))
+    if len({one.outcome for one in answers}) > 1:
+        return replace(found, outcome="not separable", uses=None, interval=None, reason="")
+    return replace(found, interval=_hull([one.interval for one in answers]))
+
+
+def _hull(intervals: Sequence[Interval | None]) -> Interval | None:
+    """The interval that holds all that are known; None where none is."""
+    known = [one for one in intervals if one is not None]
+    return Interval(min(one.low for one in known), max(one.high for one in known)) if known else None
+
+
+def net_emissions_g(answers: Sequence[tuple[BreakEven, Rates]], uses: Sequence[int]) -> tuple[tuple[int, float, Interval], ...]:
+    """Net g CO2e after each number of uses, with its interval over savings and assumptions; below zero it has paid back.
+
+    Each answer comes with the rates that it assumes; the first has the point figures.
+    """
+    first, rates = answers[0]
+    if first.net_g is None or first.saving_uj is None or first.saving is None:
         return ()
-
-    def net(saving_uj: float, number: int) -> float:
-        return float(answer.net_g or 0.0) - number * saving_uj * rates.used_g_per_uj
-
     return tuple(
-        (one, net(answer.saving_uj, one), Interval(net(answer.saving.high, one), net(answer.saving.low, one))) for one in uses
+        (
+            number,
+            _net_g(first, rates, first.saving_uj, number),
+            Interval(
+                min(_net_g(one, given, one.saving.high, number) for one, given in answers if one.saving),
+                max(_net_g(one, given, one.saving.low, number) for one, given in answers if one.saving),
+            ),
+        )
+        for number in uses
     )
+
+
+def _net_g(answer: BreakEven, rates: Rates, saving_uj: float, uses: int) -> float:
+    return (answer.net_g or 0.0) - uses * saving_uj * rates.used_g_per_uj

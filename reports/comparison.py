@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from math import comb
 from typing import Literal
 
-from reports.basis import Basis, Settings, common_source, configured, margin_of, region_warnings, run_warnings
+from reports.basis import Basis, common_source, configured, margin_of, region_warnings, run_warnings
 from reports.energy import run_cost_uj, split_energy
 from reports.load import Run
 from reports.metric import TEST_BLEU, Metric
 from reports.models import Model, Reference, collect_compared, collect_references
+from reports.scenarios import Range, worlds
+from reports.settings import Settings
 from reports.statistics import Comparison, Interval, compare, detectable, holm, percentile_interval, two_sided_p
 from reports.verdict import Draws, draw
 
@@ -69,8 +72,12 @@ class Compared(Basis):
     references: tuple[Reference, ...]
     margin: float
     gaps: tuple[Gap, ...]
-    cost_uj: int
     num_draws: int
+
+    @cached_property
+    def cost_uj(self) -> Range:
+        """Microjoules of all of it, fully loaded, other people's work left out."""
+        return self.worlds.range(run_cost_uj)
 
     @property
     def best(self) -> Model | None:
@@ -147,6 +154,7 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     unlike = region_warnings(settings, "so grams of training and grams of use are not of the same kind")
     return Compared(
         runs=tuple(runs),
+        worlds=worlds(runs),
         settings=settings,
         split=split_energy(runs),
         source=common_source(runs),
@@ -160,7 +168,6 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         references=references,
         margin=margin_of(runs[0]),
         gaps=gaps,
-        cost_uj=run_cost_uj(runs),
         num_draws=num_draws,
     )
 

@@ -10,6 +10,8 @@ from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.export import comparison_results
 from reports.glossary import COMPARISON_GLOSSARY
+from reports.model_card import model_cards
+from reports.payers_tables import payers_tables
 from reports.tables import references_table, results_table, setup_table
 from reports.words import energy, mass, optional, shortest, significant
 
@@ -35,6 +37,8 @@ def comparison_content(compared: Compared) -> Content:
         setup=setup_table(compared),
         glossary=COMPARISON_GLOSSARY,
         margin=compared.margin,
+        payers=payers_tables(compared),
+        cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
     )

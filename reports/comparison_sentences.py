@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from nas.records import Phase
 from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.assumptions import region_words
 from reports.comparison import Compared, Rival
 from reports.models import Model
-from reports.sentences import Sentence, Verdict, region_words
-from reports.words import duration, energy, mass, mass_range, millions, number, optional, shortest, signed, significant
+from reports.sentences import Sentence, Verdict
+from reports.words import duration, energy, mass, mass_between, millions, number, optional, shortest, signed, significant
 
 FEW = 4
 """Names that a headline has room for."""
@@ -179,16 +180,13 @@ def _references(compared: Compared) -> Sentence | None:
 def _costs(compared: Compared) -> Sentence | None:
     if not compared.ranked:
         return None
-    settings, total_kwh = compared.settings, kwh(compared.cost_uj)
-    spread = ""
-    if compared.source.low_factor < compared.source.high_factor:
-        low, high = compared.model_interval(total_kwh).low, compared.model_interval(total_kwh).high
-        grams = mass_range(compared.model_interval(settings.searched_g(compared.cost_uj)))
-        spread = f" ({significant(low)} to {significant(high)} kWh and {grams} by the power model's interval)"
     text = (
-        f"All of it drew {energy(total_kwh)} and so emitted {mass(settings.searched_g(compared.cost_uj))} CO2e{spread} in "
-        f"{region_words(settings.searched_in)}, failed trainings, idle power and supervision included."
+        f"All of it drew {compared.energy_words(compared.cost_uj)} and so emitted "
+        f"{compared.mass_words(compared.settings.searched_range_g(compared.cost_uj))} in "
+        f"{region_words(compared.settings.searched_in)}, failed trainings, idle power and supervision included."
     )
+    if (embodied := compared.embodied_g) is not None:
+        text += f" Making the hardware adds {mass_between(embodied)} CO2e for that time, in no other figure."
     text += _training_words(compared) + _use_words(compared)
     return Sentence("What it costs", text, compared.source.provenance)
 
@@ -249,8 +247,12 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
             "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the p-values "
             "are corrected for that, being adjusted for all pairs of designs.",
         ),
-        Sentence("Not counted", "What it took people to invent and tune the designs, and the making of the hardware."),
+        Sentence("Not counted", f"What it took people to invent and tune the designs{_making(compared)}."),
     )
+
+
+def _making(compared: Compared) -> str:
+    return ", and the making of the hardware" if compared.settings.embodied is None else ""
 
 
 def _rate(value: object) -> str:

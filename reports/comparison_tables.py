@@ -1,11 +1,23 @@
 """Tables of a comparison of hand designs: rows ready to show, the best first."""
 
 from nas.units import kwh
+from reports.assumptions import provenance_note
 from reports.comparison import Compared, Rival
 from reports.comparison_sentences import training_energy
 from reports.models import Model
 from reports.tables import NOT_RUN, Table, per_thousand
-from reports.words import UNKNOWN, duration, energy, mass, millions, optional, signed, significant
+from reports.words import (
+    UNKNOWN,
+    duration,
+    energy,
+    energy_between,
+    mass,
+    mass_between,
+    millions,
+    optional,
+    signed,
+    significant,
+)
 
 
 def designs_table(compared: Compared) -> Table:
@@ -85,11 +97,12 @@ def energies_table(compared: Compared) -> Table:
     )
     rows = [_energy_row(compared, model) for model in compared.ranked]
     total = compared.cost_uj
-    rows.append(("whole run", NOT_RUN, energy(kwh(total)), mass(compared.settings.searched_g(total)), *[NOT_RUN] * 3))
-    low, high = compared.source.low_factor, compared.source.high_factor
-    spread = f", and lie between {low} and {high} times what is shown, all by one factor" if low < high else ""
+    grams = mass_between(compared.settings.searched_range_g(total))
+    rows.append(("whole run", NOT_RUN, energy_between(total), grams, *[NOT_RUN] * 3))
+    if compared.embodied_g is not None:
+        rows.append(("making of the hardware", NOT_RUN, NOT_RUN, mass_between(compared.embodied_g), *[NOT_RUN] * 3))
     note = (
-        f"Energies are {compared.source.provenance}{spread}. Training and CO2e are fully loaded (with a share of idle power and "
+        f"{provenance_note(compared.source)} Training and CO2e are fully loaded (with a share of idle power and "
         "overhead), the mean over seeds; the whole run has every training and test, failed ones too, and the idle power "
         f"meanwhile. Training CO2e in {compared.settings.searched_in.name}, CO2e of outputs in {compared.settings.used_in.name}."
     )

@@ -23,7 +23,10 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A report before it is laid out: what every page shows, the same for machines, and what only its template shows."""
+    """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
+
+    `cards` are the model cards to write, text by file name.
+    """
 
     template: str
     basis: Basis
@@ -34,5 +37,7 @@ class Content:
     setup: Table
     glossary: tuple[Term, ...]
     margin: float
+    payers: tuple[Table, ...]
+    cards: Mapping[str, str]
     own: Mapping[str, Any]
     results: Mapping[str, Any]

@@ -1,9 +1,9 @@
 """Where the energy of a run went: what the search cost, and an exact split of the machine's total.
 
-The search's cost is defined by the energy ledger: everything the machine drew, except other people's work (foreign),
-from the first search trial to the last finalist, less what other trials were charged meanwhile. It holds every trial
-(failed, infeasible, lost), the finalists, the engine's overhead and all idle power of that time. Only when a run has no
-ledger is it the sum of the records' loaded energies.
+The search's cost is defined by the energy ledgers: everything a machine drew, except other people's work (foreign),
+from the first search trial to the last finalist, less what other trials were charged meanwhile, summed over machines. It
+holds every trial (failed, infeasible, lost), the finalists, the engine's overhead and all idle power of that time. Only when
+a run has no ledger is it the sum of the records' loaded energies.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from nas.records import Phase, Record
-from reports.load import SEARCH_ROLES, Run, Tick
+from reports.ledgers import Machine, Tick
+from reports.load import SEARCH_ROLES, Run
 
 PART_NAMES = ("search", "training", "inference", "idle", "overhead", "foreign")
 
@@ -32,11 +33,15 @@ class SearchCost:
 
 @dataclass(frozen=True)
 class Split:
-    """The machine's energy over the whole run, in parts; from a ledger the parts sum to the total exactly."""
+    """The machines' energy over the whole run, in parts.
+
+    `exact` says that there is a ledger and that the parts of every single machine sum to its total, to the microjoule.
+    """
 
     parts: tuple[tuple[str, int], ...]
     total_uj: int
     from_ledger: bool
+    exact: bool
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ class ProgressPoint:
     valid_bleu: float
 
 
-def _role(trial: str) -> str:
+def role_of(trial: str) -> str:
+    """The role that a trial's name begins with."""
     return trial.split("/", 1)[0]
 
 
@@ -56,14 +62,14 @@ def _searching(tick: Tick) -> bool | None:
     """Whether a tick belongs to the search; None when no trial drew anything in it."""
     loaded = {False: 0, True: 0}
     for share in tick.shares:
-        loaded[_role(share.trial) in SEARCH_ROLES] += max(share.loaded_uj, share.energy_uj)
+        loaded[role_of(share.trial) in SEARCH_ROLES] += max(share.loaded_uj, share.energy_uj)
     if not any(loaded.values()):
         return None
     return loaded[True] >= loaded[False]
 
 
 def searching_ticks(ticks: Sequence[Tick]) -> tuple[bool, ...]:
-    """Which ticks the search is charged for.
+    """Which ticks of one machine the search is charged for.
 
     A tick without a working trial belongs to what comes next, since waiting for a trial is part of getting to it. A gap
     in which no trial worked is a pause of the whole run and belongs to nobody.
@@ -82,16 +88,16 @@ def searching_ticks(ticks: Sequence[Tick]) -> tuple[bool, ...]:
 
 def charged_uj(tick: Tick, searching: bool) -> int:
     """Microjoules of a tick that the search pays, loaded."""
-    own = sum(share.loaded_uj for share in tick.shares if _role(share.trial) in SEARCH_ROLES)
+    own = sum(share.loaded_uj for share in tick.shares if role_of(share.trial) in SEARCH_ROLES)
     if not searching:
         return own
-    others = sum(share.loaded_uj for share in tick.shares if _role(share.trial) not in SEARCH_ROLES)
+    others = sum(share.loaded_uj for share in tick.shares if role_of(share.trial) not in SEARCH_ROLES)
     return tick.machine_uj - tick.foreign_uj - others
 
 
 def search_cost(runs: Iterable[Run]) -> SearchCost:
     """What all searches of the runs cost together, finalists and supervision included."""
-    costs = [_cost_from_ledger(run) if run.ticks else _cost_from_records(run) for run in runs]
+    costs = [_cost_from_ledgers(run) if run.machines else _cost_from_records(run) for run in runs]
     return SearchCost(
         loaded_uj=sum(cost.loaded_uj for cost in costs),
         dynamic_uj=sum(cost.dynamic_uj for cost in costs),
@@ -100,15 +106,24 @@ def search_cost(runs: Iterable[Run]) -> SearchCost:
     )
 
 
-def _cost_from_ledger(run: Run) -> SearchCost:
-    flags = searching_ticks(run.ticks)
-    dynamic = (share for tick in run.ticks for share in tick.shares if _role(share.trial) in SEARCH_ROLES)
+def _cost_from_ledgers(run: Run) -> SearchCost:
+    dynamic = (share for tick in run.ticks for share in tick.shares if role_of(share.trial) in SEARCH_ROLES)
     return SearchCost(
-        loaded_uj=sum(charged_uj(tick, flag) for tick, flag in zip(run.ticks, flags, strict=True)),
+        loaded_uj=sum(charged_uj(*pair) for machine in run.machines for pair in _flagged(machine)),
         dynamic_uj=sum(share.energy_uj for share in dynamic),
         from_ledger=True,
         num_unattributed=_cost_from_records(run).num_unattributed,
     )
+
+
+def _flagged(machine: Machine) -> tuple[tuple[Tick, bool], ...]:
+    """A machine's ticks, each with whether the search is charged for it."""
+    return tuple(zip(machine.ticks, searching_ticks(machine.ticks), strict=True))
+
+
+def search_metered_s(run: Run) -> float:
+    """Machine-seconds that the search is charged for; 0 without a ledger."""
+    return sum(tick.dt_s for machine in run.machines for tick, searching in _flagged(machine) if searching)
 
 
 def _cost_from_records(run: Run) -> SearchCost:
@@ -135,8 +150,9 @@ def run_cost_uj(runs: Iterable[Run]) -> int:
     """
     total = 0
     for run in runs:
-        total += sum(tick.machine_uj - tick.foreign_uj for tick in run.ticks if tick.shares or not tick.gap)
-        if not run.ticks:
+        for machine in run.machines:
+            total += sum(tick.machine_uj - tick.foreign_uj for tick in machine.ticks if tick.shares or not tick.gap)
+        if not run.machines:
             total += sum(phase.loaded_uj or 0 for record in run.records for phase in record.phases)
     return total
 
@@ -149,30 +165,45 @@ def _part(role: str, phase: str) -> str:
 
 def split_energy(runs: Iterable[Run]) -> Split:
     """The runs' energy in parts: trials by what they did (dynamic energy), then idle, overhead and foreign."""
+    splits = [split for run in runs for split in _splits(run)]
+    added = {name: sum(dict(split.parts)[name] for split in splits) for name in PART_NAMES}
+    return Split(
+        parts=tuple(added.items()),
+        total_uj=sum(split.total_uj for split in splits),
+        from_ledger=all(split.from_ledger for split in splits),
+        exact=all(split.exact for split in splits),
+    )
+
+
+def _splits(run: Run) -> tuple[Split, ...]:
+    """One for each machine of a run; one from its records where it has no ledger."""
+    if run.machines:
+        return tuple(split_machine(machine) for machine in run.machines)
     parts = dict.fromkeys(PART_NAMES, 0)
-    total = 0
-    from_ledger = True
-    for run in runs:
-        from_ledger = from_ledger and bool(run.ticks)
-        for tick in run.ticks:
-            total += tick.machine_uj
-            for share in tick.shares:
-                parts[_part(_role(share.trial), share.phase)] += share.energy_uj
-            parts["idle"] += tick.idle_uj
-            parts["overhead"] += tick.overhead_uj
-            parts["foreign"] += tick.foreign_uj
-        if not run.ticks:
-            for record in run.records:
-                for phase in record.phases:
-                    parts[_part(record.role, phase.name)] += phase.energy_uj or 0
-                    total += phase.energy_uj or 0
-    return Split(tuple(parts.items()), total, from_ledger)
+    for record in run.records:
+        for phase in record.phases:
+            parts[_part(record.role, phase.name)] += phase.energy_uj or 0
+    return (Split(tuple(parts.items()), sum(parts.values()), from_ledger=False, exact=False),)
+
+
+def split_machine(machine: Machine) -> Split:
+    """One machine's energy in parts, from its ledger."""
+    parts = dict.fromkeys(PART_NAMES, 0)
+    for tick in machine.ticks:
+        for share in tick.shares:
+            parts[_part(role_of(share.trial), share.phase)] += share.energy_uj
+        parts["idle"] += tick.idle_uj
+        parts["overhead"] += tick.overhead_uj
+        parts["foreign"] += tick.foreign_uj
+    total = machine.machine_uj
+    return Split(tuple(parts.items()), total, from_ledger=True, exact=sum(parts.values()) == total)
 
 
 def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
     """Every scored model of the search in the order it was finished, with the search's cost up to then."""
     own = sorted((record for record in run.records if record.role in SEARCH_ROLES), key=lambda one: _seconds(one.finished_at))
-    waiting = list(zip(run.ticks, searching_ticks(run.ticks), strict=True))
+    flagged = (pair for machine in run.machines for pair in _flagged(machine))
+    waiting = sorted(flagged, key=lambda pair: pair[0].time_s)
     points = []
     spent = 0.0
     index = 0
@@ -180,7 +211,7 @@ def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
         while index < len(waiting) and waiting[index][0].time_s <= _seconds(record.finished_at):
             spent += charged_uj(*waiting[index])
             index += 1
-        if not run.ticks:
+        if not run.machines:
             spent += sum(phase.loaded_uj or 0 for phase in record.phases)
         if record.status == "complete" and "valid_bleu" in record.metrics:
             points.append(ProgressPoint(record, spent, record.metrics["valid_bleu"]))

@@ -16,7 +16,7 @@ from reports.load import Run, records_table
 from reports.models import Model
 from reports.sentences import Verdict
 
-RESULTS_SCHEMA = 1
+RESULTS_SCHEMA = 2
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -35,8 +35,10 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         else plain(asdict(comparison) | {"minimum_detectable_bleu": comparison.minimum_detectable}),
         "search": plain(asdict(cost))
         | {
-            "emissions_g_co2e": analysis.search_g,
-            "emissions_g_co2e_interval": plain(asdict(analysis.model_interval(analysis.search_g))),
+            "loaded_uj_range": plain(asdict(analysis.search_uj)),
+            "emissions_g_co2e": analysis.search_g.central,
+            "emissions_g_co2e_range": plain(asdict(analysis.search_g)),
+            "embodied_g_co2e_range": plain(asdict(analysis.search_embodied_g)) if analysis.search_embodied_g else None,
         },
         "g_co2e_per_bleu": plain(findings.per_bleu_g),
         "g_co2e_per_bleu_interval": plain(asdict(findings.per_bleu_interval)) if findings.per_bleu_interval else None,
@@ -73,8 +75,10 @@ def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
         "designs": [_design(compared, model) for model in compared.ranked],
         "without_result": [plain(asdict(one)) for one in compared.gaps],
         "run": {
-            "loaded_uj": compared.cost_uj,
-            "emissions_g_co2e": compared.settings.searched_g(compared.cost_uj),
+            "loaded_uj": compared.cost_uj.central,
+            "loaded_uj_range": plain(asdict(compared.cost_uj)),
+            "emissions_g_co2e": compared.settings.searched_g(compared.cost_uj.central),
+            "emissions_g_co2e_range": plain(asdict(compared.settings.searched_range_g(compared.cost_uj))),
         },
         "energy_split_uj": {name: uj for name, uj in compared.split.parts if name != "search"}
         | {"machine": compared.split.total_uj, "from_ledger": compared.split.from_ledger},

@@ -6,7 +6,6 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
 from reports.basis import Basis
 from reports.drawing import (
@@ -35,9 +34,7 @@ from reports.marks import (
     scale_x,
 )
 from reports.verdict import envelope_of
-from reports.words import significant
-
-MICROJOULES_PER_WH = 3600 * MICROJOULES_PER_JOULE
+from reports.words import MICROJOULES_PER_WH, significant
 
 
 def quality_against_macs(analysis: Analysis) -> Sketch:
@@ -237,10 +234,12 @@ def split_sketch(basis: Basis, looks: Mapping[str, tuple[str, str]], closing: st
         axes.set_xlabel("watt-hours")
         return figure
 
+    several = sum(len(run.machines) for run in basis.runs) > 1
+    whose = "machines' (and of each machine to its)" if several else "machine's"
     total_wh = significant(split.total_uj / MICROJOULES_PER_WH)
     conserved = (
-        f"The parts sum to the machine's {split.total_uj:,} µJ exactly ({total_wh} Wh)."
-        if split.from_ledger and sum(uj for _, uj in split.parts) == split.total_uj
+        f"The parts sum to the {whose} {split.total_uj:,} µJ exactly ({total_wh} Wh)."
+        if split.exact
         else "Without a complete energy ledger, idle, overhead and foreign are unknown and the sum cannot be checked."
     )
     return Sketch(

@@ -39,6 +39,15 @@ GLOSSARY: tuple[Term, ...] = (
         "Minimum detectable difference",
         "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
     ),
+    Term(
+        "Low, central, high",
+        "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "
+        "grams the ranges of grid and PUE multiply on top.",
+    ),
+    Term(
+        "Making of the hardware",
+        "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted only where it is given.",
+    ),
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Use", "One output, for example one sentence translated."),
 )

@@ -1,8 +1,8 @@
-"""Reading run folders: the run's description, its records and its energy ledger. Nothing is dropped silently."""
+"""Reading run folders: the run's description, its records and its energy ledgers. Nothing is dropped silently."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,34 +10,25 @@ import pandas as pd
 
 from nas.errors import UserError
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
+from reports.ledgers import Machine, Tick, load_machines, source_of
 
 RUN_SCHEMA = 1
 
+PHASE_QUANTITIES = (
+    "duration_s",
+    "cpu_s",
+    "tokens",
+    "sentences",
+    "energy_uj",
+    "loaded_uj",
+    "idle_uj",
+    "gpu_uj",
+    "gpu_loaded_uj",
+)
+"""What results.csv has of every phase."""
+
 SEARCH_ROLES = ("search", "finalist")
 """Roles whose energy is the search's."""
-
-
-@dataclass(frozen=True)
-class Share:
-    """What one trial drew in one tick: dynamic energy, and loaded with its part of idle and overhead."""
-
-    trial: str
-    phase: str
-    energy_uj: int
-    loaded_uj: int
-
-
-@dataclass(frozen=True)
-class Tick:
-    """One reading of the meter: idle + foreign + overhead + trials is the machine's energy, exactly."""
-
-    time_s: float
-    machine_uj: int
-    idle_uj: int
-    foreign_uj: int
-    overhead_uj: int
-    shares: tuple[Share, ...]
-    gap: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,8 +38,7 @@ class Run:
     folder: Path
     info: Mapping[str, Any]
     records: tuple[Record, ...]
-    ticks: tuple[Tick, ...]
-    codecarbon_uj: int | None
+    machines: tuple[Machine, ...]
     source: EnergySource | None
     warnings: tuple[str, ...]
 
@@ -56,6 +46,23 @@ class Run:
     def run_id(self) -> str:
         """The run's name, its folder's when run.json has none."""
         return str(self.info.get("run_id") or self.folder.name)
+
+    @property
+    def ticks(self) -> tuple[Tick, ...]:
+        """The readings of all machines, one machine after the other."""
+        return tuple(tick for machine in self.machines for tick in machine.ticks)
+
+    def machine_of(self, record: Record) -> Machine | None:
+        """The machine that a record was made on; the only one where there is one, None where it has no ledger."""
+        if len(self.machines) == 1:
+            return self.machines[0]
+        boot = record.machine.get("boot")
+        return next((machine for machine in self.machines if boot in machine.boots), None)
+
+    def source_of(self, record: Record) -> EnergySource | None:
+        """Where the energies of a record come from: its machine's source, else its own, else the run's."""
+        machine = self.machine_of(record)
+        return (machine.source if machine else None) or record.energy or self.source
 
     @property
     def experiment(self) -> Mapping[str, Any]:
@@ -77,15 +84,15 @@ def load_run(folder: Path) -> Run:
     """
     info = _read_info(folder / "run.json")
     records, record_warnings = _load_records(folder / "records.jsonl")
-    ticks, codecarbon_uj, tick_warnings = _load_energy(folder / "energy.jsonl")
+    source = source_of(info.get("energy")) or next((one.energy for one in records if one.energy is not None), None)
+    machines, ledger_warnings = load_machines(folder, source)
     return Run(
         folder=folder,
         info=info,
         records=records,
-        ticks=ticks,
-        codecarbon_uj=codecarbon_uj,
-        source=_source(info, records),
-        warnings=(*record_warnings, *tick_warnings),
+        machines=machines,
+        source=source,
+        warnings=(*record_warnings, *ledger_warnings),
     )
 
 
@@ -123,56 +130,6 @@ def _load_records(path: Path) -> tuple[tuple[Record, ...], list[str]]:
             f"{path.name}: {older} line(s) of a schema older than {SCHEMA}, read with today's defaults for what they lack"
         )
     return tuple(kept.values()), warnings
-
-
-def _load_energy(path: Path) -> tuple[tuple[Tick, ...], int | None, list[str]]:
-    if not path.is_file():
-        return (
-            (),
-            None,
-            ["energy.jsonl is missing: energies come from the records alone, and their sum cannot be checked"],
-        )
-    ticks: list[Tick] = []
-    totals: list[int] = [0]
-    checked = False
-    warnings: list[str] = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-        try:
-            event = json.loads(line)
-            kind = event["kind"]
-            if kind == "tick":
-                ticks.append(_tick(event))
-            elif kind == "start":
-                totals.append(0)
-            elif kind == "codecarbon":
-                totals[-1] = max(totals[-1], int(event["cumulative_uj"]))
-                checked = True
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            warnings.append(f"left out: {path.name} line {number}: {type(error).__name__}: {error}")
-    return tuple(ticks), sum(totals) if checked else None, warnings
-
-
-def _tick(event: Mapping[str, Any]) -> Tick:
-    shares = tuple(
-        Share(trial, str(one["phase"]), int(one["uj"]), int(one["loaded_uj"])) for trial, one in event["trials"].items()
-    )
-    return Tick(
-        time_s=float(event["time"]),
-        machine_uj=int(event["machine_uj"]),
-        idle_uj=int(event["idle_uj"]),
-        foreign_uj=int(event["foreign_uj"]),
-        overhead_uj=int(event["overhead_uj"]),
-        shares=shares,
-        gap=bool(event.get("gap", False)),
-    )
-
-
-def _source(info: Mapping[str, Any], records: Iterable[Record]) -> EnergySource | None:
-    known = {one.name for one in fields(EnergySource)}
-    described = info.get("energy")
-    if isinstance(described, dict) and {"name", "provenance", "version"} <= set(described):
-        return EnergySource(**{name: value for name, value in described.items() if name in known})
-    return next((record.energy for record in records if record.energy is not None), None)
 
 
 def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
@@ -256,6 +213,6 @@ def _row(record: Record) -> dict[str, Any]:
         row |= {name: getattr(record.counts, name) for name in ("params", "params_paper", "macs", "macs_paper")}
     row |= {f"metric_{name}": value for name, value in record.metrics.items()}
     for phase in record.phases:
-        for quantity in ("duration_s", "cpu_s", "tokens", "sentences", "energy_uj", "loaded_uj"):
+        for quantity in PHASE_QUANTITIES:
             row[f"{phase.name}_{quantity}"] = getattr(phase, quantity)
     return row

@@ -1,6 +1,6 @@
 """Writing a report: one self-contained page, and the same results for machines beside it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -9,14 +9,18 @@ from markupsafe import Markup
 
 from nas.errors import UserError
 from reports.analysis import analyse
-from reports.basis import DEFAULT_USES, make_settings
+from reports.assumptions import embodied_words, error_words, pue_words, region_words
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.content import Content
+from reports.emissions_csv import emissions_csv
 from reports.export import write_csv, write_json
+from reports.interchange import energy_results
 from reports.load import load_runs
+from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
-from reports.sentences import Verdict, region_words
+from reports.sentences import Verdict
+from reports.settings import Assumptions, make_settings
 from reports.words import shortest
 
 PROVENANCE_WORDS = {
@@ -32,10 +36,12 @@ def write_report(
     output: Path,
     searched_in: str,
     used_in: str,
-    uses: Sequence[int] = DEFAULT_USES,
-    pue: float = 1.0,
+    assumptions: Assumptions | None = None,
 ) -> Verdict:
-    """Writes index.html, results.json, results.csv and the figures as PNG into `output`, and returns the verdict.
+    """Writes the report into `output` and returns the verdict.
+
+    That is index.html, the figures as PNG, results.json and results.csv; energy.json with every energy and mass, emissions.csv
+    in CodeCarbon's columns, and model_cards/ with the block on emissions of a Hugging Face model card.
 
     Runs with a search are reported as one, runs of hand designs alone as a comparison. The same runs and settings give the
     same bytes.
@@ -45,13 +51,12 @@ def write_report(
         output: Folder to write to; made when missing.
         searched_in: Region whose grid fed the search and the trainings, for example "DEU".
         used_in: Region whose grid feeds the uses.
-        uses: Numbers of uses whose net emissions the report of a search shows.
-        pue: Power usage effectiveness, applied to every term.
+        assumptions: What else is applied: power usage effectiveness, embodied carbon, numbers of uses to show.
 
     Raises:
         UserError: a folder is no run, runs cannot be compared, a region is unknown, or `output` cannot be written.
     """
-    settings = make_settings(searched_in, used_in, uses, pue)
+    settings = make_settings(searched_in, used_in, assumptions)
     runs = load_runs(run_dirs)
     if runs[0].searched:
         content = search_content(analyse(runs, settings))
@@ -65,9 +70,23 @@ def write_report(
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(content.results, output / "results.json")
         write_csv(runs, output / "results.csv")
+        write_json(energy_results(content.basis), output / "energy.json")
+        (output / "emissions.csv").write_text(emissions_csv(content.basis), encoding="utf-8")
+        _write_cards(content.cards, output / "model_cards")
     except OSError as error:
         raise UserError(f"expected a folder that can be written, got {output}: {error}; choose another") from error
     return content.verdict
+
+
+def _write_cards(cards: Mapping[str, str], folder: Path) -> None:
+    """Writes the model cards; those of an earlier report, whose champions may have been others, go first."""
+    for old in folder.glob("*.yaml"):
+        if old.read_text(encoding="utf-8", errors="replace").startswith(FIRST_WORDS):
+            old.unlink()
+    if cards:
+        folder.mkdir(exist_ok=True)
+    for name, text in cards.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 def render_page(content: Content) -> str:
@@ -83,8 +102,11 @@ def render_page(content: Content) -> str:
         provenance_words=PROVENANCE_WORDS,
         figures=[(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in content.drawings],
         published=content.published,
+        payers=content.payers,
         setup=content.setup,
-        settings=basis.settings,
+        pue=pue_words(basis.settings.pue),
+        embodied=embodied_words(basis.settings.embodied),
+        errors=error_words(basis.source),
         searched_in=region_words(basis.settings.searched_in),
         used_in=region_words(basis.settings.used_in),
         source=basis.source,

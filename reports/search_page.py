@@ -1,28 +1,29 @@
 """The report of a run with a search: was it worth its carbon?"""
 
-from nas.units import kwh
 from reports.analysis import Analysis
 from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import GLOSSARY
+from reports.model_card import model_cards
+from reports.payers_tables import payers_tables
 from reports.sentences import COMPARED, make_verdict
+from reports.spent_tables import budget_table, uses_table
 from reports.tables import (
-    budget_table,
     costs_table,
     models_table,
     references_table,
     results_table,
     search_setup_table,
     trials_table,
-    uses_table,
 )
-from reports.words import energy, mass, mass_range, number, shortest, signed
+from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
 
 
 def search_content(analysis: Analysis) -> Content:
     """Everything on the page of a search."""
     verdict = make_verdict(analysis)
+    champions = [one.design for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
@@ -37,6 +38,8 @@ def search_content(analysis: Analysis) -> Content:
         setup=search_setup_table(analysis),
         glossary=GLOSSARY,
         margin=margin,
+        payers=payers_tables(analysis),
+        cards=model_cards(analysis, champions),
         own={
             "spent": [table for table in spent if table is not None],
             "tables": (models_table(analysis), references, trials_table(analysis)),
@@ -64,12 +67,13 @@ def _difference_tile(analysis: Analysis) -> Tile:
 
 
 def _cost_tile(analysis: Analysis) -> Tile:
-    total_kwh = kwh(analysis.evidence.cost.loaded_uj)
-    spread = mass_range(analysis.model_interval(analysis.search_g))
+    grams = analysis.search_g
+    size, unit = mass_unit(grams.central)
+    ends = f"{significant(grams.low / size)}-{significant(grams.high / size)} {unit}; " if grams.low < grams.high else ""
     return Tile(
         "Cost of the search",
-        f"{mass(analysis.search_g)} CO2e",
-        f"{energy(total_kwh)} in {analysis.settings.searched_in.name}; {spread}",
+        f"{mass(grams.central)} CO2e",
+        f"{ends}{energy_between(analysis.search_uj)} in {analysis.settings.searched_in.name}",
         analysis.source.provenance,
     )
 

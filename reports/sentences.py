@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from nas.carbon import Intensity
-from nas.units import kwh
 from reports.analysis import Analysis
+from reports.assumptions import region_words
 from reports.break_even import BreakEven, Outcome
 from reports.comparison import ComparisonOutcome
-from reports.words import energy, mass, mass_range, number, shortest, signed, significant
+from reports.words import mass, mass_between, mass_range, number, shortest, signed, significant
 
 COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
 
@@ -56,24 +55,18 @@ def make_verdict(analysis: Analysis) -> Verdict:
     )
 
 
-def region_words(region: Intensity) -> str:
-    """A region with its carbon intensity."""
-    year = "" if region.year is None else f", {region.year}"
-    return f"{region.name} ({shortest(region.g_per_kwh)} g CO2e per kWh, {region.kind}{year})"
-
-
 def uses_words(answer: BreakEven) -> str:
     """A number of uses with its interval."""
     if answer.uses is None or answer.interval is None:
         return answer.outcome
-    if answer.net_g is not None and answer.net_g <= 0:
+    if answer.interval.high <= 0:
         return "the first use on"
     return f"{number(answer.uses)} uses (95 % interval {number(answer.interval.low)} to {number(answer.interval.high)})"
 
 
 def _headline(analysis: Analysis) -> str:
     answer = analysis.findings.answer
-    if answer.outcome == "number" and answer.net_g is not None and answer.net_g <= 0:
+    if _nothing_to_pay(answer):
         return _winner(analysis) + "The search pays from the first use on: it cost no more than it replaced."
     lines: dict[Outcome, str] = {
         "number": f"The search pays back its carbon after {uses_words(answer)}.",
@@ -89,6 +82,11 @@ def _headline(analysis: Analysis) -> str:
         "unknown": f"No verdict yet: {answer.reason}.",
     }
     return _winner(analysis) + lines[answer.outcome]
+
+
+def _nothing_to_pay(answer: BreakEven) -> bool:
+    """Whether the search cost no more than it replaced, whatever is assumed."""
+    return answer.outcome == "number" and answer.interval is not None and answer.interval.high <= 0
 
 
 def _winner(analysis: Analysis) -> str:
@@ -153,22 +151,23 @@ def _references(analysis: Analysis) -> Sentence | None:
 
 
 def _cost(analysis: Analysis) -> Sentence:
-    cost, source = analysis.evidence.cost, analysis.source
-    total_kwh = kwh(cost.loaded_uj)
-    low, high = analysis.model_interval(total_kwh).low, analysis.model_interval(total_kwh).high
+    cost = analysis.evidence.cost
     bound = "at least " if not cost.from_ledger and cost.num_unattributed else ""
-    ranges = ""
-    if low < high:
-        ranges = f", {significant(low)} to {significant(high)} kWh by the power model's interval,"
-    grams = mass(analysis.search_g)
-    grams_range = f" ({mass_range(analysis.model_interval(analysis.search_g))})" if low < high else ""
     return Sentence(
         "Cost of the search",
-        f"The search drew {bound}{energy(total_kwh)}{ranges} and so emitted {bound}{grams} CO2e{grams_range} in "
-        f"{region_words(analysis.settings.searched_in)}: all trials including failed and lost ones, finalists, supervision, "
-        "and the idle power meanwhile.",
-        source.provenance,
+        f"The search drew {bound}{analysis.energy_words(analysis.search_uj)} and so emitted {bound}"
+        f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}: all trials including "
+        "failed and lost ones, finalists, supervision, and the idle power meanwhile."
+        f"{_embodied(analysis)}",
+        analysis.source.provenance,
     )
+
+
+def _embodied(analysis: Analysis) -> str:
+    grams = analysis.search_embodied_g
+    if grams is None:
+        return ""
+    return f" Making the hardware adds {mass_between(grams)} CO2e for that time, in no other figure."
 
 
 def _per_bleu(analysis: Analysis) -> Sentence | None:
@@ -194,7 +193,11 @@ def _break_even(analysis: Analysis) -> Sentence | None:
     answer = analysis.findings.answer
     if answer.outcome in ("unknown", "models too weak for a verdict") or answer.net_g is None:
         return None
-    start = f"Search and final trainings less the hand champion's trainings leave {mass(answer.net_g)} CO2e to earn back. "
+    ends = answer.net_interval_g
+    between = f" ({mass_range(ends)})" if ends is not None and ends.low < ends.high else ""
+    start = (
+        f"Search and final trainings less the hand champion's trainings leave {mass(answer.net_g)} CO2e{between} to earn back. "
+    )
     if answer.saving_uj is None or answer.saving is None:
         end = "The searched model's quality lies beyond the worst or the best hand design, where no saving was measured."
         share = answer.outside_share or 0.0
@@ -206,14 +209,15 @@ def _break_even(analysis: Analysis) -> Sentence | None:
     saved = [value / 1000 for value in (answer.saving_uj, answer.saving.low, answer.saving.high)]
     end = (
         f"At equal quality the searched model saves {significant(saved[0])} J per 1,000 outputs against the hand designs "
-        f"(95 % interval {significant(saved[1])} to {significant(saved[2])} J), used in {region_words(analysis.settings.used_in)}"
+        f"(95 % interval {significant(saved[1])} to {significant(saved[2])} J, over all that is assumed), "
+        f"used in {region_words(analysis.settings.used_in)}"
     )
     closing = {
         "number": f": it pays back after {uses_words(answer)}.",
         "never": ": it never pays back.",
         "not separable": ": that cannot be told from nothing.",
     }
-    if answer.outcome == "number" and answer.net_g <= 0:
+    if _nothing_to_pay(answer):
         closing["number"] = ": there is nothing to pay back."
     return Sentence("Break-even", start + end + closing[answer.outcome], analysis.source.provenance)
 
@@ -231,12 +235,16 @@ def _dynamic(analysis: Analysis) -> Sentence | None:
 
 
 def _not_counted(analysis: Analysis) -> Sentence:
+    making = " The making of the hardware is not counted." if analysis.settings.embodied is None else ""
     text = (
-        "What it took people to invent the hand designs is not counted. "
+        f"What it took people to invent the hand designs is not counted.{making} "
         "Re-using one search for k deployments divides its cost by k."
     )
     if analysis.source.high_factor > analysis.source.low_factor:
-        text += " The power model's error is common to all parts: it scales the totals together and cancels in the break-even."
+        text += (
+            " The power model's error is common to all that is compared: it moves the totals together and largely cancels in "
+            "the break-even."
+        )
     return Sentence("Not counted", text)
 
 

@@ -8,18 +8,15 @@ from manual_designs.published import PUBLISHED_COSTS, PUBLISHED_RESULTS
 from nas.records import Record
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.analysis import Analysis
+from reports.assumptions import embodied_words, pue_words
 from reports.basis import Basis
-from reports.break_even import net_emissions_g
 from reports.models import Model, Reference, View
 from reports.words import (
-    MINUS,
     UNKNOWN,
     duration,
     energy,
     mass,
-    mass_range,
     millions,
-    number,
     optional,
     significant,
 )
@@ -152,42 +149,6 @@ def genome_words(record: Record) -> str:
     return " · ".join(choice if count == 1 else f"{count}×{choice}" for choice, count in runs)
 
 
-def uses_table(analysis: Analysis) -> Table | None:
-    """Net emissions after some numbers of uses; None where no saving was measured."""
-    found = net_emissions_g(analysis.findings.answer, analysis.settings.rates, analysis.settings.uses)
-    if not found:
-        return None
-    rows = tuple((number(uses), mass(net), mass_range(interval)) for uses, net, interval in found)
-    note = f"Search and trainings less savings. A minus ({MINUS}) means that the search has paid back more than it cost."
-    return Table("After so many uses", ("Uses", "Net CO2e", "95 % interval"), rows, frozenset((1, 2)), note)
-
-
-def budget_table(analysis: Analysis) -> Table:
-    """The terms of the break-even, loaded and dynamic."""
-    findings, cost = analysis.findings, analysis.evidence.cost
-    rows = [
-        ("Search, loaded", energy(kwh(cost.loaded_uj)), mass(analysis.search_g)),
-        (
-            "Search, trials' dynamic energy alone",
-            energy(kwh(cost.dynamic_uj)),
-            mass(analysis.settings.searched_g(cost.dynamic_uj)),
-        ),
-    ]
-    if findings.investment is not None:
-        for name, energy_uj in (
-            ("Search champion's trainings, all fresh seeds, loaded", findings.investment.final_uj),
-            ("Hand champion's trainings, all fresh seeds, loaded", findings.investment.hand_uj),
-            ("Left to earn back", findings.investment.net_uj),
-        ):
-            rows.append((name, energy(kwh(energy_uj)), mass(analysis.settings.searched_g(energy_uj))))
-    defined = (
-        "The search's cost is everything the machine drew while it ran, foreign work left out (energy ledger)."
-        if cost.from_ledger
-        else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
-    )
-    return Table("What was spent", ("Item", "Energy", "CO2e"), tuple(rows), frozenset((1, 2)), defined)
-
-
 def costs_table() -> Table:
     """Published costs of searches and trainings."""
     rows = tuple((one.what, mass(one.emissions_g_co2e), one.kind, one.source, one.note) for one in PUBLISHED_COSTS)
@@ -239,7 +200,10 @@ def setup_table(basis: Basis, more: tuple[tuple[str, str], ...] = ()) -> Table:
         ("Configuration", str(run.info.get("fingerprint", UNKNOWN))[:16]),
         ("Machine", _pairs(run.info.get("machine"))),
         ("Versions", _pairs(run.info.get("versions"))),
+        ("Machines metered", _machines(basis)),
         ("Energy source", f"{source.name} {source.version}, {source.provenance}. {source.note}".strip()),
+        ("PUE", pue_words(basis.settings.pue)),
+        ("Making of the hardware", embodied_words(basis.settings.embodied)),
         ("CodeCarbon's own total", _codecarbon(basis)),
         ("Corpus", _pairs(run.info.get("corpus"))),
         ("Recipe", _pairs(full[0].recipe if full else None)),
@@ -263,10 +227,21 @@ def _pairs(values: Any) -> str:
     return "; ".join(parts)
 
 
+def _machines(basis: Basis) -> str:
+    """Every metered machine: its cores, for how long, what it drew."""
+    found = [
+        f"{machine.name}: {machine.cores or UNKNOWN} cores, {duration(machine.metered_s)}, {energy(kwh(machine.machine_uj))}"
+        for run in basis.runs
+        for machine in run.machines
+    ]
+    return "; ".join(found) or UNKNOWN
+
+
 def _codecarbon(basis: Basis) -> str:
-    totals = [run.codecarbon_uj for run in basis.runs]
+    machines = [machine for run in basis.runs for machine in run.machines]
+    totals = [machine.codecarbon_uj for machine in machines]
     known = [one for one in totals if one is not None]
-    ours = sum(tick.machine_uj for run in basis.runs for tick in run.ticks)
+    ours = sum(machine.machine_uj for machine in machines)
     if len(known) < len(totals) or not ours:
         return UNKNOWN
     return f"{energy(kwh(sum(known)))}, {sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here (a check, not used)"

@@ -1,12 +1,12 @@
 """The verdict: did the search beat the hand designs, what did it cost, and does it pay back?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from nas.records import Record
-from reports.break_even import BreakEven, Envelope, Investment, Rates, break_even, saving_draws, saving_per_use
+from nas.records import Record, Scenario
+from reports.break_even import BreakEven, Envelope, Investment, Outcome, Rates, break_even, saving_draws, saving_per_use, united
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
 from reports.statistics import (
@@ -30,24 +30,28 @@ BOOTSTRAP_SEED = 20260101
 
 @dataclass(frozen=True)
 class Draws:
-    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name."""
+    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name.
+
+    `picks` [draws, seeds] are the seeds drawn for each design.
+    """
 
     bleu: Mapping[str, FloatArray]
     output_uj: Mapping[View, Mapping[str, FloatArray]]
+    picks: Mapping[str, IntArray]
     num_sentences: int
     warnings: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the verdict rests on."""
+    """All that the verdict rests on, in one scenario of the meters' errors. The first of `rates` is the central one."""
 
     models: tuple[Model, ...]
     references: tuple[Reference, ...]
     search: Model | None
     hand: Model | None
     cost: SearchCost
-    rates: Rates
+    rates: tuple[Rates, ...]
     margin_bleu: float
 
 
@@ -56,7 +60,8 @@ class Findings:
     """The numbers behind the verdict, each None when it cannot be had.
 
     `per_bleu_g` is the search's g CO2e per BLEU gained over the hand champion, only where the gain's interval leaves out
-    zero. `bleu_intervals` are of each model's mean test BLEU, by design name.
+    zero. `bleu_intervals` are of each model's mean test BLEU, by design name. `answer` unites those of `assumed`, one for
+    every scenario and corner of the grams' rates.
     """
 
     comparison: Comparison | None
@@ -64,6 +69,7 @@ class Findings:
     per_bleu_interval: Interval | None
     answer: BreakEven
     answer_dynamic: BreakEven
+    assumed: tuple[tuple[BreakEven, Rates], ...]
     too_weak: tuple[str, ...]
     best_reference: Reference | None
     investment: Investment | None
@@ -79,7 +85,7 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
     tables, warnings = _count_tables(records)
     columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
     bleu: dict[str, FloatArray] = {}
-    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
+    picked: dict[str, IntArray] = {}
     for model in models:
         scored = [record for record in model.runs if _key(record) in records]
         if not scored:
@@ -88,11 +94,24 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
         fixed = {_key(one): np.full(num_draws, one.metrics["test_bleu"]) for one in scored}
         drawn = np.stack([columns.get(_key(one), fixed[_key(one)]) for one in scored], axis=1)
         bleu[model.design] = mean_over_seeds(drawn, picks)
-        for view, drawn_output in output.items():
-            energies = model.output_uj(view)
-            if energies is not None and len(energies) == len(scored):
-                drawn_output[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (num_draws, 1)), picks)
-    return Draws(bleu, output, len(next(iter(tables.values()), ())), tuple(warnings))
+        picked[model.design] = picks
+    return Draws(bleu, _output_draws(models, picked), picked, len(next(iter(tables.values()), ())), tuple(warnings))
+
+
+def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:
+    """The same draws of the same models whose energies are those of another scenario."""
+    return replace(draws, output_uj=_output_draws(models, draws.picks))
+
+
+def _output_draws(models: Sequence[Model], picked: Mapping[str, IntArray]) -> dict[View, dict[str, FloatArray]]:
+    """Energy per output of every model that has one for each of its drawn seeds."""
+    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
+    for view, drawn in output.items():
+        for model in models:
+            picks, energies = picked.get(model.design), model.output_uj(view)
+            if picks is not None and energies is not None and len(energies) == picks.shape[1]:
+                drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
+    return output
 
 
 def _key(record: Record) -> str:
@@ -128,25 +147,29 @@ def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...
     return tuple(one.design for one in pair if one and one.test_bleu is not None and one.test_bleu < needed)
 
 
-def judge(evidence: Evidence) -> Findings:
-    """The findings of the evidence."""
+def judge(evidences: Mapping[Scenario, Evidence]) -> Findings:
+    """The findings of the evidence in every scenario; scores are the same in all of them, energies are not."""
+    evidence = evidences["central"]
     draws = draw(evidence.models)
+    drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
     scored = [one for one in evidence.references if one.test_bleu is not None]
     best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
     weak = weak_champions(evidence, best)
     comparison = _comparison(evidence, draws)
-    per_bleu, per_bleu_interval = _per_bleu(evidence, draws, comparison)
-    answers: dict[View, BreakEven] = {}
+    per_bleu, per_bleu_interval = _per_bleu(evidences, draws, comparison)
+    order = sorted(evidences, key=lambda scenario: scenario != "central")
+    answers: dict[View, tuple[tuple[BreakEven, Rates], ...]] = {}
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
-        answers[view] = _answer(evidence, draws, view, weak)
+        answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
     warnings = (*draws.warnings, *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
         per_bleu_g=None if weak else per_bleu,
         per_bleu_interval=None if weak else per_bleu_interval,
-        answer=answers["loaded"],
-        answer_dynamic=answers["dynamic"],
+        answer=united([answer for answer, _ in answers["loaded"]]),
+        answer_dynamic=united([answer for answer, _ in answers["dynamic"]]),
+        assumed=answers["loaded"],
         too_weak=weak,
         best_reference=best,
         investment=_investment(evidence, "loaded"),
@@ -172,14 +195,18 @@ def _comparison(evidence: Evidence, draws: Draws) -> Comparison | None:
     return compare(search.test_bleu - hand.test_bleu, draws.bleu[search.design] - draws.bleu[hand.design])
 
 
-def _per_bleu(evidence: Evidence, draws: Draws, comparison: Comparison | None) -> tuple[float | None, Interval | None]:
+def _per_bleu(
+    evidences: Mapping[Scenario, Evidence], draws: Draws, comparison: Comparison | None
+) -> tuple[float | None, Interval | None]:
+    evidence = evidences["central"]
     if comparison is None or comparison.sign != 1 or evidence.search is None or evidence.hand is None:
         return None, None
-    grams = evidence.cost.loaded_uj * evidence.rates.searched_g_per_uj
+    grams = evidence.cost.loaded_uj * evidence.rates[0].searched_g_per_uj
+    assumed = [one.cost.loaded_uj * rates.searched_g_per_uj for one in evidences.values() for rates in one.rates]
     gains = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
     with np.errstate(divide="ignore"):
-        ratios = np.where(gains > 0, grams / np.maximum(gains, 0.0), np.inf)
-    return grams / comparison.difference, percentile_interval(ratios)
+        per_gram = percentile_interval(np.where(gains > 0, 1 / np.maximum(gains, 0.0), np.inf))
+    return grams / comparison.difference, Interval(min(assumed) * per_gram.low, max(assumed) * per_gram.high)
 
 
 def _investment(evidence: Evidence, view: View) -> Investment | None:
@@ -203,25 +230,32 @@ def envelope_of(models: Sequence[Model], view: View) -> Envelope:
     )
 
 
-def _answer(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) -> BreakEven:
+def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) -> tuple[tuple[BreakEven, Rates], ...]:
+    """The break-even of one scenario at every pair of rates."""
     search = evidence.search
     if search is None or evidence.hand is None:
         missing = "search champion" if search is None else "hand champion"
-        return BreakEven(outcome="unknown", reason=f"the run has no {missing} with fresh seeds yet")
+        return _without(evidence, "unknown", f"the run has no {missing} with fresh seeds yet")
     if weak:
-        return BreakEven(outcome="models too weak for a verdict", reason=f"too weak: {', '.join(weak)}")
+        return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_bleu
     drawn_costs = draws.output_uj[view]
     if investment is None or cost is None or quality is None or search.design not in drawn_costs:
-        return BreakEven(outcome="unknown", reason="a champion's energy or test score is not known")
+        return _without(evidence, "unknown", "a champion's energy or test score is not known")
     hands = [model.design for model in evidence.models if not model.searched and model.design in drawn_costs]
     if not hands:
-        return BreakEven(outcome="unknown", reason="no hand design has a known energy per output")
+        return _without(evidence, "unknown", "no hand design has a known energy per output")
     savings = saving_draws(
         np.stack([draws.bleu[name] for name in hands], axis=1),
         np.stack([drawn_costs[name] for name in hands], axis=1),
         draws.bleu[search.design],
         drawn_costs[search.design],
     )
-    return break_even(investment, evidence.rates, saving_per_use(envelope_of(evidence.models, view), quality, cost), savings)
+    saving = saving_per_use(envelope_of(evidence.models, view), quality, cost)
+    return tuple((break_even(investment, rates, saving, savings), rates) for rates in evidence.rates)
+
+
+def _without(evidence: Evidence, outcome: Outcome, reason: str) -> tuple[tuple[BreakEven, Rates], ...]:
+    """The one answer where there is no number."""
+    return ((BreakEven(outcome=outcome, reason=reason), evidence.rates[0]),)

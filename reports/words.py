@@ -2,10 +2,14 @@
 
 from math import floor, isinf, log10
 
+from nas.records import EnergySource
+from nas.units import MICROJOULES_PER_KWH, kwh
+from reports.scenarios import Range
 from reports.statistics import Interval
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
+MICROJOULES_PER_WH = MICROJOULES_PER_KWH / 1000
 
 
 def significant(value: float, digits: int = 3) -> str:
@@ -40,12 +44,67 @@ def shortest(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+MASS_UNITS = ((1e6, 1e6, "t"), (1e3, 1e3, "kg"), (0.01, 1.0, "g"), (0.0, 1e-3, "mg"))
+"""The grams from which on a unit suits, the grams in one of it, and its name."""
+
+
 def mass(grams: float) -> str:
     """A mass of CO2e in the unit that suits it."""
-    for size, unit in ((1e6, "t"), (1e3, "kg"), (0.01, "g"), (1e-3, "mg")):
-        if abs(grams) >= size or unit == "mg":
-            return f"{significant(grams / (1.0 if unit == 'g' else size))} {unit}"
-    raise AssertionError("unreachable: the last unit takes everything")
+    size, unit = mass_unit(grams)
+    return f"{significant(grams / size)} {unit}"
+
+
+def how_known(source: EnergySource) -> str:
+    """How an energy is known, in a few words: the provenance, and what model or counter it is from."""
+    what = source.note.split(";")[0].strip() or source.name
+    return f"{source.provenance}: {what}"
+
+
+def energy_total(energy_uj: Range, source: EnergySource) -> str:
+    """A total such as `0.0420 kWh (0.0210-0.0780, estimated: linear load model)`."""
+    return f"{energy(kwh(energy_uj.central))} ({_ends(kwh(energy_uj.low), kwh(energy_uj.high))}{how_known(source)})"
+
+
+def mass_total(grams: Range, source: EnergySource) -> str:
+    """A total such as `4.62 g CO2e (2.38-6.47, estimated: linear load model)`, its ends in the same unit."""
+    size, unit = mass_unit(grams.central)
+    ends = _ends(grams.low / size, grams.high / size)
+    return f"{significant(grams.central / size)} {unit} CO2e ({ends}{how_known(source)})"
+
+
+def energy_between(energy_uj: Range) -> str:
+    """As `energy_total`, without how it is known: for tables that say so once."""
+    return f"{energy(kwh(energy_uj.central))}{_between(kwh(energy_uj.low), kwh(energy_uj.high))}"
+
+
+def watt_hours_between(energy_uj: Range) -> str:
+    """Watt-hours and their range without the unit: for columns that say so in their head."""
+    return number_between(energy_uj.times(1 / MICROJOULES_PER_WH))
+
+
+def mass_between(grams: Range) -> str:
+    """As `mass_total`, without how it is known: for tables that say so once."""
+    size, unit = mass_unit(grams.central)
+    return f"{significant(grams.central / size)} {unit}{_between(grams.low / size, grams.high / size)}"
+
+
+def number_between(value: Range) -> str:
+    """A number without a unit and its range."""
+    return f"{significant(value.central)}{_between(value.low, value.high)}"
+
+
+def _between(low: float, high: float) -> str:
+    return f" ({_ends(low, high).removesuffix(', ')})" if low < high else ""
+
+
+def _ends(low: float, high: float) -> str:
+    """The ends of a range and a comma; nothing where there is no range."""
+    return f"{significant(low)}-{significant(high)}, " if low < high else ""
+
+
+def mass_unit(grams: float) -> tuple[float, str]:
+    """The unit that suits a mass, and the grams in one of it."""
+    return next((size, unit) for least, size, unit in MASS_UNITS if abs(grams) >= least)
 
 
 def mass_range(interval: Interval) -> str:

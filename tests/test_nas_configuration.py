@@ -137,6 +137,11 @@ def test_the_last_override_of_a_key_counts() -> None:
         ("search.seed=-1", ("search.seed", "-1")),
         ("search.trials=1", ("search.trials", "2 trials", "1")),
         ("carbon.pue=0.5", ("carbon.pue", "greater than or equal to 1", "0.5")),
+        ("carbon.pue_range=[1.1, 1.6]", ("carbon.pue_range", "holds carbon.pue 1.0", "1.1 to 1.6")),
+        ("carbon.pue_range=[0.9, 1.6]", ("carbon.pue_range", "1 or more", "0.9 to 1.6")),
+        ("carbon.embodied={machine_kg_co2e=[3, 2, 1], lifetime_years=4}", ("machine_kg_co2e", "in that order")),
+        ("carbon.embodied={machine_kg_co2e=1000, lifetime_years=0}", ("carbon.embodied.lifetime_years", "greater than 0")),
+        ("carbon.embodied={machine_kg_co2e=1000}", ("carbon.embodied.lifetime_years",)),
         ("carbon.searched_in=Atlantis", ("DEU", "'Atlantis'")),
         ("execution.executor=cloud", ("execution.executor", "'ray' or 'local'", "'cloud'")),
         ("name=../up", ("name", "'../up'")),
@@ -186,6 +191,15 @@ def test_a_file_that_is_not_there_or_not_text(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes(b'name = "caf\xe9"\n')
     with pytest.raises(UserError, match="expected a readable experiment file"):
         load_experiment(str(tmp_path / "latin.toml"))
+
+
+def test_what_the_carbon_table_may_hold() -> None:
+    overrides = ("carbon.pue=1.2", "carbon.pue_range=[1.1, 1.6]", 'carbon.searched_in="100-150 g/kWh"')
+    making = "carbon.embodied={machine_kg_co2e=[800, 1000, 1200], lifetime_years=4, machine_share=0.05}"
+    carbon = load_experiment("smoke", (*overrides, making)).carbon
+    assert carbon.pue_range == (1.1, 1.6)
+    assert carbon.embodied is not None and carbon.embodied.machine_kg_co2e == (800.0, 1000.0, 1200.0)
+    assert load_experiment("smoke").carbon.embodied is None
 
 
 def test_the_fingerprint_ignores_where_it_runs_and_what_regions_are_looked_at() -> None:

@@ -120,8 +120,8 @@ def test_saving_of_each_draw() -> None:
 def test_net_emissions_after_uses() -> None:
     answer = BreakEven(outcome="number", net_g=1000.0, saving_uj=10.0, saving=Interval(5.0, 20.0))
     rates = Rates(searched_g_per_uj=1.0, used_g_per_uj=2.0)
-    assert net_emissions_g(answer, rates, (10, 100)) == (
+    assert net_emissions_g([(answer, rates)], (10, 100)) == (
         (10, 800.0, Interval(600.0, 900.0)),
         (100, -1000.0, Interval(-3000.0, 0.0)),
     )
-    assert net_emissions_g(BreakEven(outcome="never"), rates, (1,)) == ()
+    assert net_emissions_g([(BreakEven(outcome="never"), rates)], (1,)) == ()

@@ -16,7 +16,6 @@ import pytest
 from nas.carbon import intensity
 from nas.errors import UserError
 from nas.records import Record
-from reports.basis import make_settings
 from reports.comparison import Compared, compare_designs
 from reports.comparison_sentences import make_comparison_verdict, make_limits
 from reports.comparison_tables import designs_table
@@ -24,6 +23,7 @@ from reports.export import comparison_results
 from reports.load import load_runs
 from reports.page import write_report
 from reports.sentences import Verdict
+from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
 
 RECORDS = Path(__file__).parent / "records"
@@ -317,7 +317,8 @@ def test_the_whole_run_is_all_but_foreign_work(report: Judged, folder: Path) -> 
 
 
 def test_files(folder: Path) -> None:
-    expected = {"index.html", "results.json", "results.csv", *(f"{name}.png" for name in FIGURES)}
+    machines = {"results.json", "results.csv", "energy.json", "emissions.csv", "model_cards"}
+    expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in folder.iterdir()} == expected
 
 
@@ -370,8 +371,8 @@ def test_the_page_stands_alone_and_has_every_name(page: str) -> None:
 
 def test_same_records_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     write_report([folder.parent / "run"], tmp_path, "DEU", "FRA")
-    for path in sorted(folder.iterdir()):
-        assert path.read_bytes() == (tmp_path / path.name).read_bytes(), path.name
+    for path in (one for one in folder.rglob("*") if one.is_file()):
+        assert path.read_bytes() == (tmp_path / path.relative_to(folder)).read_bytes(), path.name
 
 
 def test_csv_has_a_row_for_each_record(folder: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from reports.energy import charged_uj, search_cost, search_progress, searching_ticks, split_energy
-from reports.load import Share, Tick, load_run
+from reports.ledgers import Share, Tick
+from reports.load import load_run
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -61,7 +62,7 @@ def test_cost_of_the_committed_run_by_hand() -> None:
 
 
 def test_cost_without_a_ledger_is_that_of_the_records() -> None:
-    run = replace(load_run(RECORDS), ticks=())
+    run = replace(load_run(RECORDS), machines=())
     cost = search_cost([run])
     phases = [p for r in run.records if r.role in ("search", "finalist") for p in r.phases if p.loaded_uj is not None]
     assert not cost.from_ledger
@@ -79,7 +80,8 @@ def test_parts_sum_to_the_machine_exactly() -> None:
 def test_parts_by_role_and_phase() -> None:
     run = load_run(RECORDS)
     inference = Share("final/a/seed1", "inference", 5, 9)
-    made = replace(run, ticks=(tick(0, HAND), tick(1, TRIAL), tick(2, inference), tick(3, FINAL)))
+    ticks = (tick(0, HAND), tick(1, TRIAL), tick(2, inference), tick(3, FINAL))
+    made = replace(run, machines=(replace(run.machines[0], ticks=ticks),))
     assert dict(split_energy([made]).parts) == {
         "search": 40,
         "training": 80,
@@ -103,7 +105,6 @@ def test_progress_ends_at_the_cost_of_the_search() -> None:
 def test_moments_are_taken_as_utc(moment: str) -> None:
     run = load_run(RECORDS)
     record = next(one for one in run.records if one.record_id == "search/trial0")
-    early = replace(
-        run, records=(replace(record, finished_at=moment),), ticks=(tick(1_700_000_000, TRIAL), tick(1_700_000_001, TRIAL))
-    )
+    machine = replace(run.machines[0], ticks=(tick(1_700_000_000, TRIAL), tick(1_700_000_001, TRIAL)))
+    early = replace(run, records=(replace(record, finished_at=moment),), machines=(machine,))
     assert search_progress(early)[0].cumulative_uj == 150

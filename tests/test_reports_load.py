@@ -64,7 +64,8 @@ def test_every_tick_is_read() -> None:
     ticks = [event for event in events if event["kind"] == "tick"]
     assert len(run.ticks) == len(ticks)
     assert sum(tick.machine_uj for tick in run.ticks) == ticks[-1]["counter_uj"]
-    assert run.codecarbon_uj == events[-1]["cumulative_uj"]
+    (machine,) = run.machines
+    assert machine.codecarbon_uj == events[-1]["cumulative_uj"]
     assert run.source is not None and run.source.high_factor == 1.6
 
 
@@ -81,7 +82,7 @@ def test_missing_energy_ledger_is_said(run_copy: Callable[..., Path]) -> None:
     folder = run_copy()
     (folder / "energy.jsonl").unlink()
     run = load_run(folder)
-    assert run.ticks == ()
+    assert run.machines == ()
     assert any("energy.jsonl is missing" in one for one in run.warnings)
 
 

@@ -2,6 +2,9 @@
 
 CodeCarbon is not imported, its files are read: Our World in Data's country averages, EPA eGRID for the US states, the
 energy mix of the Canadian provinces, ENTSO-E for the Nordic zones, China's ministry of ecology for its provinces.
+
+A country has a second estimate: its fuel mix times CodeCarbon's factor for each fuel. Both methods share the statistics of
+what was generated and differ in what a kilowatt-hour of a fuel emits, so they bound that alone.
 """
 
 import csv
@@ -9,17 +12,31 @@ import importlib.util
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from nas.carbon import CO2_ONLY, COMBUSTION_ONLY, DIRECT, LIFE_CYCLE, TABLE
+from nas.carbon import CO2_ONLY, COMBUSTION_ONLY, DIRECT, LIFE_CYCLE, RANGE_UNKNOWN, TABLE, TWO_METHODS
 from nas.units import grams_from_pounds
 
 MADE_FROM = "3.3.2"  # the version of CodeCarbon whose data the committed table holds
 
 # Factors that CodeCarbon applies to a province's mix, g/kWh; every other source counts as zero there.
 COMBUSTION_G_PER_KWH = {"coal": 995.725971, "petroleum": 816.6885263, "naturalGas": 743.8415916}
+
+# Fuels of a country's mix and the names of their factors. The totals over several fuels are left out.
+FACTOR_OF_FUEL = {
+    "coal": "coal",
+    "oil": "petroleum",
+    "gas": "natural_gas",
+    "hydroelectricity": "hydroelectricity",
+    "nuclear": "nuclear",
+    "solar": "solar",
+    "wind": "wind",
+    "biofuel": "biofuel",
+    "other_renewable_exc_biofuel": "geothermal",  # nearly all of it: tidal and wave power are a thousandth of the world's
+}
+COVERED = 0.01  # fuels that miss the total by more leave too much of it without a factor
 
 PROVINCES = {
     "alberta": "AB",
@@ -39,20 +56,28 @@ PROVINCES = {
 NORDIC = {"SE": "SWE", "NO": "NOR", "FI": "FIN"}
 
 Row = tuple[str, str, float, int, str]
+"""Region, name, g/kWh, year and kind."""
+
+Ranged = tuple[Row, float | None]
+"""A row and the second estimate of its g/kWh, where there is one."""
 
 
-def rows(data: Path) -> list[Row]:
-    """All rows of the table from CodeCarbon's data folder, sorted by region."""
+def rows(data: Path) -> list[Ranged]:
+    """All rows of the table from CodeCarbon's data folder with their second estimates, sorted by region."""
     infra = data / "private_infra"
-    return sorted([*_countries(infra), *_states(infra), *_provinces(infra), *_nordic(infra), *_china(infra)])
+    single = [*_states(infra), *_provinces(infra), *_nordic(infra), *_china(infra)]
+    return sorted([*_countries(infra), *((row, None) for row in single)], key=lambda one: one[0])
 
 
-def text(table: list[Row]) -> str:
+def text(table: list[Ranged]) -> str:
     """The table as CSV."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(("region", "name", "g_per_kwh", "year", "kind"))
-    writer.writerows((region, name, round(value, 3), year, kind) for region, name, value, year, kind in table)
+    writer.writerow(("region", "name", "g_per_kwh", "low_g_per_kwh", "high_g_per_kwh", "year", "kind", "range"))
+    for (region, name, value, year, kind), second in table:
+        both = (value,) if second is None else (value, second)
+        known = RANGE_UNKNOWN if second is None else TWO_METHODS
+        writer.writerow((region, name, round(value, 3), round(min(both), 3), round(max(both), 3), year, kind, known))
     return out.getvalue()
 
 
@@ -68,10 +93,25 @@ def data_folder() -> Path:
     return Path(found.submodule_search_locations[0], "data")
 
 
-def _countries(infra: Path) -> Iterator[Row]:
+def _countries(infra: Path) -> Iterator[Ranged]:
+    factors = _load(infra / "carbon_intensity_per_source.json")
     for code, country in _load(infra / "global_energy_mix.json").items():
         if country["carbon_intensity"] > 0:  # a country at 0 g/kWh is one without data
-            yield code, country["country_name"], country["carbon_intensity"], country["year"], LIFE_CYCLE
+            row = (code, country["country_name"], country["carbon_intensity"], country["year"], LIFE_CYCLE)
+            yield row, mix_g_per_kwh(country, factors)
+
+
+def mix_g_per_kwh(country: Mapping[str, Any], factors_g_per_kwh: Mapping[str, Any]) -> float | None:
+    """The intensity of a country's fuel mix by factors of fuels; None where the fuels do not make up the total.
+
+    Source: CodeCarbon's factors, of IPCC AR5, the World Nuclear Association and EPA eGRID; most are of a plant's whole life,
+    those of coal, oil and gas of combustion alone.
+    """
+    generated = {fuel: float(country[f"{fuel}_TWh"]) for fuel in FACTOR_OF_FUEL}
+    total = float(country["total_TWh"])
+    if total <= 0 or abs(sum(generated.values()) / total - 1) > COVERED:
+        return None
+    return sum(twh * float(factors_g_per_kwh[FACTOR_OF_FUEL[fuel]]) for fuel, twh in generated.items()) / total
 
 
 def _states(infra: Path) -> Iterator[Row]:

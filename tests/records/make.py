@@ -6,7 +6,7 @@ Run `python tests/records/make.py [FOLDER]` to write run.json, records.jsonl and
 import json
 import random
 import sys
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,9 +23,12 @@ SOURCE = EnergySource(
     name="synthetic-linear",
     provenance="estimated",
     version="0",
-    low_factor=0.7,
+    low_factor=0.6,
     high_factor=1.6,
-    note="made up for tests",
+    note="linear load model; made up for tests",
+    low={"idle": 0.6, "busy": 0.7},
+    high={"idle": 1.6, "busy": 1.3},
+    components={"cpu": "estimated", "ram": "estimated"},
 )
 HANDS = (
     ("transformer-s", "transformer", 0.470, 7_000_000),
@@ -50,7 +53,18 @@ class Maker:
         self.now_s = START_S
         self.counter_uj = 0
         self.lines: list[str] = [
-            json.dumps({"kind": "start", "schema": 1, "time": START_S, "boot_id": "synthetic", "cores": 2, "meter": 1})
+            json.dumps(
+                {
+                    "kind": "start",
+                    "schema": 2,
+                    "time": START_S,
+                    "boot_id": "synthetic",
+                    "cores": 2,
+                    "source": asdict(SOURCE),
+                    "meter": 1,
+                    "gap": "none",
+                }
+            )
         ]
         self.records: list[Record] = []
         difficulty = random.Random(seed + 1)
@@ -64,7 +78,8 @@ class Maker:
         loaded = energy_uj + IDLE_UJ + overhead if trial else 0
         machine = IDLE_UJ + overhead + foreign + (energy_uj if trial else 0)
         self.counter_uj += machine
-        share = {trial: {"phase": phase, "uj": energy_uj, "loaded_uj": loaded, "cpu_ticks": 900}} if trial else {}
+        drawn = {"phase": phase, "uj": energy_uj, "loaded_uj": loaded, "idle_uj": IDLE_UJ, "cpu_ticks": 900}
+        memory = IDLE_UJ // 2
         event = {
             "kind": "tick",
             "time": self.now_s,
@@ -72,7 +87,8 @@ class Maker:
             "counter_uj": self.counter_uj,
             "machine_uj": machine,
         }
-        event |= {"idle_uj": IDLE_UJ, "foreign_uj": foreign, "overhead_uj": overhead, "trials": share, "gap": False}
+        event |= {"idle_uj": IDLE_UJ, "foreign_uj": foreign, "overhead_uj": overhead, "trials": {trial: drawn} if trial else {}}
+        event |= {"uj": {"cpu": machine - memory, "ram": memory}, "gap": False}
         self.lines.append(json.dumps(event))
         return loaded
 
@@ -88,6 +104,7 @@ class Maker:
             sentences=sentences,
             energy_uj=sum(dynamic),
             loaded_uj=loaded,
+            idle_uj=ticks * IDLE_UJ,
         )
 
     def sentence_counts(self, quality: float) -> tuple[tuple[int, ...], ...]:
@@ -117,7 +134,7 @@ class Maker:
             "recipe": {"name": "common", "learning_rate": 0.003, "warmup_steps": 300},
             "budget_tokens": 200_000 if role == "search" else 800_000,
             "seed": seed,
-            "machine": {"cpu": "Synthetic CPU", "cores": 2},
+            "machine": {"cpu": "Synthetic CPU", "cores": 2, "boot": "synthetic"},
             "versions": {"torch": "0.0", "python": "3.11"},
             "started_at": moment,
             "finished_at": moment,
@@ -163,7 +180,7 @@ class Maker:
             self.add("search", design, "searched", 0, status="failed", error="loss is not finite", phases=(train,), **common)
             return
         if number == 8:
-            unknown = replace(train, energy_uj=None, loaded_uj=None)
+            unknown = replace(train, energy_uj=None, loaded_uj=None, idle_uj=None)
             self.add("search", design, "searched", 0, status="lost", error="worker died", phases=(unknown,), **common)
             return
         quality = 0.40 + 0.0045 * macs / 1e6 + self.random.uniform(-0.03, 0.03) + (0.04 if number == 7 else 0)
@@ -230,7 +247,7 @@ def write(folder: Path, maker: Maker) -> None:
         "created_at": "2023-11-14T22:13:20+00:00",
         "machine": {"cpu": "Synthetic CPU", "cores": 2, "memory_gib": 8},
         "versions": {"torch": "0.0", "python": "3.11", "sacrebleu": "2.6.0"},
-        "energy": json.loads(json.dumps(SOURCE.__dict__)),
+        "energy": asdict(SOURCE),
         "corpus": {
             "name": "synthetic",
             "train": 9_000,

@@ -1,0 +1,92 @@
+"""What every design drew to be trained, evaluated and used, dynamic and fully loaded, with ranges."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from nas.records import Record, Scenario
+from reports.load import Run
+from reports.models import Model, View, collect_compared, collect_models, phase_energy
+from reports.scenarios import Range, Worlds, range_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class DesignCost:
+    """Energies of one design in microjoules, each the mean over its trainings and None where any of them is unknown.
+
+    `output_*` are of one output, measured over `num_outputs` of them in all; `times_least` is the loaded one over that of the
+    design that needs least, both of the same scenario. `model` holds the records.
+    """
+
+    model: Model
+    num_outputs: int
+    training_dynamic_uj: Range | None
+    training_loaded_uj: Range | None
+    evaluation_dynamic_uj: Range | None
+    evaluation_loaded_uj: Range | None
+    output_dynamic_uj: Range | None
+    output_loaded_uj: Range | None
+    times_least: Range | None
+
+
+def design_costs(everywhere: Worlds) -> tuple[DesignCost, ...]:
+    """Every design trained at the full budget, in the order of the models."""
+    models = {scenario: _models(runs) for scenario, runs in everywhere.runs.items()}
+    known = {design: uj for design, one in models["central"].items() if (uj := one.mean_output_uj("loaded"))}
+    least = min(known, key=lambda design: known[design], default=None)
+    return tuple(
+        _cost(
+            {scenario: one[design] for scenario, one in models.items()},
+            None if least is None else {scenario: one[least] for scenario, one in models.items()},
+        )
+        for design in models["central"]
+    )
+
+
+def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
+    """Models by family and design, of runs with a search or without."""
+    found = collect_models(runs) if runs[0].searched else collect_compared(runs)
+    return {(model.family, model.design): model for model in found}
+
+
+def _cost(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model] | None) -> DesignCost:
+    central = models["central"]
+    used = [phase for record in central.runs if (phase := record.phase("inference")) is not None]
+    return DesignCost(
+        model=central,
+        num_outputs=sum(phase.sentences for phase in used),
+        training_dynamic_uj=_range(models, lambda model: _mean_phase_uj(model, ("setup", "train"), "dynamic")),
+        training_loaded_uj=_range(models, lambda model: _mean_phase_uj(model, ("setup", "train"), "loaded")),
+        evaluation_dynamic_uj=_range(models, lambda model: _mean_phase_uj(model, ("validate",), "dynamic")),
+        evaluation_loaded_uj=_range(models, lambda model: _mean_phase_uj(model, ("validate",), "loaded")),
+        output_dynamic_uj=_range(models, lambda model: model.mean_output_uj("dynamic")),
+        output_loaded_uj=_range(models, lambda model: model.mean_output_uj("loaded")),
+        times_least=None if least is None else _times(models, least),
+    )
+
+
+def _times(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model]) -> Range | None:
+    """Loaded energy of an output over that of another design, scenario by scenario."""
+    pairs = {
+        scenario: (model.mean_output_uj("loaded"), least[scenario].mean_output_uj("loaded")) for scenario, model in models.items()
+    }
+    found = {scenario: own / other for scenario, (own, other) in pairs.items() if own is not None and other}
+    return range_of(found) if len(found) == len(pairs) else None
+
+
+def _range(models: Mapping[Scenario, Model], quantity: Callable[[Model], float | None]) -> Range | None:
+    found = {scenario: quantity(model) for scenario, model in models.items()}
+    known = {scenario: value for scenario, value in found.items() if value is not None}
+    return range_of(known) if len(known) == len(found) else None
+
+
+def _mean_phase_uj(model: Model, names: Sequence[str], view: View) -> float | None:
+    """Mean over a model's trainings of what phases of these names drew together; None where any is unknown or has none."""
+    found = [_phases_uj(record, names, view) for record in model.runs]
+    known = [one for one in found if one is not None]
+    return sum(known) / len(known) if known and len(known) == len(found) else None
+
+
+def _phases_uj(record: Record, names: Sequence[str], view: View) -> int | None:
+    found = [phase_energy(phase, view) for phase in record.phases if phase.name in names]
+    known = [one for one in found if one is not None]
+    return sum(known) if known and len(known) == len(found) else None

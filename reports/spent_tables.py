@@ -1,0 +1,67 @@
+"""Tables of what a search cost and what is left to earn back, each figure with its range."""
+
+from collections.abc import Sequence
+from functools import partial
+
+from reports.analysis import Analysis
+from reports.assumptions import NOT_COUNTED, provenance_note
+from reports.break_even import net_emissions_g
+from reports.energy import search_cost
+from reports.load import Run
+from reports.models import champion, collect_models
+from reports.tables import NOT_RUN, Table
+from reports.words import MINUS, energy_between, mass, mass_between, mass_range, number
+
+
+def uses_table(analysis: Analysis) -> Table | None:
+    """Net emissions after some numbers of uses; None where no saving was measured."""
+    if analysis.findings.answer.saving is None:
+        return None
+    found = net_emissions_g(analysis.findings.assumed, analysis.settings.uses)
+    if not found:
+        return None
+    rows = tuple((number(uses), mass(net), mass_range(interval)) for uses, net, interval in found)
+    note = f"Search and trainings less savings. A minus ({MINUS}) means that the search has paid back more than it cost."
+    return Table("After so many uses", ("Uses", "Net CO2e", "95 % interval"), rows, frozenset((1, 2)), note)
+
+
+def budget_table(analysis: Analysis) -> Table:
+    """The terms of the break-even, loaded and dynamic, and what making the hardware emitted where it is counted."""
+    cost, every = analysis.evidence.cost, analysis.worlds
+    rows = [
+        ("Search, loaded", analysis.search_uj),
+        ("Search, trials' dynamic energy alone", every.range(lambda runs: search_cost(runs).dynamic_uj)),
+    ]
+    for name, searched in (
+        ("Search champion's trainings, all fresh seeds, loaded", True),
+        ("Hand champion's trainings, all fresh seeds, loaded", False),
+    ):
+        spent = every.optional_range(partial(_champion_uj, searched=searched))
+        rows += [] if spent is None or analysis.findings.investment is None else [(name, spent)]
+    if analysis.findings.investment is not None:
+        left = every.optional_range(_left_uj)
+        rows += [] if left is None else [("Left to earn back", left)]
+    cells = [(name, energy_between(uj), mass_between(analysis.settings.searched_range_g(uj))) for name, uj in rows]
+    embodied = analysis.search_embodied_g
+    counted = NOT_COUNTED if embodied is None else mass_between(embodied)
+    cells.append(("Making of the hardware", NOT_RUN, counted))
+    defined = (
+        "The search's cost is everything the machine drew while it ran, foreign work left out (energy ledger)."
+        if cost.from_ledger
+        else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
+    )
+    making = "" if embodied is None else " The making of the hardware is for the time of the search and in no other row."
+    note = f"{defined} {provenance_note(analysis.source)}{making}"
+    return Table("What was spent", ("Item", "Energy", "CO2e"), tuple(cells), frozenset((1, 2)), note)
+
+
+def _champion_uj(runs: Sequence[Run], searched: bool) -> float | None:
+    """Loaded microjoules of a champion's trainings."""
+    found = champion(collect_models(runs), searched=searched)
+    return None if found is None else found.training_uj("loaded")
+
+
+def _left_uj(runs: Sequence[Run]) -> float | None:
+    """What is left to earn back: the search and its champion's trainings less those of the hand champion."""
+    final, hand = _champion_uj(runs, searched=True), _champion_uj(runs, searched=False)
+    return None if final is None or hand is None else search_cost(runs).loaded_uj + final - hand
