@@ -12,7 +12,7 @@ import typer
 from nas.errors import UserError
 
 if TYPE_CHECKING:
-    from nas.configuration import Experiment
+    from nas.experiment_parts import Experiment
 
 STOPPED = 130  # the shell's number for Ctrl-C
 

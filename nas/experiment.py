@@ -12,11 +12,11 @@ from pathlib import Path
 from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.checkpoints import save_checkpoint
-from nas.configuration import Experiment
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
 from nas.evaluation import Assignment, check_fit, check_shape, sizes_of
 from nas.execution.executor import Answer, Executor, Job
+from nas.experiment_parts import Experiment
 from nas.ledger import Ledger
 from nas.progress import Pace, Terminal, amount, result_words
 from nas.records import Record, Role

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nas import machine
-from nas.configuration import Experiment
 from nas.errors import UserError
+from nas.experiment_parts import Experiment
 from nas.files import append_line, unwritable, write_whole
 from nas.ledger import read_events
 from nas.records import Record

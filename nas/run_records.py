@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from nas import machine
-from nas.configuration import Experiment
 from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
+from nas.experiment_parts import Experiment
 from nas.ledger import Ledger
 from nas.phases import with_energy
 from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, read_records

@@ -1,10 +1,10 @@
 """From an experiment to the plan that the search engine carries out."""
 
 from manual_designs.all_designs import find_design
-from nas.configuration import Experiment, SearchPart
 from nas.errors import UserError
 from nas.evaluation import Assignment
 from nas.execution.executor import Job, Result
+from nas.experiment_parts import Experiment, SearchPart
 from nas.records import Record
 from nas.search.budget import Budget, Cost
 from nas.search.plan import Measured, SearchPlan

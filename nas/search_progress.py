@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable
 
-from nas.configuration import SearchPart
+from nas.experiment_parts import SearchPart
 from nas.ledger import Event, Ledger
 from nas.progress import Pace, Terminal, metric_words
 from nas.search.plan import Progress, SearchOutcome, SearchPlan, Trial

@@ -46,7 +46,7 @@ GLOSSARY: tuple[Term, ...] = (
     ),
     Term(
         "Making of the hardware",
-        "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted only where it is given.",
+        "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted only where given.",
     ),
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Use", "One output, for example one sentence translated."),

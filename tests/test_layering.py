@@ -39,7 +39,7 @@ CONFINED = {
     "torchmetrics": {"nas/summary_scoring.py"},
     "num2words": {"nas/corpora/number_words.py"},
     "yaml": {"nas/corpora/ansible.py"},
-    "pydantic": {"nas/configuration.py", "nas/configuration_errors.py"},
+    "pydantic": {"nas/configuration.py", "nas/configuration_errors.py", "nas/experiment_parts.py"},
     "typer": {"nas/cli.py"},
     "jinja2": {"reports/page.py"},
 }

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from nas.configuration import Experiment, built_in_experiments, load_experiment, single_configuration
+from nas.configuration import built_in_experiments, load_experiment, single_configuration
 from nas.errors import UserError
 from nas.experiment import check_limits
+from nas.experiment_parts import Experiment
 from nas.run_folder import first_difference
 
 MINIMAL = """

@@ -14,10 +14,11 @@ import pytest
 from rich.console import Console
 
 from nas.checkpoints import load_checkpoint
-from nas.configuration import Experiment, load_experiment
+from nas.configuration import load_experiment
 from nas.energy.energy_ledger import read_lines
 from nas.errors import UserError
 from nas.experiment import run_experiment
+from nas.experiment_parts import Experiment
 from nas.ledger import read_events
 from nas.progress import Terminal
 from nas.records import Record, read_records

@@ -1,0 +1,156 @@
+"""The tables of an experiment as frozen models. `nas.configuration` reads them from TOML."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from nas.phases import Repetition
+from nas.recipe import Recipe
+from nas.tasks.translation import TranslationTask
+
+Positive = Annotated[int, Field(gt=0)]
+Seed = Annotated[int, Field(ge=0)]
+
+
+class Part(BaseModel):
+    """A table: frozen, and without keys that it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class HandPart(Part):
+    """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them."""
+
+    designs: tuple[str, ...] = Field(min_length=1)
+    mac_limit: Positive | None = None
+
+
+class SearchPart(Part):
+    """The search. `mac_limit` bounds both champions: linear + attention MACs at 30 and 30 tokens."""
+
+    space: str = "lite"
+    strategy: str = "aging_evolution"
+    options: dict[str, int] = {}
+    seed: Seed = 0
+    mac_limit: Positive
+    trial_tokens: Positive
+    trials: Positive | None = None
+    tokens: Positive | None = None
+    wall_minutes: float | None = Field(default=None, gt=0)
+    energy_kwh: float | None = Field(default=None, gt=0)
+    emissions_g_co2e: float | None = Field(default=None, gt=0)
+    objective: Literal["valid_bits_per_character", "valid_loss", "valid_bleu", "valid_chrf"] = "valid_bits_per_character"
+    valid_sentences: Positive = 400
+    first: tuple[str, ...] = ()
+    finalists: Positive = 2
+
+
+class FinalPart(Part):
+    """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed.
+
+    Seed 0 is the one that champions are chosen with, so it is not fresh. Without a search, every hand design runs once a seed.
+    """
+
+    tokens: Positive
+    seeds: tuple[Positive, ...] = Field(default=(1, 2, 3), min_length=1)
+    margin_bleu: float = Field(default=3.0, ge=0)
+
+
+class ExecutionPart(Part):
+    """Where it runs and how it is metered; nothing here changes what is found.
+
+    `power_source` is one of `carbon-nas power`, auto the best there is. Inference on test data is repeated until
+    `inference_seconds` have passed or `inference_outputs` were made.
+    """
+
+    executor: Literal["ray", "local"] = "ray"
+    workers: Positive = 2
+    power_source: str = "auto"
+    inference_seconds: float = Field(default=10.0, ge=0)
+    inference_outputs: Positive = 1000
+
+    @property
+    def repetition(self) -> Repetition:
+        """How much inference is measured."""
+        return Repetition(seconds=self.inference_seconds, outputs=self.inference_outputs)
+
+
+class EmbodiedPart(Part):
+    """The making of the machine, to be shared by all it ever does: one number of kg CO2e, or low, central and high.
+
+    `machine_share` is the part of the machine that the run has to itself: for a virtual machine, its cores over its host's.
+    """
+
+    machine_kg_co2e: float | tuple[float, float, float]
+    lifetime_years: float = Field(gt=0)
+    machine_share: float = Field(default=1.0, gt=0, le=1)
+
+    @field_validator("machine_kg_co2e")
+    @classmethod
+    def _ordered(cls, given: float | tuple[float, float, float]) -> float | tuple[float, float, float]:
+        low, central, high = given if isinstance(given, tuple) else (given, given, given)
+        if not 0 <= low <= central <= high:
+            raise ValueError(
+                f"carbon.embodied.machine_kg_co2e: expected kilograms of 0 or more, low, central and high in that order, "
+                f"got {given}; mend them"
+            )
+        return given
+
+
+class CarbonPart(Part):
+    """Where it was searched and where its result is used: an ISO code, a state or province, "123 g/kWh" or "100-150 g/kWh".
+
+    Embodied carbon, the making of the machine, is not counted unless it is given.
+    """
+
+    searched_in: str
+    used_in: str
+    pue: float = Field(default=1.0, ge=1.0)
+    pue_range: tuple[float, float] | None = None
+    embodied: EmbodiedPart | None = None
+
+    @model_validator(mode="after")
+    def _range_holds_pue(self) -> "CarbonPart":
+        if self.pue_range is not None and not 1 <= self.pue_range[0] <= self.pue <= self.pue_range[1]:
+            low, high = self.pue_range
+            raise ValueError(
+                f"carbon.pue_range: expected 1 or more that holds carbon.pue {self.pue}, got {low} to {high}; mend one"
+            )
+        return self
+
+
+class Experiment(Part):
+    """One experiment, complete. Without a search it compares the hand designs with each other."""
+
+    name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
+    description: str = ""
+    task: TranslationTask
+    recipe: Recipe = Recipe()
+    hand: HandPart
+    search: SearchPart | None = None
+    final: FinalPart
+    execution: ExecutionPart = ExecutionPart()
+    carbon: CarbonPart
+
+    @property
+    def search_part(self) -> SearchPart:
+        """The search. Raises ValueError where there is none."""
+        if self.search is None:
+            raise ValueError(f"expected {self.name} to have a search, got a comparison of hand designs")
+        return self.search
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON data of everything, defaults included; a search or a limit of hand designs only where there is one."""
+        plain = self.model_dump(mode="json")
+        if self.search is None:
+            del plain["search"]
+        if self.hand.mac_limit is None:
+            del plain["hand"]["mac_limit"]
+        return plain
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the results; where it runs and which regions are looked at do not."""
+        decisive = {name: part for name, part in self.describe().items() if name not in ("execution", "carbon", "description")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
