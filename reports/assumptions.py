@@ -19,7 +19,7 @@ def region_words(region: Intensity) -> str:
 
 def _grid_range(region: Intensity) -> str:
     if region.range_kind == RANGE_UNKNOWN:
-        return "" if region.year is None else f"{RANGE_UNKNOWN}, "
+        return f"{RANGE_UNKNOWN}, "
     how = "" if region.range_kind == RANGE_GIVEN else f" by {region.range_kind}"
     return f"{shortest(region.low_g_per_kwh)}-{shortest(region.high_g_per_kwh)}{how}, "
 
