@@ -147,7 +147,11 @@ def test_tables(run: Run) -> None:
     analysis = analyse([run], make_settings("DEU", "FRA"))
     payers = payers_table(analysis)
     assert payers.rows[-1][0] == "machines in all" and payers.rows[-1][2] == payers.rows[-1][3]
-    assert "to the microjoule" in payers.note and "1 trial does not know" in payers.note and "search/trial8" in payers.note
+    assert (
+        "to the microjoule" in payers.note
+        and "What 1 trial drew is not known to the records" in payers.note
+        and "search/trial8" in payers.note
+    )
     assert all("(" in cell for cell in payers.rows[0][2:])
     designs = {row[0]: row for row in design_costs_table(analysis).rows}
     assert designs["lite_transformer-m"][-1] == "180"
