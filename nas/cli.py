@@ -104,8 +104,12 @@ def report(
     embodied: Annotated[
         str | None, typer.Option(metavar="KG", help="kg CO2e of making the machine, e.g. 1230 or 800-1600; else not counted.")
     ] = None,
-    lifetime_years: Annotated[float, typer.Option(help="Years that the machine is used, for --embodied.")] = 4.0,
-    machine_share: Annotated[float, typer.Option(help="Part of the machine that the run had, for --embodied.")] = 1.0,
+    lifetime_years: Annotated[
+        float | None, typer.Option(help="Years that the machine is used, for --embodied; 4 if not given.")
+    ] = None,
+    machine_share: Annotated[
+        float | None, typer.Option(help="Part of the machine that the run had, for --embodied; 1 if not given.")
+    ] = None,
 ) -> None:
     """Write the report of one or more runs: a page, its figures, and the same for machines.
 
@@ -118,8 +122,7 @@ def report(
     carbon = configured_carbon(runs[0])
     carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one}
     carbon |= _pue_options(pue, pue_range)
-    if embodied is not None:
-        carbon["embodied"] = {"text": embodied, "lifetime_years": lifetime_years, "machine_share": machine_share}
+    carbon |= _embodied_options(embodied, lifetime_years, machine_share)
     folder = output or runs[0] / "report"
     terminal = Terminal()
     with terminal.live("writing the report"):
@@ -136,6 +139,18 @@ def _pue_options(pue: float | None, pue_range: str | None) -> dict[str, Any]:
 
     low, high = parse_range(pue_range, "--pue-range")
     return {"pue": (low + high) / 2 if pue is None else pue, "pue_range": (low, high)}
+
+
+def _embodied_options(embodied: str | None, lifetime_years: float | None, machine_share: float | None) -> dict[str, Any]:
+    """What the options say of the making of the machine; nothing where they say nothing."""
+    if embodied is None and (lifetime_years is not None or machine_share is not None):
+        raise UserError(
+            "--lifetime-years, --machine-share: expected --embodied beside them, got none; give the machine's kg CO2e"
+        )
+    if embodied is None:
+        return {}
+    years, share = 4.0 if lifetime_years is None else lifetime_years, 1.0 if machine_share is None else machine_share
+    return {"embodied": {"text": embodied, "lifetime_years": years, "machine_share": share}}
 
 
 def _write_report(runs: list[Path], output: Path, carbon: dict[str, Any]) -> str:

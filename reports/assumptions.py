@@ -19,7 +19,7 @@ def region_words(region: Intensity) -> str:
 
 def _grid_range(region: Intensity) -> str:
     if region.range_kind == RANGE_UNKNOWN:
-        return "" if region.year is None else f"{RANGE_UNKNOWN}, "
+        return f"{RANGE_UNKNOWN}, "
     how = "" if region.range_kind == RANGE_GIVEN else f" by {region.range_kind}"
     return f"{shortest(region.low_g_per_kwh)}-{shortest(region.high_g_per_kwh)}{how}, "
 
@@ -42,7 +42,8 @@ def embodied_words(embodied: Embodied | None) -> str:
 
 def error_words(source: EnergySource) -> str:
     """How far the truth may be from an energy, by part; nothing for one that is taken as it is."""
-    ends = {part: (source.factor("low", part), source.factor("high", part)) for part in PARTS}
+    parts = [part for part in PARTS if part != "gpu" or "gpu" in {**source.low, **source.high}]
+    ends = {part: (source.factor("low", part), source.factor("high", part)) for part in parts}
     if all(low == high for low, high in ends.values()):
         return ""
     if len(set(ends.values())) == 1:
@@ -53,7 +54,7 @@ def error_words(source: EnergySource) -> str:
         found = f"The true energy lies between these multiples of the figure: {each}."
     return (
         f"{found} Every total is computed in a low, a central and a high scenario in which all parts move together, and so is "
-        "every ratio: the errors of what is compared cancel, and its interval is narrower than a total's."
+        "every ratio: the errors of what is compared largely cancel, and its interval is narrower than a total's."
     )
 
 

@@ -33,20 +33,20 @@ GLOSSARY: tuple[Term, ...] = (
         "Grams of carbon dioxide and other greenhouse gases by warming effect: energy times the grid's intensity.",
     ),
     Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test sentences are drawn again 2,000 times."),
-    Term("MACs", "Multiply-accumulates of one pass with 30 source and 30 target tokens. A FLOP count is two of them."),
-    Term("Measured, sampled", "From hardware energy counters, or from power readings at intervals."),
-    Term(
-        "Minimum detectable difference",
-        "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
-    ),
     Term(
         "Low, central, high",
         "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "
         "grams the ranges of grid and PUE multiply on top.",
     ),
+    Term("MACs", "Multiply-accumulates of one pass with 30 source and 30 target tokens. A FLOP count is two of them."),
     Term(
         "Making of the hardware",
-        "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted only where given.",
+        "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted where it is given.",
+    ),
+    Term("Measured, sampled", "From hardware energy counters, or from power readings at intervals."),
+    Term(
+        "Minimum detectable difference",
+        "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
     ),
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Use", "One output, for example one sentence translated."),

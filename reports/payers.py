@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from nas.records import ROLES, Record
 from reports.energy import role_of
 from reports.load import Run
-from reports.scenarios import Range, Worlds, range_of
+from reports.scenarios import Range, Worlds, exactly, range_of
 
 UNRECORDED = "no record"
 """The status of a trial that has energy and no record: it was under way when the run was stopped, or its line is torn."""
@@ -130,7 +130,7 @@ def accounts(everywhere: Worlds) -> Accounts:
         bills=bills,
         idle_uj=rest["idle"],
         overhead_uj=rest["overhead"],
-        unpaid_uj=rest["unpaid"],
+        unpaid_uj=_not_negative(rest["unpaid"]),
         foreign_uj=rest["foreign"],
         machine_uj=rest["machine"],
         from_ledger=all(run.machines for run in everywhere.runs["central"]),
@@ -175,12 +175,20 @@ def _sums(runs: Sequence[Run]) -> _Sums:
     return _Sums(dynamic, loaded, rest)
 
 
+def _not_negative(left: Range) -> Range:
+    """What is left of an energy when all that was paid is taken away, without the traces of rounding in the scenarios."""
+    if left.central == 0:
+        return exactly(0)
+    return Range(max(left.low, 0), left.central, left.high) if left.central > 0 else left
+
+
 def _members(runs: Sequence[Run]) -> dict[Payer, list[Record]]:
     """The records of every payer; those without a phase, such as infeasible trials, are with those that have all phases."""
     found: dict[Payer, list[Record]] = {}
     for run in runs:
         for record in run.records:
-            phases = [phase.name for phase in record.phases] or ([""] if record.strategy else [])
+            bare = record.strategy or record.status != "complete"
+            phases = [phase.name for phase in record.phases] or ([""] if bare else [])
             for payer in dict.fromkeys(payer_of(record, record.record_id, phase) for phase in phases):
                 found.setdefault(payer, []).append(record)
     return found
@@ -221,7 +229,7 @@ def trial_bills(everywhere: Worlds) -> tuple[TrialBill, ...]:
     """Every trial that drew or has a record, the one that cost most first; unknown energies last."""
     found = []
     for index, run in enumerate(everywhere.runs["central"]):
-        records = {record.record_id: record for record in run.records if record.phases or record.strategy}
+        records = {one.record_id: one for one in run.records if one.phases or one.strategy or one.status != "complete"}
         spent = {
             scenario: {(one.trial, one.phase): one for one in spent_by(runs[index])} for scenario, runs in everywhere.runs.items()
         }

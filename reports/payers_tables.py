@@ -78,8 +78,8 @@ def _unattributed_words(basis: Basis) -> str:
     if not names:
         return ""
     shown = ", ".join(names[:MOST_NAMES]) + (f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else "")
-    trials = "1 trial does" if len(names) == 1 else f"{len(names)} trials do"
-    return f" {trials} not know what they drew, all or in part ({shown}): it is in idle power, overhead or a row above."
+    trials = "What 1 trial" if len(names) == 1 else f"What {len(names)} trials"
+    return f" {trials} drew is not known to the records, all or in part ({shown}): it is in idle power, overhead or a row above."
 
 
 def design_costs_table(basis: Basis) -> Table:

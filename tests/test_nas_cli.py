@@ -121,6 +121,7 @@ def parallel_files() -> Path:
         (("report", str(RECORDS), "nosuch", "--output", "out"), "expected a run folder"),
         (("report", str(RECORDS), "--pue-range", "0.9-1.2", "--output", "out"), "expected a range of PUE from 1 or more"),
         (("report", str(RECORDS), "--pue-range", "much", "--output", "out"), "expected --pue-range as a number or a range"),
+        (("report", str(RECORDS), "--machine-share", "0.5", "--output", "out"), "expected --embodied beside them, got none"),
         (("report", str(RECORDS), "--embodied", "9-1", "--output", "out"), "expected --embodied with the lower number first"),
         (("report", str(RECORDS), "--embodied", "9", "--machine-share", "2", "--output", "out"), "up to 1, got 2"),
     ],

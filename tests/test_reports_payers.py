@@ -13,7 +13,7 @@ from reports.ledgers import Share, Tick
 from reports.load import Run, load_run
 from reports.payers import Accounts, Payer, accounts, payer_of, trial_bills
 from reports.payers_tables import design_costs_table, payers_table, top_trials_table
-from reports.scenarios import worlds
+from reports.scenarios import Range, worlds
 from reports.settings import make_settings
 
 RECORDS = Path(__file__).parent / "records"
@@ -87,6 +87,21 @@ def test_a_trial_without_a_record_is_still_paid_for(run: Run) -> None:
     assert trial_bills(alone)[0].trial == "supernet/lite/seed0" and trial_bills(alone)[0].record is None
 
 
+def test_a_training_that_left_nothing_is_named(run: Run) -> None:
+    records = tuple(
+        replace(one, status="failed", phases=()) if one.record_id == "hand/transformer-s/seed0" else one for one in run.records
+    )
+    bills = accounts(worlds([replace(run, records=records, machines=())])).bills
+    (bill,) = (one for one in bills if one.unattributed == ("hand/transformer-s/seed0",))
+    assert bill.payer.words == "hand, failed"
+
+
+def test_a_machine_that_is_paid_for_wholly_leaves_nothing(run: Run) -> None:
+    share = Share("hand/a/seed0", "train", 51, 160, 99)
+    machine = replace(run.machines[0], ticks=(Tick(1.0, 167, 99, 7, 10, (share,), False),))
+    assert accounts(worlds([replace(run, machines=(machine,))])).unpaid_uj == Range(0, 0, 0)
+
+
 def test_paying_more_than_there_was_is_not_exact(run: Run) -> None:
     share = Share("hand/a/seed0", "train", 50, 161, 100)
     machine = replace(run.machines[0], ticks=(Tick(1.0, 167, 100, 7, 10, (share,), False),))
@@ -132,7 +147,11 @@ def test_tables(run: Run) -> None:
     analysis = analyse([run], make_settings("DEU", "FRA"))
     payers = payers_table(analysis)
     assert payers.rows[-1][0] == "machines in all" and payers.rows[-1][2] == payers.rows[-1][3]
-    assert "to the microjoule" in payers.note and "1 trial does not know" in payers.note and "search/trial8" in payers.note
+    assert (
+        "to the microjoule" in payers.note
+        and "What 1 trial drew is not known to the records" in payers.note
+        and "search/trial8" in payers.note
+    )
     assert all("(" in cell for cell in payers.rows[0][2:])
     designs = {row[0]: row for row in design_costs_table(analysis).rows}
     assert designs["lite_transformer-m"][-1] == "180"
