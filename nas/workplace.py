@@ -1,5 +1,6 @@
 """Where a run's jobs and its meter live: this process, or a Ray cluster."""
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 def check_address(address: str) -> None:
     """Raises UserError, within seconds, unless something answers at a cluster's address (HOST:PORT or auto)."""
     probe(resolve_address(address))
+
+
+log = logging.getLogger(__name__)
+
+CALL_S = 5.0
 
 
 class Workplace(ABC):
@@ -98,11 +104,15 @@ class LocalWorkplace(Workplace):
 
     def energy_uj(self) -> dict[str, int]:
         """See Workplace."""
-        return self._meter.totals_uj()
+        return dict(self.meter_call("totals_uj", (), CALL_S))
 
     def close_trial(self, trial: str) -> Any:
         """See Workplace."""
-        return self._meter.close(trial)
+        try:
+            return self.meter_call("close", (trial,), CALL_S)
+        except Exception as error:  # a full disk, say: unknown, never zero, and no reason to stop a run
+            log.warning("energy of %s is unattributed: %r", trial, error)
+            return None
 
     def close(self) -> None:
         """See Workplace."""
@@ -163,8 +173,9 @@ class RayWorkplace(Workplace):
     def _start_meter(self, energy_ledger: Path) -> None:
         try:
             self._machines = Machines(self._cluster, energy_ledger, self._power_source)
-        except RuntimeError as error:
-            raise UserError(f"expected to meter this machine's energy, but {error}; mend that, then resume") from error
+        except Exception as error:  # ours, and whatever Ray may raise
+            cause = " ".join(str(error).split())
+            raise UserError(f"expected to meter this machine's energy, but {cause}; mend that, then resume") from error
 
     def _stop_meter(self) -> None:
         self._machines.stop()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from nas.energy.client import Caller
+from nas.energy.client import Caller, NotYet
 from nas.energy.energy_ledger import read_lines
 from nas.energy.meter import Meter
 from nas.energy.process_table import Row, machine_pid, rows_of
@@ -96,11 +96,28 @@ def test_what_a_silent_collector_missed_is_charged_with_its_next_answer(host: Ho
     meter.tick()
     assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 0
     host.broken = False
-    host.work(1.0, {}, {30: 10}, foreign=80)
+    host.work(1.0, {}, {30: 10})
     meter.tick()
-    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 60
+    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 0  # one that hangs is not asked at every tick
+    host.work(5.0, {}, {30: 10}, foreign=30)
+    meter.tick()
+    assert last_tick(ledger)["trials"]["there"]["cpu_ticks"] == 70
+    assert last_tick(ledger)["owed"] == {"there": 30}
+    host.work(1.0, {}, {30: 10}, foreign=50)
+    meter.tick()
+    assert (last_tick(ledger)["trials"]["there"]["uj"], last_tick(ledger)["foreign_uj"]) == (40 * TICK_UJ, 20 * TICK_UJ)
     phases = meter.close("there")
-    assert phases is not None and phases["setup"].energy_uj == 60 * TICK_UJ
+    assert phases is not None and phases["setup"].energy_uj == 80 * TICK_UJ
+
+
+def test_a_trial_of_a_container_that_is_not_known_yet_has_to_wait(host: Host, ledger: Path) -> None:
+    meter = host.here.meter(ledger)
+    process = host.there.spawn(30)
+    with pytest.raises(NotYet, match="container"):
+        meter.open("there", Caller(*process, THERE))
+    meter.set_collectors({THERE: host.collect})
+    meter.open("there", Caller(*process, THERE))
+    assert meter.close("there") is not None
 
 
 def test_a_restarted_meter_waits_for_the_other_containers_reader(host: Host, ledger: Path) -> None:
@@ -153,7 +170,7 @@ def test_pids_of_the_first_container_are_as_they_are() -> None:
 
 CONTAINER = """
 import json, os, sys, threading
-from nas.energy.client import Caller
+from nas.energy.client import Caller, NotYet
 from nas.energy.process_table import rows_of
 from nas.energy.ticks import Procfs
 

@@ -207,17 +207,39 @@ def test_children_that_a_worker_starts_between_trials_are_overhead(machine: Fake
     assert meter.tick()["overhead_uj"] == 6 * TICK_UJ
 
 
-def test_of_two_trials_in_one_process_the_last_opened_is_charged(machine: FakeMachine, ledger: Path) -> None:
+def test_a_trial_that_nobody_closed_ends_when_its_process_opens_another(machine: FakeMachine, ledger: Path) -> None:
     process = machine.spawn(30)
     meter = machine.meter(ledger)
-    for trial in ("a", "b", "a"):
+    for trial in ("a", "b"):
         meter.open(trial, Caller(*process))
     machine.work(1.0, {30: 10})
     tick = meter.tick(listing=True)
-    assert {name: one["cpu_ticks"] for name, one in tick["trials"].items()} == {"a": 10, "b": 0}
-    meter.close("a")
+    assert {name: one["cpu_ticks"] for name, one in tick["trials"].items()} == {"b": 10}
+    assert meter.close("a") is None
+    meter.open("a", Caller(*process))
     machine.work(1.0, {30: 7})
-    assert meter.tick()["trials"]["b"]["cpu_ticks"] == 7
+    phases = meter.close("a")
+    assert phases is not None and phases["setup"].energy_uj == 7 * TICK_UJ
+    assert meter.close("b") is None
+
+
+def test_a_ledger_of_an_older_schema_is_not_continued(machine: FakeMachine, ledger: Path) -> None:
+    machine.meter(ledger)._ledger.close()
+    ledger.write_text(ledger.read_text().replace('"schema":2', '"schema":1'))
+    machine.work(1.0)
+    machine.meter(ledger)
+    assert [line["gap"] for line in lines(ledger, "start")] == ["none", "unmetered"]
+
+
+def test_gpu_times_of_a_drivers_pids_are_not_taken_for_those_of_a_container(machine: FakeMachine, ledger: Path) -> None:
+    inside = FakeMachine(machine.folder.parent / "inside", namespace=4_026_532_178)
+    source = gpu_source(A=0)
+    meter = inside.meter(ledger, source=source)
+    meter.open("a", Caller(*inside.spawn(30)))
+    source.shares = {"gpu:A": {30: 900_000}}
+    source.counters_uj |= {"gpu:A": 1_000}
+    inside.work(1.0)
+    assert meter.tick()["idle_uj"] == 1_000
 
 
 def test_an_orphan_stays_ours_across_a_restart_of_the_meter(machine: FakeMachine, ledger: Path) -> None:
@@ -382,7 +404,7 @@ def test_random_lives_conserve_energy_exactly(machine: FakeMachine, ledger: Path
             case "phase" if open_trials:
                 meter.phase(open_trials[-1], rng.choice(("train", "test")))
             case "close" if open_trials:
-                assert meter.close(open_trials.pop(0)) is not None
+                meter.close(open_trials.pop(0))  # None where its process opened another trial since
             case "kill" | "tear" as how:
                 meter._ledger.close()
                 if how == "tear":

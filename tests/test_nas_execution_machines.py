@@ -1,6 +1,6 @@
 """Machines of a cluster that joins, leaves and loses nodes; every actor lives in this process, on machines that are made up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from nas.energy.process_table import rows_of
 from nas.energy.testing import FakeMachine, linear_source
 from nas.execution import machines as module
 from nas.execution.collector import Site
+from nas.execution.executor import Gone
 from nas.execution.machines import Machines
 
 
@@ -20,11 +21,13 @@ class FakeRemote:
     """An object as if it lived elsewhere: it stops answering when its node dies."""
 
     def __init__(self, target: Any) -> None:
-        self.target, self.alive = target, True
+        self.target, self.alive, self.hangs = target, True, False
 
     def ask(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
+        if self.hangs:
+            raise TimeoutError("no answer")
         if not self.alive:
-            raise ConnectionError("the node died")
+            raise Gone("the node died")
         return getattr(self.target, method)(*args)
 
 
@@ -105,7 +108,14 @@ def still_meter(path: str, machine: FakeMachine) -> Meter:
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(module, "ROUND_S", 1e6)  # rounds are called by hand
+    monkeypatch.setattr(module, "ROOTS_EVERY", 1)
+    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(module, "LONGEST_BACKOFF_S", 0.0)
     return FakeCluster(tmp_path / "nodes")
+
+
+def at_once(work: Callable[[], None]) -> None:
+    work()
 
 
 def ledger_of(tmp_path: Path) -> Path:
@@ -120,7 +130,7 @@ def names(tmp_path: Path) -> list[str]:
 def test_nodes_of_one_machine_share_a_meter(cluster: FakeCluster, tmp_path: Path) -> None:
     for number in range(3):
         cluster.join(f"node{number}", "boot", namespace=7)
-    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     assert cluster.meters() == ["node0"]
     machines.stop()
     assert names(tmp_path) == ["energy.jsonl"]
@@ -130,7 +140,7 @@ def test_containers_of_one_machine_are_read_by_their_collectors(cluster: FakeClu
     cluster.join("node0", "boot", namespace=7)
     other = cluster.join("node1", "boot", namespace=8)
     process = other.spawn(30)
-    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     meter = cluster.meter("node0")
     meter.open("there", Caller(*process, 8))
     other.work(1.0, {30: 25})
@@ -142,7 +152,7 @@ def test_containers_of_one_machine_are_read_by_their_collectors(cluster: FakeClu
 
 def test_another_machine_is_metered_by_itself_and_its_ledger_copied(cluster: FakeCluster, tmp_path: Path) -> None:
     cluster.join("node0", "boot-a", namespace=7)
-    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     far = cluster.join("node1", "boot-b", namespace=7)
     machines.update()
     assert cluster.meters() == ["node0", "node1"]
@@ -164,7 +174,7 @@ def test_a_node_that_dies_leaves_its_copy_and_returns_with_the_gap_metered(clust
     cluster.join("node0", "boot-a", namespace=7)
     far = cluster.join("node1", "boot-b", namespace=7)
     near = cluster.join("node2", "boot-b", namespace=7)  # a second node of the same machine
-    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     assert cluster.meters() == ["node0", "node1"]
     far.work(5.0, foreign=20)
     cluster.meter("node1")._machine.tick()
@@ -193,7 +203,7 @@ def test_a_node_that_dies_leaves_its_copy_and_returns_with_the_gap_metered(clust
 def test_a_trial_is_closed_wherever_it_was_open(cluster: FakeCluster, tmp_path: Path) -> None:
     cluster.join("node0", "boot-a", namespace=7)
     far = cluster.join("node1", "boot-b", namespace=7)
-    machines = Machines(cluster, ledger_of(tmp_path), "auto")
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     cluster.meter("node1").open("far", Caller(*far.spawn(30), 7))
     far.work(1.0, {30: 10})
     phases = machines.close_trial("far")
@@ -205,5 +215,97 @@ def test_a_trial_is_closed_wherever_it_was_open(cluster: FakeCluster, tmp_path: 
 def test_without_a_meter_here_nothing_starts(cluster: FakeCluster, tmp_path: Path) -> None:
     cluster.join("node0", "boot", namespace=7)
     cluster.refusing = True
-    with pytest.raises(RuntimeError, match="meter of this machine"):
-        Machines(cluster, ledger_of(tmp_path), "auto")
+    with pytest.raises(RuntimeError, match="no meter today"):
+        Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+
+
+def test_an_attempt_is_closed_where_it_was_opened_last(cluster: FakeCluster, tmp_path: Path) -> None:
+    here = cluster.join("node0", "boot-a", namespace=7)
+    far = cluster.join("node1", "boot-b", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    cluster.meter("node1").open("twice", Caller(*far.spawn(30), 7))
+    far.work(1.0, {30: 10})
+    far.end(30)
+    here.wall_s += 60
+    cluster.meter("node0").open("twice", Caller(*here.spawn(30), 7))
+    here.work(1.0, {30: 90})
+    assert machines.close_trial("twice")["setup"].energy_uj == 90 * 36_000
+    machines.stop()
+
+
+def test_a_meter_that_is_gone_for_good_is_started_again(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    far = cluster.join("node1", "boot-b", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    first = next(remote for node, kind, remote in cluster.remotes if node == "node1" and kind != "Collector")
+    far.work(1.0, foreign=10)
+    first.target._machine.tick()
+    machines.update()
+    first.target._machine._ledger.close()
+    first.alive = False
+    far.work(1.0, foreign=20)
+    machines.update()  # finds it gone
+    cluster.refusing = True
+    machines.update()  # cannot start another yet
+    cluster.refusing = False
+    machines.update()
+    copy = tmp_path / "run" / "energy-boot-b.jsonl"
+    assert [line["gap"] for line in read_lines(copy) if line["kind"] == "start"] == ["none", "metered"]
+    assert sum(line["machine_uj"] for line in read_lines(copy) if line["kind"] == "tick") == 2 * 20_800_000 + 30 * 36_000
+    machines.stop()
+
+
+def test_a_machine_that_hangs_holds_up_no_other_and_its_total_stays(cluster: FakeCluster, tmp_path: Path) -> None:
+    here = cluster.join("node0", "boot-a", namespace=7)
+    far = cluster.join("node1", "boot-b", namespace=7)
+    work: list[Callable[[], None]] = []
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", work.append)
+    for _ in range(3):
+        machines.update()
+        for one in [work.pop(0) for _ in range(len(work))]:
+            one()
+    far.work(1.0, foreign=10)
+    cluster.meter("node1")._machine.tick()
+    machines.update()
+    hanging = work  # everybody's work of this round: never done
+    assert hanging
+    here.work(1.0, foreign=1)
+    cluster.meter("node0")._machine.tick()
+    for remote in [one for node, _, one in cluster.remotes if node == "node1"]:
+        remote.hangs = True
+    started = len(work)
+    machines.update()
+    assert len(work) == started  # work that is not done is not piled up
+    for one in [work.pop(0) for _ in range(len(work))]:
+        one()
+    before = machines.totals_uj()["machine"]
+    cluster.leave("node1")
+    machines.update()
+    assert machines.totals_uj()["machine"] == before > 0
+    assert machines.close_trial("nobody's") is None
+
+
+def test_a_collector_that_cannot_say_where_it_is_does_not_multiply(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    cluster.join("node1", "boot-b", namespace=7)
+    failing = cluster.start_actor
+
+    def hanging(*arguments: Any, **named: Any) -> FakeRemote:
+        remote = failing(*arguments, **named)
+        remote.hangs = True
+        return remote
+
+    cluster.start_actor = hanging  # type: ignore[method-assign]
+    for _ in range(5):
+        machines.update()
+    assert [node for node, _, _ in cluster.remotes].count("node1") == 1
+    machines.stop()
+
+
+def test_nodes_that_cannot_tell_their_boot_are_not_one_machine(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "unknown", namespace=7)
+    cluster.join("node1", "unknown", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    assert cluster.meters() == ["node0", "node1"]
+    machines.stop()

@@ -38,6 +38,10 @@ class PhaseEnergy:
         return PhaseEnergy(*(getattr(self, one.name) + getattr(other, one.name) for one in fields(self)))
 
 
+class NotYet(RuntimeError):
+    """A trial that cannot be opened yet: the meter has not been told who reads its container. Worth trying again soon."""
+
+
 @dataclass(frozen=True)
 class Caller:
     """Who opens a trial: a process within its pid namespace, and the GPUs that it was given.

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.energy.client import PhaseEnergy
-from nas.energy.processes import OVERHEAD
 from nas.energy.split import Split, gpu_load, host_load, joined, split, split_gpu
 
 GPU = "gpu:"  # what the components of GPUs begin with
@@ -35,6 +34,7 @@ def divide(
     busy_ticks: int,
     overhead_ticks: int,
     trial_ticks: Mapping[str, int],
+    owed: Mapping[str, int],
     cores: int,
     holders: Mapping[str, Sequence[str]],
     gpu_shares: Mapping[str, Mapping[str | None, int]],
@@ -47,6 +47,7 @@ def divide(
         busy_ticks: busy ticks of all cores.
         overhead_ticks: ticks of our own processes that belong to no trial.
         trial_ticks: ticks of each trial.
+        owed: ticks by owner that earlier intervals could not pay for.
         cores: cores of the machine.
         holders: trials that held a core, each with the GPUs that it reserved.
         gpu_shares: by GPU, the share of its time that each owner computed on it, in millionths.
@@ -58,6 +59,7 @@ def divide(
         busy_ticks=busy_ticks,
         overhead_ticks=overhead_ticks,
         trial_ticks=trial_ticks,
+        owed=owed,
     )
     load = host_load(host, cores, list(holders))
     charged = {
@@ -69,8 +71,7 @@ def divide(
     parts = []
     for name, device_uj in devices.items():
         sharing = [trial for trial, gpus in holders.items() if name in gpus]
-        known = {owner: share for owner, share in gpu_shares.get(name, {}).items()}
-        parts.append(split_gpu(device_uj, sharing, known, OVERHEAD))
+        parts.append(split_gpu(device_uj, sharing, gpu_shares.get(name, {})))
         reserved = gpu_load(parts[-1], sharing)
         for trial in {*parts[-1].trials_uj, *sharing}:
             own = parts[-1].trials_uj.get(trial, 0)

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nas.energy.client import Caller, PhaseEnergy
+from nas.energy.client import Caller, NotYet, PhaseEnergy
 from nas.energy.division import Division, divide
 from nas.energy.energy_ledger import SCHEMA, EnergyLedger, Line, counters_changed, identity_lists
 from nas.energy.power import Drawn, Moment, PowerSource
 from nas.energy.process_table import Collect, ProcessTable, machine_pid
 from nas.energy.processes import OVERHEAD, assign_owners, ticks_between
+from nas.energy.split import capped
 from nas.energy.state import MeterState, processes_json
 from nas.energy.ticks import NANOSECONDS, Clock, Identity, ProcessTicks, Procfs
 
+OUTERMOST_NAMESPACE = 0xEFFFFFFC  # the kernel's fixed number of the first pid namespace
 LISTING_INTERVAL_NS = 2 * NANOSECONDS  # children that trials start are found this often, and at every border
 LISTING_SHARE = 200  # a listing that took t isn't repeated within 200 t: at most 0.5 % of a core on a crowded machine
 
@@ -57,7 +59,7 @@ class MachineMeter:
         for line in ledger.lines():
             self.state.apply(line)
         self._number = self.state.number_of(procfs.namespace())
-        self._processes = ProcessTable(procfs, self._number, self.state.tracked())
+        self._processes = ProcessTable(procfs, self._number, self.state.tracked(), clock)
         self._start(overhead)
 
     def tick(self, gap: bool = False, listing: bool = False) -> Line:
@@ -66,6 +68,10 @@ class MachineMeter:
         before_ns, after_ns = state.raw["ns"], reading.moment.monotonic_ns
         drawn = self._source.drawn(state.raw["uj"], reading.counters_uj, after_ns - before_ns)
         trial_ticks, overhead_ticks = self._ticks_by_owner(reading)
+        owed: dict[str, int] = {}
+        for owner, ticks in state.owed.items():
+            name = owner if owner in trial_ticks else OVERHEAD  # what is owed to a trial that ended is still ours
+            owed[name] = owed.get(name, 0) + ticks
         holders = [trial for trial in trial_ticks if state.accounts[trial].process in reading.processes]
         divided = divide(
             drawn_uj=drawn.uj,
@@ -73,6 +79,7 @@ class MachineMeter:
             busy_ticks=max(0, reading.moment.busy_ticks - state.raw["busy"]),
             overhead_ticks=overhead_ticks,
             trial_ticks=trial_ticks,
+            owed=owed,
             cores=self._cores,
             holders={trial: state.accounts[trial].gpus for trial in holders},
             gpu_shares=self._gpu_shares(drawn.uj),
@@ -89,17 +96,24 @@ class MachineMeter:
             "raw": reading.raw_json(state.raw["uj"]),
             "processes": self._changes(reading.processes),
         }
-        return self._write({**line, **self._marks_json(reading, drawn)})
+        return self._write({**line, **self._marks_json(reading, drawn, divided.machine.owed)})
 
     def open(self, trial: str, caller: Caller) -> None:
         """Charge the process and its descendants to the trial from now on, unless that pid is another process now.
 
-        The GPUs that it was given are the trial's too, as long as the process lives and the trial is open.
+        The GPUs that it was given are the trial's too, as long as the process lives and the trial is open. A trial that the
+        process had open before ends with this: whoever should have closed it did not reach the meter.
+
+        Raises:
+            NotYet: nobody reads the processes of the caller's container yet.
         """
         if not trial:
             raise ValueError("expected the name of a trial, got an empty one; pass the record's id")
+        number = self.namespace_number(caller.namespace)
+        if not self._processes.knows(number):
+            raise NotYet(f"expected a process of a container that is known, got one of {caller.namespace}; try again soon")
         self.tick(listing=True)
-        process = (machine_pid(self.namespace_number(caller.namespace), caller.pid), caller.start)
+        process = (machine_pid(number, caller.pid), caller.start)
         found = process[0] in self._table and self._table[process[0]].identity == process
         marks = {**self.state.marks(), process: trial} if found else self.state.marks()
         line = {"kind": "open", "trial": trial, "pid": process[0], "start": process[1], "found": found}
@@ -123,6 +137,11 @@ class MachineMeter:
         ended = self.state.ended.get(trial)
         return None if ended is None else ended.phases()
 
+    def opened_s(self, trial: str) -> float | None:
+        """When the trial's last attempt here was opened, as Unix time; None when there was none."""
+        account = self.state.accounts.get(trial) or self.state.ended.get(trial)
+        return None if account is None else account.opened_s
+
     def namespace_number(self, namespace: int) -> int:
         """The number of a pid namespace, written down when it is new; 0 (not known) is this process's own."""
         if not namespace:
@@ -133,7 +152,8 @@ class MachineMeter:
 
     def set_collectors(self, collectors: Mapping[int, Collect]) -> None:
         """Name the readers of other containers' processes, by pid namespace. Those of namespaces not named are gone."""
-        self._processes.set_collectors({self.namespace_number(one): collect for one, collect in collectors.items()})
+        by_number = {self.namespace_number(one): collect for one, collect in collectors.items()}
+        self._processes.set_collectors(by_number, list(collectors))
 
     def set_overhead(self, roots: Iterable[tuple[int, int]]) -> None:
         """Count these processes (pid, namespace) and their descendants as overhead instead of those named before."""
@@ -153,14 +173,17 @@ class MachineMeter:
 
     def stop(self) -> None:
         """Take a last tick and end properly: a later meter starts afresh instead of metering the time between."""
-        self.tick(listing=self._forked())
-        self._write({"kind": "stop", "time": self._clock.time_s()})
-        self._ledger.close()
+        try:
+            self.tick(listing=self._forked())
+            self._write({"kind": "stop", "time": self._clock.time_s()})
+        finally:
+            self._ledger.close()
 
     def _start(self, overhead: Iterable[int]) -> None:
         state, parameters, boot_id = self.state, self._source.parameters(), self._procfs.boot_id()
         known = bool(state.raw) and not state.stopped
         same = known and state.boot_id == boot_id and boot_id != "unknown" and state.parameters == parameters
+        same = same and state.schema == SCHEMA  # an older one names no pid namespaces
         roots = self._identities(machine_pid(self._number, pid) for pid in overhead)
         line: dict[str, Any] = {"kind": "start", "schema": SCHEMA, "time": self._clock.time_s(), "boot_id": boot_id}
         line |= {"namespace": self._procfs.namespace(), "cores": self._cores, **parameters, "meter": state.meters + 1}
@@ -215,7 +238,8 @@ class MachineMeter:
 
     def _gpu_shares(self, drawn_uj: Mapping[str, int]) -> dict[str, dict[str | None, int]]:
         """By GPU: the share of its time that each owner computed on it, in millionths; None owns what is not ours."""
-        if not any(name.startswith("gpu:") for name in drawn_uj):
+        outermost = self._procfs.namespace() in (0, OUTERMOST_NAMESPACE)  # the driver's pids are those of the host
+        if not outermost or not any(name.startswith("gpu:") for name in drawn_uj):
             return {}
         owners = {pid: owner for (pid, _), owner in self._owners.items()}
         found: dict[str, dict[str | None, int]] = {}
@@ -233,12 +257,15 @@ class MachineMeter:
         line |= {"idle_uj": share.idle_uj, "cpu_ticks": ticks}
         return {**line, "gpu_uj": share.gpu_uj, "gpu_loaded_uj": share.gpu_loaded_uj} if share.gpu_loaded_uj else line
 
-    def _marks_json(self, reading: Reading, drawn: Drawn) -> dict[str, list[str]]:
-        """Counters that were set back or could not be followed: what they missed is unknown, and the line says so."""
+    def _marks_json(self, reading: Reading, drawn: Drawn, owed: Mapping[str, int]) -> dict[str, Any]:
+        """What a line says only where there is something to say.
+
+        Counters that were set back or could not be followed, so that what they missed is unknown; ticks that are owed.
+        """
         raw, backwards = self.state.raw, list(drawn.backwards)
         backwards += ["busy"] if reading.moment.busy_ticks < raw["busy"] else []
         backwards += ["clock"] if reading.moment.monotonic_ns < raw["ns"] else []
-        marks = {"backwards": backwards, "lost": list(drawn.lost)}
+        marks = {"backwards": backwards, "lost": list(drawn.lost), "owed": dict(capped(owed, self._cores))}
         return {name: found for name, found in marks.items() if found}
 
     def _reassign(self, marks: Mapping[Identity, str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -66,18 +67,19 @@ class Meter:
         self._samples = 0
         self._ledger_path = Path(path)
         host, ledger = host or Host(Procfs(), Clock()), EnergyLedger(path)
-        try:
-            source = source or _source_of(ledger, host.procfs, power_source) or find_source(power_source, _places(host))
-            self._machine = MachineMeter(ledger, source, [*overhead_pids, os.getpid()], host.procfs, host.clock)
-        except BaseException:
-            ledger.close()
-            raise
-        self._source = source
         self._child: CodeCarbonChild | None = None
-        if check_interval_s is not None:
-            self._child = CodeCarbonChild(self._on_sample)
-            # A child of a process that may run trials itself is never part of one.
-            self.set_overhead([(pid, 0) for pid in overhead_pids])
+        with ExitStack() as failing:
+            failing.callback(ledger.close)
+            places = Places(procfs=host.procfs.root, clock=host.clock)
+            self._source = source or _source_of(ledger, places, power_source) or find_source(power_source, places)
+            failing.callback(self._source.close)
+            self._machine = MachineMeter(ledger, self._source, [*overhead_pids, os.getpid()], host.procfs, host.clock)
+            if check_interval_s is not None:
+                self._child = CodeCarbonChild(self._on_sample)
+                failing.callback(self._child.stop)
+                # A child of a process that may run trials itself is never part of one.
+                self.set_overhead([(pid, 0) for pid in overhead_pids])
+            failing.pop_all()
         self._thread = threading.Thread(target=self._run, name="meter", daemon=True)
         self._thread.start()
 
@@ -102,6 +104,11 @@ class Meter:
         with self._lock:
             return self._machine.close(trial)
 
+    def opened_s(self, trial: str) -> float | None:
+        """When the trial was last opened here, as Unix time; None when it never was."""
+        with self._lock:
+            return self._machine.opened_s(trial)
+
     def set_overhead(self, roots: Sequence[Root], collectors: Mapping[int, Collect] | None = None) -> None:
         """Name the roots of our own processes anew, and who reads the processes of other containers of this machine.
 
@@ -120,10 +127,11 @@ class Meter:
             return dict(self._machine.state.totals_uj)
 
     def ledger_bytes(self, offset: int, limit: int = COPIED_BYTES) -> bytes:
-        """At most `limit` bytes of the ledger from `offset` on, for a copy elsewhere."""
-        with self._ledger_path.open("rb") as file:
+        """Whole lines of the ledger from `offset` on, at most `limit` bytes of them, for a copy elsewhere."""
+        with self._lock, self._ledger_path.open("rb") as file:  # a line that could not be synced is taken back
             file.seek(offset)
-            return file.read(limit)
+            data = file.read(limit)
+        return data[: data.rfind(b"\n") + 1]
 
     def discard(self) -> None:
         """Remove the ledger, once it is stopped and copied."""
@@ -144,9 +152,11 @@ class Meter:
             self._child.stop()
         self._ended.set()
         self._thread.join()
-        with self._lock:
-            self._machine.stop()
-        self._source.close()
+        try:
+            with self._lock:
+                self._machine.stop()
+        finally:
+            self._source.close()
 
     def _run(self) -> None:
         due = time.monotonic() + self._interval_s
@@ -156,7 +166,8 @@ class Meter:
                     self._machine.tick()
             except Exception:  # a full disk, say: the next tick that succeeds covers this one
                 log.exception("the meter missed a tick; it goes on trying")
-            due = max(due + self._interval_s, time.monotonic())
+            # However long a tick took, callers get their turn before the next.
+            due = max(due + self._interval_s, time.monotonic() + self._interval_s / 10)
 
     def _on_sample(self, sample: Sample) -> None:
         """Write CodeCarbon's total beside ours over the same time, from its second sample on.
@@ -182,18 +193,14 @@ class Meter:
             log.warning("CodeCarbon's total could not be written: %s", error)
 
 
-def _places(host: Host) -> Places:
-    return Places(procfs=host.procfs.root, clock=host.clock)
-
-
-def _source_of(ledger: EnergyLedger, procfs: Procfs, power_source: str) -> PowerSource | None:
+def _source_of(ledger: EnergyLedger, places: Places, power_source: str) -> PowerSource | None:
     """The source that this ledger was metered with, if in the same boot of the same machine and no other is asked for."""
     if not Path(ledger.path).stat().st_size:
         return None
     state = MeterState()
     for line in ledger.lines():
         state.apply(line)
-    source = restore_source(state.parameters) if state.boot_id == procfs.boot_id() else None
+    source = restore_source(state.parameters, places) if state.boot_id == Procfs(places.procfs).boot_id() else None
     if source is not None and not goes_with(power_source, source):
         source.close()
         return None

@@ -23,6 +23,7 @@ class Account:
     process: Identity
     whole: bool
     gpus: tuple[str, ...] = ()
+    opened_s: float = 0.0
     phase: str = SETUP
     spent: dict[str, PhaseEnergy] = field(default_factory=dict)
 
@@ -40,12 +41,14 @@ class MeterState:
     """The state after some lines. `apply` is the only way to change it."""
 
     meters: int = 0
+    schema: int = 0
     boot_id: str = ""
     namespaces: list[int] = field(default_factory=list)  # of processes; a process id holds the index into this
     parameters: dict[str, Any] = field(default_factory=dict)
     stopped: bool = True
     time_s: float = 0.0
     raw: dict[str, Any] = field(default_factory=dict)
+    owed: dict[str, int] = field(default_factory=dict)  # ticks by owner that earlier intervals could not pay for
     processes: dict[str, list[int]] = field(default_factory=dict)
     roots: set[Identity] = field(default_factory=set)
     workers: set[Identity] = field(default_factory=set)
@@ -78,6 +81,7 @@ class MeterState:
 
     def _on_start(self, line: Line) -> None:
         self.meters, self.boot_id, self.stopped = line["meter"], line["boot_id"], False
+        self.schema = line["schema"]
         self._on_namespace(line)
         self.parameters = {name: line[name] for name in ("source", "idle_w", "full_w", "model") if name in line}
         roots = {(pid, start) for pid, start in line["overhead"]}
@@ -87,7 +91,7 @@ class MeterState:
         for trial, account in self.accounts.items():
             self.ended[trial] = replace(account, whole=False)
         self.accounts = {}
-        self.roots, self.workers, self.processes = roots, set(), {}
+        self.roots, self.workers, self.processes, self.owed = roots, set(), {}, {}
         self._read(line)
 
     def _on_namespace(self, line: Line) -> None:
@@ -96,6 +100,7 @@ class MeterState:
 
     def _on_tick(self, line: Line) -> None:
         self._read(line)
+        self.owed = dict(line.get("owed", {}))
         for name in ("machine", "idle", "foreign", "overhead"):
             self.totals_uj[name] += line[f"{name}_uj"]
         for trial, part in line["trials"].items():
@@ -108,7 +113,9 @@ class MeterState:
         process = (line["pid"], line["start"])
         self.accounts.pop(line["trial"], None)  # a new attempt, and the last opened
         self.ended.pop(line["trial"], None)
-        self.accounts[line["trial"]] = Account(process, line["found"], tuple(line.get("gpus", ())))
+        for other in [trial for trial, account in self.accounts.items() if account.process == process]:
+            self.ended[other] = replace(self.accounts.pop(other), whole=False)  # nobody closed it
+        self.accounts[line["trial"]] = Account(process, line["found"], tuple(line.get("gpus", ())), line["time"])
         if line["found"]:
             self.workers.add(process)
         self.processes = patched(self.processes, line["processes"])

@@ -36,7 +36,7 @@ class FakeProcfs(Procfs):
         super().__init__(root)
         self._namespace = namespace
 
-    def namespace(self) -> int:
+    def namespace(self, pid: int | None = None) -> int:
         """The number it was given."""
         return self._namespace
 

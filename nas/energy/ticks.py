@@ -104,10 +104,10 @@ class Procfs:
         processes = (self.process(int(name)) for name in os.listdir(self.root) if name.isdigit())
         return {process.pid: process for process in processes if process is not None}
 
-    def namespace(self) -> int:
-        """Number of the pid namespace that this process lives in: that of its container. 0 where it can't be told."""
+    def namespace(self, pid: int | None = None) -> int:
+        """Number of the pid namespace that a process (this one) lives in: that of its container. 0 where it can't be told."""
         try:
-            return os.stat(f"{self.root}/self/ns/pid").st_ino
+            return os.stat(f"{self.root}/{'self' if pid is None else pid}/ns/pid").st_ino
         except OSError:
             return 0
 

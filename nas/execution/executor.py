@@ -38,6 +38,10 @@ class Answer:
     duration_s: float = 0.0
 
 
+class Gone(RuntimeError):
+    """An object in another process that will not answer any more: its process died, and is not started again."""
+
+
 class Executor(ABC):
     """Runs jobs on `num_workers` workers, one job a worker at a time."""
 

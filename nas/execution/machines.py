@@ -3,20 +3,26 @@
 A node that joins is metered from the next round on. Where another machine's ledger grows, its lines are copied into the run
 folder within about a second, so that a machine that dies leaves what it wrote. Where the elected node of a machine dies and
 another node of the same boot lives, that one goes on with the copy, and so meters the time between.
+
+Nothing here waits for a machine but the work on that machine: each round hands every node and every machine its work, and
+one that hangs or fails is tried again later and later without holding up the others.
 """
 
 import logging
 import os
 import secrets
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from nas.energy.energy_ledger import EnergyLedger
 from nas.energy.process_table import Row
 from nas.execution.collector import Site
+from nas.execution.executor import Gone
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +30,16 @@ METER_NAME = "carbon-nas-meter-"  # then the boot id: how workers find the meter
 ROUND_S = 1.0
 ROOTS_EVERY = 30  # rounds between two looks at which of a node's processes are Ray's own
 CALL_S = 2.0
+ROWS_S = 0.5  # of a reading of another container's processes, for which a tick waits
 START_S = 180.0
+FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
 class Remote(Protocol):
     """An object in another process."""
 
     def ask(self, method: str, *args: Any, timeout_s: float = ...) -> Any:
-        """What the method returns. Raises what it raised, or something else when there is no answer."""
+        """What the method returns. Raises what it raised, Gone when it is gone for good, or something else without an answer."""
 
 
 class Cluster(Protocol):
@@ -46,6 +54,14 @@ class Cluster(Protocol):
         """An object of an import name on a node. Raises RuntimeError where it cannot be made."""
 
 
+Spawn = Callable[[Callable[[], None]], None]
+
+
+def in_thread(work: Callable[[], None]) -> None:
+    """Starts work in a thread of its own."""
+    threading.Thread(target=work, name="machines-work", daemon=True).start()
+
+
 @dataclass(frozen=True)
 class RemoteRows:
     """Reads the processes of another container through its collector; it may travel to the meter."""
@@ -54,23 +70,54 @@ class RemoteRows:
 
     def __call__(self, pids: Sequence[int] | None) -> Sequence[Row]:
         """The rows of some processes, or of all."""
-        rows: Sequence[Row] = self.collector.ask("rows", pids, timeout_s=CALL_S)
+        rows: Sequence[Row] = self.collector.ask("rows", pids, timeout_s=ROWS_S)
         return rows
 
 
 @dataclass
+class _Chore:
+    """Work that is done again and again, one at a time; after a failure later and later."""
+
+    what: str
+    running: bool = False
+    backoff_s: float = 0.0
+    not_before: float = 0.0
+    said: str = ""
+
+    def due(self) -> bool:
+        return not self.running and time.monotonic() >= self.not_before
+
+    def done(self, work: Callable[[], None]) -> None:
+        """Does it. A cause of failure is said once."""
+        try:
+            work()
+            self.backoff_s, self.said = 0.0, ""
+        except Exception as error:  # whatever a remote call may raise
+            self.backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self.backoff_s))
+            self.not_before = time.monotonic() + self.backoff_s
+            if (text := f"{self.what}: {error!r}") != self.said:
+                log.warning("%s; trying again", text)
+            self.said = text
+        finally:
+            self.running = False
+
+
+@dataclass
 class _Node:
-    collector: Remote
-    site: Site
-    roots: tuple[int, ...]
+    node_id: str
+    chore: _Chore
+    collector: Remote | None = None
+    site: Site | None = None
+    roots: tuple[int, ...] = ()
 
 
 @dataclass
 class _Machine:
-    node_id: str
-    meter: Remote
+    chore: _Chore
     copy: Path | None  # where the lines of a ledger that lies elsewhere go
-    totals_uj: dict[str, int]
+    node_id: str = ""
+    meter: Remote | None = None
+    totals_uj: dict[str, int] = field(default_factory=dict)
 
 
 class Machines:
@@ -80,82 +127,90 @@ class Machines:
         cluster: where collectors and meters are started.
         ledger: the energy ledger of the coordinator's machine; those of others lie beside it, with the boot id in the name.
         power_source: which power source the meters use (see `nas.energy.sources`).
+        spawn: how work on a node or machine is started; by default each in a thread of its own.
 
     Raises:
         RuntimeError: the coordinator's own machine could not be metered.
     """
 
-    def __init__(self, cluster: Cluster, ledger: Path, power_source: str) -> None:
-        self._cluster, self._ledger, self._power_source = cluster, ledger.resolve(), power_source
+    def __init__(self, cluster: Cluster, ledger: Path, power_source: str, spawn: Spawn = in_thread) -> None:
+        self._cluster, self._ledger, self._power_source, self._spawn = cluster, ledger.resolve(), power_source, spawn
         self._nodes: dict[str, _Node] = {}
         self._machines: dict[str, _Machine] = {}
         self._token = secrets.token_hex(8)
         self._rounds = 0
         self._ended = threading.Event()
-        self._lock = threading.Lock()
-        self._own = self._cluster.node_ids()[0]
-        self._nodes[self._own] = self._visit(self._own)
+        own = _Node(self._cluster.node_ids()[0], _Chore("this machine's node"))
+        self._own = own.node_id
+        self._look_at(own)
+        assert own.site is not None
+        self._nodes[own.node_id] = own
+        machine = self._machines[own.site.boot_id] = _Machine(_Chore("this machine's meter"), None)
+        self._care_for(own.site.boot_id, machine)
         self.update()
-        if self._nodes[self._own].site.boot_id not in self._machines:
-            raise RuntimeError("the meter of this machine could not be started; its log says why")
         self._thread = threading.Thread(target=self._run, name="machines", daemon=True)
         self._thread.start()
 
     def update(self) -> None:
         """One round: nodes that came and went, meters to start, processes to tell them of, lines to copy."""
-        with self._lock:
-            alive = self._cluster.node_ids()
-            self._nodes = {node_id: node for node_id, node in self._nodes.items() if node_id in alive}
-            for node_id in alive:
-                self._look_at(node_id)
-            boots = dict.fromkeys(node.site.boot_id for node in self._nodes.values())
-            for boot_id in [one for one in self._machines if one not in boots]:
-                log.warning("machine %s left the cluster; its energy is known up to its last copied reading", boot_id)
-                del self._machines[boot_id]
-            for boot_id in boots:
-                try:
-                    self._care_for(boot_id)
-                except Exception as error:  # whatever a remote call may raise: tried again in the next round
-                    log.warning("machine %s: its meter does not answer: %r", boot_id, error)
-            self._rounds += 1
+        alive = self._cluster.node_ids()
+        for gone in set(self._nodes) - set(alive):
+            del self._nodes[gone]
+        for node_id in alive:
+            node = self._nodes.setdefault(node_id, _Node(node_id, _Chore(f"node {node_id[:8]} could not be looked at")))
+            if node.site is None or self._rounds % ROOTS_EVERY == 0:
+                self._hand(node.chore, lambda node=node: self._look_at(node))  # type: ignore[misc]
+        for boot_id in dict.fromkeys(node.site.boot_id for node in list(self._nodes.values()) if node.site):
+            if boot_id not in self._machines:
+                copy = self._ledger.with_name(f"{self._ledger.stem}-{boot_id}{self._ledger.suffix}")
+                self._machines[boot_id] = _Machine(_Chore(f"the meter of machine {boot_id}"), copy)
+            machine = self._machines[boot_id]
+            self._hand(machine.chore, lambda boot_id=boot_id, machine=machine: self._care_for(boot_id, machine))  # type: ignore[misc]
+        self._rounds += 1
 
     def own(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
         """What the meter of the coordinator's machine answers. Raises whatever a remote call may raise."""
-        return self._machines[self._nodes[self._own].site.boot_id].meter.ask(method, *args, timeout_s=timeout_s)
+        meter = next(one.meter for one in self._machines.values() if one.copy is None)
+        if meter is None:
+            raise Gone("the meter of this machine is being started again")
+        return meter.ask(method, *args, timeout_s=timeout_s)
 
     def totals_uj(self) -> dict[str, int]:
-        """Microjoules of all machines, each up to its last answer: machine, idle, foreign, overhead, trials."""
+        """Microjoules of all machines that were ever here, each up to its last answer: machine, idle, foreign, ..."""
         totals: dict[str, int] = {}
-        with self._lock:
-            for one in self._machines.values():
-                for name, uj in one.totals_uj.items():
-                    totals[name] = totals.get(name, 0) + uj
+        for one in list(self._machines.values()):
+            for name, uj in one.totals_uj.items():
+                totals[name] = totals.get(name, 0) + uj
         return totals
 
     def close_trial(self, trial: str) -> Any:
-        """Ends a trial whose worker is gone, wherever it was open: its energy by phase, None when that is unknown."""
-        found = None
-        with self._lock:
-            for one in self._machines.values():
-                try:
-                    found = one.meter.ask("close", trial, timeout_s=5.0) or found
-                except Exception as error:  # the meter is gone too: unknown, never zero
-                    log.warning("energy of %s is unattributed: %r", trial, error)
-        return found
+        """Ends a trial whose worker is gone, where it was opened last: its energy by phase, None when that is unknown."""
+        meters = [one.meter for one in list(self._machines.values()) if one.meter is not None]
+        with ThreadPoolExecutor(max(1, len(meters))) as pool:
+            opened = list(pool.map(lambda meter: _asked(meter, "opened_s", trial), meters))
+        known = [(seconds, number) for number, seconds in enumerate(opened) if seconds is not None]
+        return _asked(meters[max(known)[1]], "close", trial) if known else None
 
     def stop(self) -> None:
-        """Stops every meter properly: last ticks are taken and copied."""
+        """Stops every meter properly, all at once: last ticks are taken and copied."""
         self._ended.set()
-        self._thread.join(START_S)
-        with self._lock:
-            for boot_id, one in self._machines.items():
-                try:
-                    one.meter.ask("stop", timeout_s=START_S)
-                    self._copy(one)
-                    if one.copy is not None:
-                        one.meter.ask("discard", timeout_s=CALL_S)
-                except Exception as error:  # its ledger holds all but the last second
-                    log.warning("machine %s: its meter could not be stopped properly: %r", boot_id, error)
+        self._thread.join(ROUND_S + CALL_S)
+        threads = [threading.Thread(target=self._stop, args=item, daemon=True) for item in self._machines.items()]
+        for thread in threads:
+            thread.start()
+        end = time.monotonic() + START_S
+        for thread in threads:
+            thread.join(max(0.0, end - time.monotonic()))
+
+    def _stop(self, boot_id: str, machine: _Machine) -> None:
+        try:
+            if machine.meter is not None:
+                machine.meter.ask("stop", timeout_s=START_S)
+                self._copy(machine)
+                if machine.copy is not None:
+                    machine.meter.ask("discard", timeout_s=CALL_S)
+        except Exception as error:  # its ledger holds all but the last second
+            log.warning("machine %s: its meter could not be stopped properly: %r", boot_id, error)
 
     def _run(self) -> None:
         while not self._ended.wait(ROUND_S):
@@ -164,55 +219,77 @@ class Machines:
             except Exception:  # the cluster does not answer: the next round tries again
                 log.exception("the machines of the cluster could not be looked at; trying again")
 
-    def _look_at(self, node_id: str) -> None:
+    def _hand(self, chore: _Chore, work: Callable[[], None]) -> None:
+        if chore.due() and not self._ended.is_set():
+            chore.running = True
+            self._spawn(lambda: chore.done(work))
+
+    def _look_at(self, node: _Node) -> None:
+        if node.collector is None:
+            node.collector = self._cluster.start_actor("nas.execution.collector:Collector", {}, node.node_id)
         try:
-            node = self._nodes.get(node_id)
-            if node is None:
-                self._nodes[node_id] = self._visit(node_id)
-            elif self._rounds % ROOTS_EVERY == 0:
-                node.roots = tuple(node.collector.ask("roots", timeout_s=CALL_S))
-        except Exception as error:  # it may be on its way out: the next round sees
-            log.warning("node %s could not be looked at: %r", node_id, error)
+            site: Site = node.site or node.collector.ask("site", timeout_s=START_S)
+            node.roots = tuple(node.collector.ask("roots", timeout_s=START_S))
+        except Gone:
+            node.collector = None
+            raise
+        # Machines that cannot tell their boot id are not taken for one.
+        node.site = site if site.boot_id != "unknown" else Site(f"unknown-{node.node_id[:16]}", site.namespace)
 
-    def _visit(self, node_id: str) -> _Node:
-        collector = self._cluster.start_actor("nas.execution.collector:Collector", {}, node_id)
-        site: Site = collector.ask("site", timeout_s=START_S)
-        return _Node(collector, site, tuple(collector.ask("roots", timeout_s=START_S)))
+    def _care_for(self, boot_id: str, machine: _Machine) -> None:
+        nodes = {one.node_id: one for one in list(self._nodes.values()) if one.site and one.site.boot_id == boot_id}
+        if not nodes:
+            return
+        if machine.meter is None or machine.node_id not in nodes:
+            machine.node_id = self._own if self._own in nodes else next(iter(nodes))
+            machine.meter = None
+            machine.meter = self._start(boot_id, machine)
+        try:
+            machine.meter.ask("set_overhead", *self._told(nodes, machine.node_id), timeout_s=CALL_S)
+            machine.totals_uj = dict(machine.meter.ask("totals_uj", timeout_s=CALL_S))
+            self._copy(machine)
+        except Gone:
+            machine.meter = None  # the next round starts another, which goes on from the ledger
+            raise
 
-    def _care_for(self, boot_id: str) -> None:
-        nodes = {node_id: node for node_id, node in self._nodes.items() if node.site.boot_id == boot_id}
-        machine = self._machines.get(boot_id)
-        if machine is None or machine.node_id not in nodes:
-            elected = self._own if self._own in nodes else next(iter(nodes))
-            machine = self._machines[boot_id] = self._start(boot_id, elected)
-        place = nodes[machine.node_id].site.namespace
-        collectors = {node.site.namespace: RemoteRows(node.collector) for node in nodes.values() if node.site.namespace != place}
-        roots = {(pid, node.site.namespace) for node in nodes.values() for pid in node.roots}
-        if self._own in nodes:
-            roots.add((os.getpid(), nodes[self._own].site.namespace))
-        machine.meter.ask("set_overhead", sorted(roots), collectors, timeout_s=CALL_S)
-        machine.totals_uj = dict(machine.meter.ask("totals_uj", timeout_s=CALL_S))
-        self._copy(machine)
+    def _told(self, nodes: Mapping[str, _Node], elected: str) -> tuple[list[tuple[int, int]], dict[int, RemoteRows]]:
+        """What a meter is told: roots of our own processes by namespace, and readers of other containers."""
+        roots, collectors = set(), {}
+        place = nodes[elected].site
+        for node in nodes.values():
+            if node.site is None or place is None or node.collector is None:
+                continue
+            roots |= {(pid, node.site.namespace) for pid in node.roots}
+            roots |= {(os.getpid(), node.site.namespace)} if node.node_id == self._own else set()
+            if node.site.namespace != place.namespace:
+                collectors[node.site.namespace] = RemoteRows(node.collector)
+        return sorted(roots), collectors
 
-    def _start(self, boot_id: str, node_id: str) -> _Machine:
-        name = METER_NAME + boot_id
-        if node_id == self._own:
-            given = {"path": str(self._ledger), "overhead_pids": [os.getpid()], "power_source": self._power_source}
-            return _Machine(node_id, self._cluster.start_actor("nas.energy.meter:Meter", given, node_id, name), None, {})
-        copy = self._ledger.with_name(f"{self._ledger.stem}-{boot_id}{self._ledger.suffix}")
-        EnergyLedger(copy).close()  # cuts a torn last line: the meter goes on from the line before it
+    def _start(self, boot_id: str, machine: _Machine) -> Remote:
+        name, source = METER_NAME + boot_id, self._power_source
+        if machine.copy is None:
+            given = {"path": str(self._ledger), "overhead_pids": [os.getpid()], "power_source": source}
+            return self._cluster.start_actor("nas.energy.meter:Meter", given, machine.node_id, name)
+        EnergyLedger(machine.copy).close()  # cuts a torn last line: the meter goes on from the line before it
         # Another node of the same boot may have other temporary files: the name tells them apart.
-        given = {"name": f"{self._token}-{node_id[:16]}", "seed": copy.read_bytes(), "power_source": self._power_source}
-        return _Machine(
-            node_id, self._cluster.start_actor("nas.energy.remote_meter:remote_meter", given, node_id, name), copy, {}
-        )
+        given = {"name": f"{self._token}-{machine.node_id[:16]}", "seed": machine.copy.read_bytes(), "power_source": source}
+        return self._cluster.start_actor("nas.energy.remote_meter:remote_meter", given, machine.node_id, name)
 
     def _copy(self, machine: _Machine) -> None:
         """Appends what a ledger elsewhere has gained, and waits until it is on this disk."""
-        if machine.copy is None:
+        if machine.copy is None or machine.meter is None:
             return
         with machine.copy.open("ab") as file:
             while data := machine.meter.ask("ledger_bytes", file.tell(), timeout_s=CALL_S):
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+
+
+def _asked(meter: Remote, method: str, trial: str) -> Any:
+    """An answer about a trial, or None: a meter that does not answer knows nothing, never zero."""
+    try:
+        return meter.ask(method, trial, timeout_s=5.0)
+    except Exception as error:
+        log.warning("a meter did not say what it knows of %s: %r", trial, error)
+        return None

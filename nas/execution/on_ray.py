@@ -13,10 +13,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from nas.energy.client import NotYet
 from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution.actors import Service, Worker
-from nas.execution.executor import Answer, Context, Executor, Job, one_line
+from nas.execution.executor import Answer, Context, Executor, Gone, Job, one_line
 from nas.execution.ray_access import (
     prepare_environment,
     probe,
@@ -27,6 +28,7 @@ from nas.execution.ray_access import (
 
 OBJECT_STORE_BYTES = 256 * 2**20
 START_S = 180.0
+RETRY_S = 0.2
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 
 
@@ -37,30 +39,25 @@ class RemoteCall:
         self._handle = handle
 
     def ask(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
-        """What the method returns. Raises what it raised, or Ray's error when it did not answer in time or is gone."""
+        """What the method returns. Raises what it raised, Gone, or Ray's error when it did not answer in time."""
         import ray
 
-        return ray.get(self._handle.call.remote(method, args), timeout=timeout_s)
-
-    def call(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
-        """What `ask` returns, or None where it raises."""
         try:
-            return self.ask(method, *args, timeout_s=timeout_s)
-        except Exception:
-            return None
+            return ray.get(self._handle.call.remote(method, args), timeout=timeout_s)
+        except ray.exceptions.ActorDiedError as error:
+            raise Gone(_cause(error)) from error
 
 
 class MachineCall:
     """Calls the actor named after the machine that the calling process runs on, found by name: it may travel in a context.
 
-    An actor that has not been started yet is waited for once, since a machine that joins late gets its meter within
-    seconds.
+    An actor that is being started again is waited for as long as the time-out allows. One that has not been started yet, or
+    does not know this process's container yet, is waited for longer once: a node that joins is metered within seconds.
     """
 
     def __init__(self, prefix: str, first_wait_s: float = 30.0) -> None:
         self._prefix = prefix
         self._first_wait_s = first_wait_s
-        self._handle: Any = None
 
     def __call__(self, method: str, arguments: tuple[Any, ...], timeout_s: float) -> Any:
         """What the method returns. Raises what it raised, or an error of Ray's or ValueError when there is no answer."""
@@ -68,18 +65,15 @@ class MachineCall:
 
         wait_s, self._first_wait_s = max(timeout_s, self._first_wait_s), 0.0
         deadline = time.monotonic() + wait_s
-        while self._handle is None:
+        while True:
+            left_s = deadline - time.monotonic()
             try:
-                self._handle = ray.get_actor(self._prefix + Procfs().boot_id())
-            except ValueError:
-                if time.monotonic() > deadline:
+                handle = ray.get_actor(self._prefix + Procfs().boot_id())
+                return ray.get(handle.call.remote(method, arguments), timeout=max(0.1, left_s))
+            except (ValueError, NotYet, ray.exceptions.ActorUnavailableError, ray.exceptions.ActorDiedError):
+                if left_s < RETRY_S:
                     raise
-                time.sleep(0.2)
-        try:
-            return ray.get(self._handle.call.remote(method, arguments), timeout=max(timeout_s, deadline - time.monotonic()))
-        except ray.exceptions.ActorDiedError:
-            self._handle = None  # another one may have taken its name
-            raise
+                time.sleep(RETRY_S)
 
 
 class RayCluster:
@@ -96,7 +90,7 @@ class RayCluster:
         """An object of the class with import name `name`, in a process of its own on a node (this one by default).
 
         It takes no core of the workers' and is started again when its process dies, at most ten times. By `actor_name` every
-        process of this job can call it (see `NamedCall`).
+        process of this job can call it (see `MachineCall`).
 
         Raises:
             RuntimeError: it could not be made.
@@ -110,10 +104,13 @@ class RayCluster:
             name=actor_name,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node_id or here, soft=False),
         )
+        handle = None
         try:
             handle = actor.remote(name, dict(kwargs))
             self.ray.get(handle.ready.remote(), timeout=START_S)
         except (self.ray.exceptions.RayError, ValueError) as error:  # ValueError: another one has that name
+            if handle is not None:
+                self.ray.kill(handle)
             raise RuntimeError(f"{name} could not be started on Ray: {_cause(error)}") from error
         self._services.append(handle)
         return RemoteCall(handle)

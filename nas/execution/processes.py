@@ -9,9 +9,10 @@ _SESSION = re.compile(rb"session_\d{4}-\d\d-\d\d_\d\d-\d\d-\d\d_\d+_\d+")
 def session_roots(raylet: int) -> tuple[int, ...]:
     """Ray's processes of the node that `raylet` manages from which all others of its session descend: itself among them.
 
-    Workers are the raylet's children and so are none of these.
+    Workers are the raylet's children and so are none of these. Processes of containers within this one are left to the
+    containers' own nodes: /proc shows them here too, under other pids.
     """
-    parents = _parents()
+    parents = {pid: parent for pid, parent in _parents().items() if _innermost(pid)}
     session = _SESSION.search(_read(raylet, "cmdline"))
     found = {pid for pid in parents if session and session.group() in _read(pid, "cmdline")} | ({raylet} & set(parents))
     return tuple(sorted(pid for pid in found if not _descends(pid, found, parents)))
@@ -24,6 +25,12 @@ def _descends(pid: int, from_any: set[int], parents: dict[int, int]) -> bool:
             return True
         seen.add(pid)
     return False
+
+
+def _innermost(pid: int) -> bool:
+    """Whether a process lives in this very pid namespace, not in one within it."""
+    line = next((line for line in _read(pid, "status").splitlines() if line.startswith(b"NSpid:")), b"")
+    return len(line.split()) <= 2
 
 
 def _parents() -> dict[int, int]:

@@ -47,7 +47,7 @@ def factory(context: Context) -> Run:
             "pid": os.getpid(),
             "threads": os.environ.get("OMP_NUM_THREADS"),
             "writeable": None if array is None else bool(array.flags.writeable),
-            "meter": meter.call("add", 1) if meter else None,
+            "meter": meter.ask("add", 1) if meter else None,
         }
 
     return run
