@@ -48,10 +48,10 @@ def error_words(source: EnergySource) -> str:
         return ""
     if len(set(ends.values())) == 1:
         low, high = next(iter(ends.values()))
-        found = f"The true energy lies between {low:g} and {high:g} times the figure, in all parts alike."
+        found = f"The true energy is taken to lie between {low:g} and {high:g} times the figure, in all parts alike."
     else:
         each = ", ".join(f"{PART_WORDS[part]} {low:g} to {high:g}" for part, (low, high) in ends.items())
-        found = f"The true energy lies between these multiples of the figure: {each}."
+        found = f"The true energy is taken to lie between these multiples of the figure: {each}."
     return (
         f"{found} Every total is computed in a low, a central and a high scenario in which all parts move together, and so is "
         "every ratio: the errors of what is compared largely cancel, and its interval is narrower than a total's."
