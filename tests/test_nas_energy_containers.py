@@ -46,11 +46,6 @@ def host(tmp_path: Path) -> Host:
     return Host(tmp_path)
 
 
-@pytest.fixture
-def ledger(tmp_path: Path) -> Path:
-    return tmp_path / "energy.jsonl"
-
-
 def last_tick(ledger: Path) -> dict[str, Any]:
     tick = [dict(line) for line in read_lines(ledger) if line["kind"] == "tick"][-1]
     parts = tick["idle_uj"] + tick["foreign_uj"] + tick["overhead_uj"] + sum(one["uj"] for one in tick["trials"].values())

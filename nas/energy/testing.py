@@ -2,19 +2,47 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nas.energy.energy_ledger import EnergyLedger
+from nas.energy.energy_ledger import EnergyLedger, read_lines
 from nas.energy.machine_meter import MachineMeter
 from nas.energy.power import LinearSource, PowerSource
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Host, Procfs
 from nas.records import EnergySource
 
+TICK_UJ = 36_000  # of `linear_source()`
 INFO = EnergySource(name="fixture", provenance="estimated", version="1")
 
 
 def linear_source(cores: int = 2, idle_w: float = 20.8, full_w: float = 28.0, ram_w: float = 20.0) -> LinearSource:
     """A linear model; by default 36,000 uJ a tick of 10 ms and 20.8 W idle."""
     return LinearSource(info=INFO, idle_w=idle_w, full_w=full_w, ram_w=ram_w, cores=cores)
+
+
+def lines(ledger: Path, kind: str) -> list[dict[str, Any]]:
+    """Lines of one kind of a ledger."""
+    return [dict(line) for line in read_lines(ledger) if line["kind"] == kind]
+
+
+def conserved(ledger: Path) -> int:
+    """The machine's total of a ledger, whose every tick is checked.
+
+    Raises:
+        AssertionError: parts do not sum to the machine, one is negative, or trials pay more than there was.
+    """
+    ticks = lines(ledger, "tick")
+    for tick in ticks:
+        trials = tick["trials"].values()
+        parts = [tick["idle_uj"], tick["foreign_uj"], tick["overhead_uj"], *(one["uj"] for one in trials)]
+        loaded = sum(one["loaded_uj"] for one in trials)
+        if sum(parts) != tick["machine_uj"] or min(parts) < 0 or loaded > tick["machine_uj"] - tick["foreign_uj"]:
+            raise AssertionError(f"expected parts that sum to the machine and none below zero, got {tick}")
+    return sum(tick["machine_uj"] for tick in ticks)
+
+
+def drawn(seconds: float, ticks: int) -> int:
+    """Microjoules by the default linear model."""
+    return round(seconds * 20_800_000) + ticks * TICK_UJ
 
 
 @dataclass

@@ -1,0 +1,21 @@
+"""Fixtures that several files of tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from nas.energy.testing import FakeMachine
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> FakeMachine:
+    """A machine whose time passes when it is told to."""
+    folder = tmp_path / "proc"
+    folder.mkdir()
+    return FakeMachine(folder)
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    """Where its energy ledger goes."""
+    return tmp_path / "energy.jsonl"
