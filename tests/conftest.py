@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.energy.fake_counters import FakePowercap
 from nas.energy.testing import FakeMachine
 
 
@@ -19,3 +20,11 @@ def machine(tmp_path: Path) -> FakeMachine:
 def ledger(tmp_path: Path) -> Path:
     """Where its energy ledger goes."""
     return tmp_path / "energy.jsonl"
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> FakePowercap:
+    """An empty powercap folder."""
+    tree = FakePowercap(tmp_path / "powercap")
+    tree.root.mkdir()
+    return tree

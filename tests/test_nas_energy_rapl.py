@@ -21,12 +21,6 @@ def tree(tmp_path: Path) -> FakePowercap:
     return FakePowercap(tmp_path / "powercap")
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> FakeMachine:
-    (tmp_path / "proc").mkdir()
-    return FakeMachine(tmp_path / "proc")
-
-
 def zone(range_uj: int = RANGE_UJ, power_w: float = 100.0) -> Zone:
     return Zone(component="cpu:package-0", folder="intel-rapl:0", range_uj=range_uj, power_w=power_w)
 

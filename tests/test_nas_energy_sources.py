@@ -25,19 +25,6 @@ GPU = "GPU-8932f937-d72c-4106"
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> FakeMachine:
-    (tmp_path / "proc").mkdir()
-    return FakeMachine(tmp_path / "proc")
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> FakePowercap:
-    tree = FakePowercap(tmp_path / "powercap")
-    tree.root.mkdir()
-    return tree
-
-
-@pytest.fixture
 def places(machine: FakeMachine, tree: FakePowercap) -> Places:
     """A virtual machine that CodeCarbon describes, without counters and GPUs."""
     return Places(

@@ -38,19 +38,6 @@ EPYC = Hardware(
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> FakeMachine:
-    (tmp_path / "proc").mkdir()
-    return FakeMachine(tmp_path / "proc")
-
-
-@pytest.fixture
-def tree(tmp_path: Path) -> FakePowercap:
-    tree = FakePowercap(tmp_path / "powercap")
-    tree.root.mkdir()
-    return tree
-
-
-@pytest.fixture
 def places(machine: FakeMachine, tree: FakePowercap) -> Places:
     return Places(
         procfs=str(machine.folder),
