@@ -54,6 +54,7 @@ class FakeCluster:
         self.machines: dict[str, FakeMachine] = {}
         self.remotes: list[tuple[str, str, FakeRemote]] = []
         self.refusing = False
+        self.others: dict[str, set[int]] = {}
 
     def join(self, node_id: str, boot_id: str, namespace: int) -> FakeMachine:
         self.sites[node_id] = Site(boot_id, namespace)
@@ -70,6 +71,9 @@ class FakeCluster:
                 if isinstance(remote.target, Meter):
                     remote.target._machine._ledger.close()
                     remote.target._ended.set()
+
+    def strangers(self) -> dict[str, set[int]]:
+        return self.others
 
     def node_ids(self) -> tuple[str, ...]:
         return tuple(sorted(self.sites))
@@ -308,4 +312,21 @@ def test_nodes_that_cannot_tell_their_boot_are_not_one_machine(cluster: FakeClus
     cluster.join("node1", "unknown", namespace=7)
     machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
     assert cluster.meters() == ["node0", "node1"]
+    machines.stop()
+
+
+def test_actors_of_other_jobs_are_foreign(cluster: FakeCluster, tmp_path: Path) -> None:
+    here = cluster.join("node0", "boot", namespace=7)
+    for pid in (40, 41):  # both below process 1, which the collector names as ours
+        here.spawn(pid)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    cluster.others = {"node0": {41}}
+    here.spawn(42, parent=41)
+    machines.update()
+    here.work(3.0, {40: 5, 41: 7, 42: 2}, foreign=1)
+    tick = cluster.meter("node0")._machine.tick(listing=True)
+    assert (tick["overhead_uj"], tick["foreign_uj"]) == (5 * 36_000, 10 * 36_000)
+    cluster.meter("node0").open("theirs no more", Caller(41, here.processes[41].start, 7))  # a trial's mark comes first
+    here.work(1.0, {41: 7})
+    assert cluster.meter("node0")._machine.tick()["trials"]["theirs no more"]["cpu_ticks"] == 7
     machines.stop()

@@ -336,6 +336,48 @@ def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, t
     assert [line["kind"] for line in own][-1] == "stop" and [line["kind"] for line in far][-1] != "stop"
 
 
+OTHER_JOB = """
+import os, sys, time, ray
+ray.init(address=sys.argv[1], logging_level="ERROR", log_to_driver=False)
+
+class Busy:
+    def work(self, seconds):
+        end = time.process_time() + seconds
+        while time.process_time() < end:
+            pass
+        return os.getpid()
+
+busy = ray.remote(Busy).options(num_cpus=0).remote()
+print(ray.get(busy.work.remote(0)), flush=True)
+sys.stdin.readline()
+ray.get(busy.work.remote(1.0))
+print("worked", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_actors_of_another_job_on_the_cluster_are_foreign(head, tmp_path):
+    ledger = tmp_path / "energy.jsonl"
+    cluster = on_ray.connect(head)
+    command = [sys.executable, "-c", OTHER_JOB, head]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        try:
+            pid = int(other.stdout.readline())
+            machines = Machines(cluster, ledger, "load_table")
+            until(lambda: any(pid in [one[0] for one in line.get("strangers", ())] for line in read_lines(ledger)))
+            print("", file=other.stdin, flush=True)
+            assert other.stdout.readline() == "worked\n"
+            machines.stop()
+        finally:
+            other.kill()
+            cluster.close()
+    ticks = [line for line in read_lines(ledger) if line["kind"] == "tick"]
+    tracked = [set(line.get("processes", {})) for line in read_lines(ledger)]
+    named = next(n for n, line in enumerate(read_lines(ledger)) if line.get("strangers"))
+    assert not any(str(pid) in names for names in tracked[named + 1 :])
+    assert sum(tick["foreign_uj"] for tick in ticks) > 90 * find_source("load_table").tick_uj
+
+
 def _holder_of(path):
     """The process that has a file open."""
     for process in Path("/proc").glob("[0-9]*"):

@@ -9,7 +9,7 @@ from nas.energy.division import Division, divide
 from nas.energy.energy_ledger import SCHEMA, EnergyLedger, Line, counters_changed, identity_lists
 from nas.energy.power import Drawn, Moment, PowerSource
 from nas.energy.process_table import Collect, ProcessTable, machine_pid
-from nas.energy.processes import OVERHEAD, assign_owners, ticks_between
+from nas.energy.processes import OVERHEAD, STRANGER, assign_owners, ticks_between
 from nas.energy.split import capped
 from nas.energy.state import MeterState, processes_json
 from nas.energy.ticks import NANOSECONDS, Clock, Identity, ProcessTicks, Procfs
@@ -155,16 +155,24 @@ class MachineMeter:
         by_number = {self.namespace_number(one): collect for one, collect in collectors.items()}
         self._processes.set_collectors(by_number, list(collectors))
 
-    def set_overhead(self, roots: Iterable[tuple[int, int]]) -> None:
-        """Count these processes (pid, namespace) and their descendants as overhead instead of those named before."""
-        named = self._identities(machine_pid(self.namespace_number(namespace), pid) for pid, namespace in roots)
-        if named == self.state.roots:
+    def set_overhead(self, roots: Iterable[tuple[int, int]], strangers: Iterable[tuple[int, int]] = ()) -> None:
+        """Count these processes (pid, namespace) and their descendants as overhead instead of those named before.
+
+        Strangers among the descendants are foreign, with their own descendants.
+        """
+        named, foreign = (
+            self._identities(machine_pid(self.namespace_number(namespace), pid) for pid, namespace in given)
+            for given in (roots, strangers)
+        )
+        if (named, foreign) == (self.state.roots, self.state.strangers):
             return
         self.tick(listing=True)
         self._owners = {name: owner for name, owner in self._owners.items() if owner != OVERHEAD}
-        trials = {name: owner for name, owner in self.state.marks().items() if owner != OVERHEAD}
-        changes = self._reassign({**dict.fromkeys(named | self.state.workers, OVERHEAD), **trials})
+        trials = {account.process: trial for trial, account in self.state.accounts.items()}
+        ours = dict.fromkeys(named | self.state.workers, OVERHEAD)
+        changes = self._reassign({**dict.fromkeys(foreign, STRANGER), **ours, **trials})
         line = {"kind": "overhead", "time": self._clock.time_s(), "pids": identity_lists(list(named))}
+        line |= {"strangers": identity_lists(list(foreign))} if foreign else {}
         self._write({**line, "processes": changes})
 
     def note(self, line: Line) -> None:

@@ -109,17 +109,20 @@ class Meter:
         with self._lock:
             return self._machine.opened_s(trial)
 
-    def set_overhead(self, roots: Sequence[Root], collectors: Mapping[int, Collect] | None = None) -> None:
+    def set_overhead(
+        self, roots: Sequence[Root], collectors: Mapping[int, Collect] | None = None, strangers: Sequence[Root] = ()
+    ) -> None:
         """Name the roots of our own processes anew, and who reads the processes of other containers of this machine.
 
         Args:
             roots: pid and pid namespace (0: this process's) of each; those that ended are left out.
             collectors: by pid namespace; those of namespaces that are not named are gone.
+            strangers: processes below them that are somebody else's, named alike.
         """
         child = [] if self._child is None else [self._child.pid]
         with self._lock:
             self._machine.set_collectors(collectors or {})
-            self._machine.set_overhead([*roots, *((pid, 0) for pid in (os.getpid(), *child))])
+            self._machine.set_overhead([*roots, *((pid, 0) for pid in (os.getpid(), *child))], strangers)
 
     def totals_uj(self) -> dict[str, int]:
         """Microjoules of this ledger up to the last tick: machine, idle, foreign, overhead, trials."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from nas.energy.ticks import Identity, ProcessTicks
 
+STRANGER = "\0"  # mark of a process below one of ours that is not ours, nor what descends from it
 OVERHEAD = ""  # owner of our own processes that belong to no trial; a trial's name is never empty
 
 
@@ -13,7 +14,7 @@ def assign_owners(
     """The owner of each process that has one: that of its nearest marked ancestor, itself included.
 
     A process that had an owner and has lost its ancestors (its parent ended) keeps it; when that owner is no longer
-    marked, it is overhead: it is still ours.
+    marked, it is overhead: it is still ours. Strangers and their descendants have none.
     """
     by_pid: dict[int, str | None] = {0: None}
     for pid in table:
@@ -28,7 +29,7 @@ def assign_owners(
         last = before.get(process.identity)
         if last is not None and process.identity not in owners:
             owners[process.identity] = last if last in known else OVERHEAD
-    return owners
+    return {name: owner for name, owner in owners.items() if owner != STRANGER}
 
 
 def _unknown_ancestry(

@@ -6,7 +6,7 @@ from typing import Any
 
 from nas.energy.client import PhaseEnergy
 from nas.energy.energy_ledger import Line, patched
-from nas.energy.processes import OVERHEAD
+from nas.energy.processes import OVERHEAD, STRANGER
 from nas.energy.ticks import Identity, ProcessTicks
 
 SETUP = "setup"  # the phase of a trial before it names one
@@ -52,6 +52,7 @@ class MeterState:
     processes: dict[str, list[int]] = field(default_factory=dict)
     roots: set[Identity] = field(default_factory=set)
     workers: set[Identity] = field(default_factory=set)
+    strangers: set[Identity] = field(default_factory=set)
     accounts: dict[str, Account] = field(default_factory=dict)  # of open trials, the last opened last
     ended: dict[str, Account] = field(default_factory=dict)
     totals_uj: dict[str, int] = field(
@@ -70,8 +71,8 @@ class MeterState:
         return self.namespaces.index(namespace) if namespace in self.namespaces else len(self.namespaces)
 
     def marks(self) -> dict[Identity, str]:
-        """Owners of marked processes: overhead roots and former workers, and open trials, which come before them."""
-        marks = dict.fromkeys(self.roots | self.workers, OVERHEAD)
+        """Owners of marked processes: strangers, overhead roots and former workers, open trials; the later come first."""
+        marks = {**dict.fromkeys(self.strangers, STRANGER), **dict.fromkeys(self.roots | self.workers, OVERHEAD)}
         marks.update({account.process: trial for trial, account in self.accounts.items()})
         return marks
 
@@ -91,7 +92,7 @@ class MeterState:
         for trial, account in self.accounts.items():
             self.ended[trial] = replace(account, whole=False)
         self.accounts = {}
-        self.roots, self.workers, self.processes, self.owed = roots, set(), {}, {}
+        self.roots, self.workers, self.strangers, self.processes, self.owed = roots, set(), set(), {}, {}
         self._read(line)
 
     def _on_namespace(self, line: Line) -> None:
@@ -130,6 +131,7 @@ class MeterState:
 
     def _on_overhead(self, line: Line) -> None:
         self.roots = {(pid, start) for pid, start in line["pids"]}
+        self.strangers = {(pid, start) for pid, start in line.get("strangers", ())}
         self.processes = patched(self.processes, line["processes"])
 
     def _on_stop(self, line: Line) -> None:

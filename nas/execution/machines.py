@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nas.energy.energy_ledger import EnergyLedger
+from nas.energy.meter import Root
 from nas.energy.process_table import Row
 from nas.execution.collector import Site
 from nas.execution.executor import Gone
@@ -47,6 +48,9 @@ class Cluster(Protocol):
 
     def node_ids(self) -> tuple[str, ...]:
         """The nodes that are alive, the coordinator's first."""
+
+    def strangers(self) -> Mapping[str, set[int]]:
+        """By node, processes of others below the cluster's own."""
 
     def start_actor(
         self, name: str, kwargs: Mapping[str, Any], node_id: str | None = ..., actor_name: str | None = ...
@@ -252,18 +256,19 @@ class Machines:
             machine.meter = None  # the next round starts another, which goes on from the ledger
             raise
 
-    def _told(self, nodes: Mapping[str, _Node], elected: str) -> tuple[list[tuple[int, int]], dict[int, RemoteRows]]:
-        """What a meter is told: roots of our own processes by namespace, and readers of other containers."""
-        roots, collectors = set(), {}
+    def _told(self, nodes: Mapping[str, _Node], elected: str) -> tuple[list[Root], dict[int, RemoteRows], list[Root]]:
+        """What a meter is told: roots of our own processes by namespace, readers of other containers, strangers."""
+        roots, collectors, strangers, others = set(), {}, set(), self._cluster.strangers()
         place = nodes[elected].site
         for node in nodes.values():
             if node.site is None or place is None or node.collector is None:
                 continue
             roots |= {(pid, node.site.namespace) for pid in node.roots}
             roots |= {(os.getpid(), node.site.namespace)} if node.node_id == self._own else set()
+            strangers |= {(pid, node.site.namespace) for pid in others.get(node.node_id, ())}
             if node.site.namespace != place.namespace:
                 collectors[node.site.namespace] = RemoteRows(node.collector)
-        return sorted(roots), collectors
+        return sorted(roots), collectors, sorted(strangers)
 
     def _start(self, boot_id: str, machine: _Machine) -> Remote:
         name, source = METER_NAME + boot_id, self._power_source

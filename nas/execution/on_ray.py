@@ -4,11 +4,11 @@ Nothing but import names, plain data and numpy arrays crosses the wire. Liveness
 an answer "lost", and another takes its place.
 """
 
-import re
 import shutil
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,7 +21,9 @@ from nas.execution.executor import Answer, Context, Executor, Gone, Job, one_lin
 from nas.execution.ray_access import (
     prepare_environment,
     probe,
+    ray_cause,
     resolve_address,
+    silence,
     token_for_joining,
     token_for_new_cluster,
 )
@@ -45,14 +47,14 @@ class RemoteCall:
         try:
             return ray.get(self._handle.call.remote(method, args), timeout=timeout_s)
         except ray.exceptions.ActorDiedError as error:
-            raise Gone(_cause(error)) from error
+            raise Gone(ray_cause(error)) from error
 
 
 class MachineCall:
     """Calls the actor named after the machine that the calling process runs on, found by name: it may travel in a context.
 
-    An actor that is being started again is waited for as long as the time-out allows. One that has not been started yet, or
-    does not know this process's container yet, is waited for longer once: a node that joins is metered within seconds.
+    An actor that is being started again is waited for as long as the time-out allows; one that is not there yet, or does not
+    know this process's container yet, for longer once: a node that joins is metered within seconds.
     """
 
     def __init__(self, prefix: str, first_wait_s: float = 30.0) -> None:
@@ -111,7 +113,7 @@ class RayCluster:
         except (self.ray.exceptions.RayError, ValueError) as error:  # ValueError: another one has that name
             if handle is not None:
                 self.ray.kill(handle)
-            raise RuntimeError(f"{name} could not be started on Ray: {_cause(error)}") from error
+            raise RuntimeError(f"{name} could not be started on Ray: {ray_cause(error)}") from error
         self._services.append(handle)
         return RemoteCall(handle)
 
@@ -120,6 +122,15 @@ class RayCluster:
         here = self.ray.get_runtime_context().get_node_id()
         alive = {node["NodeID"] for node in self.ray.nodes() if node["Alive"]}
         return tuple(sorted(alive, key=lambda node_id: (node_id != here, node_id)))
+
+    def strangers(self) -> dict[str, set[int]]:
+        """By node, processes of other jobs' actors, which descend from the same daemons as ours; Ray tells no others."""
+        own, found = self.ray.get_runtime_context().get_job_id(), dict[str, set[int]]()
+        with suppress(AttributeError, KeyError, TypeError):  # an interface that may change: then they count as ours
+            for actor in self.ray._private.state.actors(actor_state_name="ALIVE").values():
+                if actor["JobID"] != own and actor["Pid"]:
+                    found.setdefault(actor["Address"]["NodeID"], set()).add(actor["Pid"])
+        return found
 
     def num_cpus(self) -> int:
         """Cores that the cluster offers to workers."""
@@ -159,7 +170,7 @@ def _start(num_cpus: int) -> RayCluster:
         _temp_dir=str(folder),
         **_QUIET,
     )
-    _silence(ray)
+    silence(ray)
     return RayCluster(ray, folder)
 
 
@@ -175,7 +186,7 @@ def _join(address: str) -> RayCluster:
             f"address {address}: expected to join the Ray cluster, got: {one_line(error)}; "
             "check that the token is that of the cluster"
         ) from error
-    _silence(ray)
+    silence(ray)
     return RayCluster(ray, None)
 
 
@@ -186,7 +197,7 @@ class RayExecutor(Executor):
         factory: import name (`package.module:name`) of the worker factory.
         context: what the factory receives; put into the object store once, arrays arrive read-only without a copy.
         num_workers: number of workers.
-        address: cluster to join; None starts one. Not used when `cluster` is given.
+        address: cluster to join; None starts one. Not used with `cluster`.
         cluster: a connection to use, which stays open when the executor is closed.
     """
 
@@ -228,7 +239,7 @@ class RayExecutor(Executor):
             try:
                 self._ray.get(self._ready[handle], timeout=START_S)
             except self._ray.exceptions.RayError as error:
-                raise RuntimeError(f"a worker could not be started on Ray: {_cause(error)}") from error
+                raise RuntimeError(f"a worker could not be started on Ray: {ray_cause(error)}") from error
 
     def free(self) -> int:
         """Workers without a job."""
@@ -257,7 +268,7 @@ class RayExecutor(Executor):
             kind, outcome, duration_s = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._replace(handle)
-            return Answer(job, "lost", reason=_cause(error))
+            return Answer(job, "lost", reason=ray_cause(error))
         self._deaths = 0
         self._idle.append(handle)
         if kind == "failed":
@@ -284,18 +295,3 @@ class RayExecutor(Executor):
         self._jobs.clear()
         if self._owns_cluster:
             self._cluster.close()
-
-
-def _silence(ray: ModuleType) -> None:
-    """Ray prints the death of every worker to standard output, whatever its settings; our answers tell it already."""
-    if hasattr(ray._private.worker, "print_to_stdstream"):
-        ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
-
-
-def _cause(error: BaseException) -> str:
-    """Why, in one line: Ray's texts are long, and an exception raised in an actor stands at their end."""
-    text = str(error)
-    if detail := re.search(r"Worker exit detail: ([^.]*)", text):
-        return f"the worker's process died: {detail[1].strip()}"[:300]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]

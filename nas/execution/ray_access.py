@@ -1,4 +1,4 @@
-"""What has to be settled before Ray is imported: its environment, the token, and whether an address answers.
+"""What has to be settled before Ray is imported: its environment, the token, whether an address answers; and what it says.
 
 Ray listens on all interfaces whatever one asks, and whoever reaches its ports without a token can run code. So token
 authentication is set explicitly, always; the token travels by file (mode 0600), never on a command line or in a log.
@@ -6,10 +6,12 @@ authentication is set explicitly, always; the token travels by file (mode 0600),
 
 import atexit
 import os
+import re
 import secrets
 import socket
 import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from nas.errors import UserError
 
@@ -92,3 +94,18 @@ def probe(address: str, timeout_s: float = 10.0) -> None:
         ) from error
     if len(answer) < 4 or answer[3] != _SETTINGS:
         raise UserError(f"address {address}: expected a Ray head node, got another kind of server; check the port")
+
+
+def ray_cause(error: BaseException) -> str:
+    """Why, in one line: Ray's texts are long, and an exception raised in an actor stands at their end."""
+    text = str(error)
+    if detail := re.search(r"Worker exit detail: ([^.]*)", text):
+        return f"the worker's process died: {detail[1].strip()}"[:300]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]
+
+
+def silence(ray: ModuleType) -> None:
+    """Ray prints the death of every worker to standard output, whatever its settings; our answers tell it already."""
+    if hasattr(ray._private.worker, "print_to_stdstream"):
+        ray._private.worker.print_to_stdstream = lambda *args, **kwargs: None
