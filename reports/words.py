@@ -62,7 +62,9 @@ def how_known(source: EnergySource) -> str:
 
 def energy_total(energy_uj: Range, source: EnergySource) -> str:
     """A total such as `0.0420 kWh (0.0210-0.0780, estimated: linear load model)`."""
-    return f"{energy(kwh(energy_uj.central))} ({_ends(kwh(energy_uj.low), kwh(energy_uj.high))}{how_known(source)})"
+    size, unit = energy_unit(kwh(energy_uj.central))
+    ends = _ends(kwh(energy_uj.low) / size, kwh(energy_uj.high) / size)
+    return f"{energy(kwh(energy_uj.central))} ({ends}{how_known(source)})"
 
 
 def mass_total(grams: Range, source: EnergySource) -> str:
@@ -74,7 +76,8 @@ def mass_total(grams: Range, source: EnergySource) -> str:
 
 def energy_between(energy_uj: Range) -> str:
     """As `energy_total`, without how it is known: for tables that say so once."""
-    return f"{energy(kwh(energy_uj.central))}{_between(kwh(energy_uj.low), kwh(energy_uj.high))}"
+    size, _ = energy_unit(kwh(energy_uj.central))
+    return f"{energy(kwh(energy_uj.central))}{_between(kwh(energy_uj.low) / size, kwh(energy_uj.high) / size)}"
 
 
 def watt_hours_between(energy_uj: Range) -> str:
@@ -112,9 +115,15 @@ def mass_range(interval: Interval) -> str:
     return f"{mass(interval.low)} to {mass(interval.high)}"
 
 
+def energy_unit(energy_kwh: float) -> tuple[float, str]:
+    """The unit that suits an energy, and the kilowatt-hours in one of it: watt-hours below a thousandth of one."""
+    return (1.0, "kWh") if abs(energy_kwh) >= 1e-3 or not energy_kwh else (1e-3, "Wh")
+
+
 def energy(energy_kwh: float) -> str:
-    """Kilowatt-hours."""
-    return f"{significant(energy_kwh)} kWh"
+    """An energy in the unit that suits it."""
+    size, unit = energy_unit(energy_kwh)
+    return f"{significant(energy_kwh / size)} {unit}"
 
 
 def millions(count: int | None) -> str:

@@ -255,6 +255,7 @@ def test_a_measured_total_has_no_range_and_says_by_what() -> None:
     counter = EnergySource(name="rapl", provenance="measured", version="1")
     assert how_known(counter) == "measured: rapl"
     assert energy_total(Range(3.6e12, 3.6e12, 3.6e12), counter) == "1.00 kWh (measured: rapl)"
+    assert energy_total(Range(1.8e8, 3.6e8, 7.2e8), counter) == "0.100 Wh (0.0500-0.200, measured: rapl)"
 
 
 def test_the_search_in_words() -> None:
