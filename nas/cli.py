@@ -120,7 +120,7 @@ def report(
     from nas.run_folder import configured_carbon
 
     carbon = configured_carbon(runs[0])
-    carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one}
+    carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one is not None}
     carbon |= _pue_options(pue, pue_range)
     carbon |= _embodied_options(embodied, lifetime_years, machine_share)
     folder = output or runs[0] / "report"

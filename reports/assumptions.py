@@ -40,6 +40,14 @@ def embodied_words(embodied: Embodied | None) -> str:
     return f"{number_between(embodied.machine_kg_co2e)} kg CO2e a machine over {years}, {embodied.machine_share:.0%} of it ours"
 
 
+def at_pue(pue: Range) -> str:
+    """At which power usage effectiveness grams are; nothing for the machine alone."""
+    if (pue.low, pue.high) == (1.0, 1.0):
+        return ""
+    ends = f" ({pue.low:g}-{pue.high:g})" if pue.low < pue.high else ""
+    return f" at a PUE of {pue.central:g}{ends}"
+
+
 def error_words(source: EnergySource) -> str:
     """How far the truth may be from an energy, by part; nothing for one that is taken as it is."""
     parts = [part for part in PARTS if part != "gpu" or "gpu" in {**source.low, **source.high}]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from nas.records import Phase
 from nas.units import MICROJOULES_PER_JOULE, kwh
-from reports.assumptions import region_words
+from reports.assumptions import at_pue, region_words
 from reports.comparison import Compared, Rival
 from reports.models import Model
 from reports.sentences import Sentence, Verdict
@@ -183,7 +183,8 @@ def _costs(compared: Compared) -> Sentence | None:
     text = (
         f"All of it drew {compared.energy_words(compared.cost_uj)} and so emitted "
         f"{compared.mass_words(compared.settings.searched_range_g(compared.cost_uj))} in "
-        f"{region_words(compared.settings.searched_in)}, failed trainings, idle power and supervision included."
+        f"{region_words(compared.settings.searched_in)}{at_pue(compared.settings.pue)}, failed trainings, idle power and "
+        "supervision included."
     )
     if (embodied := compared.embodied_g) is not None:
         text += f" Making the hardware adds {mass_between(embodied)} CO2e for that time, in no other figure."

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.records import EnergySource, Part
+from nas.units import joules
 
 COORDINATOR = "energy.jsonl"
 """The ledger of the machine that the run was started on; every other machine has one of its own, `energy-<boot id>.jsonl`."""
@@ -56,8 +57,9 @@ class Tick:
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """One machine of a run as its ledger tells. `codecarbon_uj` is CodeCarbon's own total, None where it was not logged.
+    """One machine of a run as its ledger tells.
 
+    `codecarbon_uj` is CodeCarbon's own total, `beside_codecarbon_uj` ours over the same time; None where they were not logged.
     `name` is its last boot id, `boots` has all of them. `unmetered_s` holds one entry for every time that the machine ran
     without a meter, None where its length is not known.
     """
@@ -69,6 +71,7 @@ class Machine:
     source: EnergySource | None
     ticks: tuple[Tick, ...]
     codecarbon_uj: int | None = None
+    beside_codecarbon_uj: int | None = None
     unmetered_s: tuple[float | None, ...] = ()
 
     @property
@@ -107,6 +110,7 @@ class _Reader:
         self.ticks: list[Tick] = []
         self.sources: list[EnergySource] = []
         self.totals_uj: list[int] = [0]
+        self.beside_uj: list[int] = [0]
         self.checked = False
         self.names: list[str] = []
         self.cores: int | None = None
@@ -121,10 +125,12 @@ class _Reader:
             self._start(event)
         elif kind == "codecarbon":
             self.totals_uj[-1] = max(self.totals_uj[-1], int(event["cumulative_uj"]))
+            self.beside_uj[-1] = max(self.beside_uj[-1], int(event.get("machine_uj", 0)))
             self.checked = True
 
     def _start(self, event: Mapping[str, Any]) -> None:
         self.totals_uj.append(0)
+        self.beside_uj.append(0)
         if event.get("boot_id"):
             self.names.append(str(event["boot_id"]))
         self.cores = event.get("cores", self.cores)
@@ -154,6 +160,7 @@ def _load_machine(path: Path, fallback: EnergySource | None) -> tuple[Machine, l
         source=widest(reader.sources) if reader.sources else fallback,
         ticks=tuple(reader.ticks),
         codecarbon_uj=sum(reader.totals_uj) if reader.checked else None,
+        beside_codecarbon_uj=sum(reader.beside_uj) if reader.checked else None,
         unmetered_s=tuple(reader.unmetered_s),
     )
     return machine, warnings
@@ -199,6 +206,13 @@ def _doubts(machine: Machine) -> list[str]:
         times = "once" if count == 1 else f"{count} times"
         found.append(
             f"machine {machine.name} ran without a meter {times}{length}: what it drew then is in no figure of this report"
+        )
+    if pauses := [tick for tick in machine.ticks if tick.gap and not tick.shares]:
+        drawn, ours = (sum(uj) for uj in zip(*((one.machine_uj, one.overhead_uj) for one in pauses), strict=True))
+        found.append(
+            f"the run was stopped and resumed: in {sum(one.dt_s for one in pauses):,.0f} s without any trial machine "
+            f"{machine.name} drew {joules(drawn):,.0f} J, {joules(ours):,.0f} J of them for starting again, which are metered "
+            "and charged to nobody"
         )
     for words, marked in (
         ("ran backwards", [name for tick in machine.ticks for name in tick.backwards]),

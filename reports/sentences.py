@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from reports.analysis import Analysis
-from reports.assumptions import region_words
+from reports.assumptions import at_pue, region_words
 from reports.break_even import BreakEven, Outcome
 from reports.comparison import ComparisonOutcome
 from reports.words import mass, mass_between, mass_range, number, shortest, signed, significant
@@ -156,8 +156,8 @@ def _cost(analysis: Analysis) -> Sentence:
     return Sentence(
         "Cost of the search",
         f"The search drew {bound}{analysis.energy_words(analysis.search_uj)} and so emitted {bound}"
-        f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}: all trials including "
-        "failed and lost ones, finalists, supervision, and the idle power meanwhile."
+        f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}"
+        f"{at_pue(analysis.settings.pue)}: all trials including failed and lost ones, finalists, supervision, and the idle power meanwhile."
         f"{_embodied(analysis)}",
         analysis.source.provenance,
     )

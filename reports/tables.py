@@ -241,7 +241,8 @@ def _codecarbon(basis: Basis) -> str:
     machines = [machine for run in basis.runs for machine in run.machines]
     totals = [machine.codecarbon_uj for machine in machines]
     known = [one for one in totals if one is not None]
-    ours = sum(machine.machine_uj for machine in machines)
+    ours = sum(machine.beside_codecarbon_uj or 0 for machine in machines)
     if len(known) < len(totals) or not ours:
         return UNKNOWN
-    return f"{energy(kwh(sum(known)))}, {sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here (a check, not used)"
+    share = f"{sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here over the same time"
+    return f"{energy(kwh(sum(known)))}, {share} (a check, not used)"

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from nas.compaction import compact
 from nas.records import EnergySource
 from reports.energy import run_cost_uj, search_cost, search_metered_s, search_progress, split_energy, split_machine
-from reports.ledgers import widest
+from reports.ledgers import _doubts, _load_machine, widest
 from reports.load import Run, load_run
 from reports.page import write_report
 
@@ -155,3 +156,25 @@ def test_a_compacted_run_gives_the_same_report(two: Callable[..., Path], tmp_pat
         write_report([tmp_path / name], tmp_path / f"report-{name}", "DEU", "FRA")
     for file in ("index.html", "energy.json", "emissions.csv", "results.json"):
         assert (tmp_path / "report-two" / file).read_bytes() == (tmp_path / "report-small" / file).read_bytes(), file
+
+
+def test_a_pause_between_two_starts_is_told(tmp_path: Path) -> None:
+    run = load_run(RECORDS)
+    (machine,) = run.machines
+    pause = replace(machine.ticks[0], gap=True, shares=(), dt_s=28.6, machine_uj=651_000_000, overhead_uj=51_800_000)
+    (told,) = _doubts(replace(machine, ticks=(*machine.ticks, pause)))
+    assert "29 s without any trial" in told and "651 J, 52 J of them for starting again" in told
+    assert not _doubts(replace(machine, ticks=(*machine.ticks, replace(pause, shares=machine.ticks[1].shares))))
+
+
+def test_codecarbons_total_stands_beside_ours_over_the_same_time(tmp_path: Path) -> None:
+    lines = [
+        {"kind": "start", "boot_id": "b", "cores": 2, "gap": "none"},
+        {"kind": "codecarbon", "cumulative_uj": 90, "machine_uj": 100, "duration_s": 1.0},
+        {"kind": "start", "boot_id": "b", "cores": 2, "gap": "metered"},
+        {"kind": "codecarbon", "cumulative_uj": 10, "machine_uj": 11, "duration_s": 1.0},
+    ]
+    path = tmp_path / "energy.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    machine, _ = _load_machine(path, None)
+    assert (machine.codecarbon_uj, machine.beside_codecarbon_uj) == (100, 111)

@@ -81,7 +81,8 @@ def choose(choice: str, candidates: Iterable[Candidate], gpus: Candidate) -> Pow
             return host if gpus.source is None else CompositeSource(host, gpus.source)
         reasons.append(f"{candidate.name} not used: {candidate.reason}")
     found = f"expected a power source that this machine has, got {choice}: {'; '.join(reasons)}"
-    raise UserError(f"{found}; choose another of {', '.join(CHOICES)}")
+    others = [one for one in CHOICES if one != choice]
+    raise UserError(f"{found}; choose another of {', '.join(others)}")
 
 
 def check_choice(choice: str) -> None:
