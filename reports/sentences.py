@@ -157,7 +157,8 @@ def _cost(analysis: Analysis) -> Sentence:
         "Cost of the search",
         f"The search drew {bound}{analysis.energy_words(analysis.search_uj)} and so emitted {bound}"
         f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}"
-        f"{at_pue(analysis.settings.pue)}: all trials including failed and lost ones, finalists, supervision, and the idle power meanwhile."
+        f"{at_pue(analysis.settings.pue)}: all trials including failed and lost ones, finalists, supervision, and "
+        "the idle power meanwhile."
         f"{_embodied(analysis)}",
         analysis.source.provenance,
     )
