@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -163,13 +164,13 @@ class Machines:
         for node_id in alive:
             node = self._nodes.setdefault(node_id, _Node(node_id, _Chore(f"node {node_id[:8]} could not be looked at")))
             if node.site is None or self._rounds % ROOTS_EVERY == 0:
-                self._hand(node.chore, lambda node=node: self._look_at(node))  # type: ignore[misc]
+                self._hand(node.chore, partial(self._look_at, node))
         for boot_id in dict.fromkeys(node.site.boot_id for node in list(self._nodes.values()) if node.site):
             if boot_id not in self._machines:
                 copy = self._ledger.with_name(f"{self._ledger.stem}-{boot_id}{self._ledger.suffix}")
                 self._machines[boot_id] = _Machine(_Chore(f"the meter of machine {boot_id}"), copy)
             machine = self._machines[boot_id]
-            self._hand(machine.chore, lambda boot_id=boot_id, machine=machine: self._care_for(boot_id, machine))  # type: ignore[misc]
+            self._hand(machine.chore, partial(self._care_for, boot_id, machine))
         self._rounds += 1
 
     def own(self, method: str, *args: Any, timeout_s: float = 5.0) -> Any:
@@ -226,7 +227,7 @@ class Machines:
     def _hand(self, chore: _Chore, work: Callable[[], None]) -> None:
         if chore.due() and not self._ended.is_set():
             chore.running = True
-            self._spawn(lambda: chore.done(work))
+            self._spawn(partial(chore.done, work))
 
     def _look_at(self, node: _Node) -> None:
         if node.collector is None:
