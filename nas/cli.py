@@ -233,7 +233,7 @@ def corpora(as_json: Json = False) -> None:
 @app.command(short_help="Show this machine's power sources and check the meter.")
 def power(
     power_source: Annotated[str, typer.Option(help="auto, rapl, codecarbon or load_table.")] = "auto",
-    seconds: Annotated[float, typer.Option(min=0, max=3600, help="How long to meter; 0 for a start and a stop.")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="How long to meter, at most 3600; 0 for a start and a stop.")] = 10.0,
     as_json: Json = False,
 ) -> None:
     """Show which power sources this machine has, and meter it for some seconds.
@@ -246,6 +246,8 @@ def power(
     from nas.progress import Terminal
 
     check_choice(power_source)
+    if not 0 <= seconds <= 3600:
+        raise UserError(f"--seconds: expected 0 to 3600, got {seconds:g}; give how long to meter")
     terminal = Terminal()
     with terminal.live("looking for power sources"):
         candidates = list_sources()

@@ -90,3 +90,9 @@ def test_what_is_not_here_says_why() -> None:
     lines = source_lines(candidates, linear_source())
     assert "  rapl        not here: no counters" in lines and "  load_table  available" in lines
     assert any("20.8 W" in line for line in lines) and any("28.0 W" in line for line in lines)
+
+
+@pytest.mark.parametrize("seconds", ["-1", "3601", "nan"])
+def test_seconds_that_cannot_be_are_one_line(seconds: str) -> None:
+    with pytest.raises(UserError, match="--seconds: expected 0 to 3600, got"):
+        CliRunner().invoke(cli.app, ["power", "--power-source", "load_table", "--seconds", seconds], catch_exceptions=False)
