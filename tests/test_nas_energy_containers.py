@@ -13,8 +13,8 @@ import pytest
 from nas.energy.client import Caller, NotYet
 from nas.energy.energy_ledger import read_lines
 from nas.energy.meter import Meter
-from nas.energy.process_table import Row, machine_pid, rows_of
-from nas.energy.testing import FakeMachine, linear_source
+from nas.energy.process_table import ProcessTable, Row, machine_pid, rows_of
+from nas.energy.testing import FakeMachine, FakeProcfs, linear_source
 from nas.energy.ticks import Procfs
 
 TICK_UJ = 36_000  # of the fake machine's power model
@@ -161,6 +161,22 @@ def test_pids_of_the_first_container_are_as_they_are() -> None:
     assert machine_pid(0, 77) == 77
     assert machine_pid(1, 77) == 77 + 2**22
     assert machine_pid(1, 0) == 0
+
+
+def test_what_a_collector_reads_is_not_read_a_second_time_under_the_hosts_pid(host: Host, ledger: Path) -> None:
+    """A host's process folder shows its containers' processes too."""
+    seen_as, inside = host.here.spawn(77), host.there.spawn(30)
+    namespaces = {seen_as[0]: THERE}
+
+    class HostProcfs(FakeProcfs):
+        def namespace(self, pid: int | None = None) -> int:
+            return namespaces.get(pid or 0, HERE)
+
+    procfs = HostProcfs(str(host.here.folder), HERE)
+    table = ProcessTable(procfs, 0, {}, host.here)
+    assert set(table.table()) == {1, 77}
+    table.set_collectors({1: host.collect}, [THERE])
+    assert set(table.table()) == {1, machine_pid(1, 1), machine_pid(1, inside[0])}
 
 
 CONTAINER = """

@@ -123,3 +123,14 @@ def test_a_failed_start_leaves_the_ledger_free(tmp_path: Path, monkeypatch: pyte
     for _ in range(2):
         with pytest.raises(UserError, match="line 2"):
             Meter(str(path), check_interval_s=None)
+
+
+def test_a_copy_gets_whole_lines_only(tmp_path: Path) -> None:
+    path = tmp_path / "energy.jsonl"
+    with Meter(str(path), interval_s=1e6, source=source(), check_interval_s=None) as meter:
+        whole = path.read_bytes()
+        assert meter.ledger_bytes(0) == whole
+        with path.open("ab") as file:
+            file.write(b'{"kind":"ti')  # a line that is being written, and may be taken back
+        assert meter.ledger_bytes(0) == whole and meter.ledger_bytes(len(whole)) == b""
+        assert meter.ledger_bytes(0, limit=len(whole) - 1) == b""

@@ -227,12 +227,12 @@ def test_an_attempt_is_closed_where_it_was_opened_last(cluster: FakeCluster, tmp
     here = cluster.join("node0", "boot-a", namespace=7)
     far = cluster.join("node1", "boot-b", namespace=7)
     machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
-    cluster.meter("node1").open("twice", Caller(*far.spawn(30), 7))
-    far.work(1.0, {30: 10})
-    far.end(30)
-    here.wall_s += 60
-    cluster.meter("node0").open("twice", Caller(*here.spawn(30), 7))
-    here.work(1.0, {30: 90})
+    for number, (node, machine) in enumerate((("node0", here), ("node1", far))):
+        machine.wall_s += 60 * number
+        cluster.meter(node).open("twice", Caller(*machine.spawn(30), 7))
+        machine.work(1.0, {30: 10 + 80 * number})
+        cluster.meter(node)._machine.tick()
+    here.end(30)
     assert machines.close_trial("twice")["setup"].energy_uj == 90 * 36_000
     machines.stop()
 

@@ -11,10 +11,15 @@ import pytest
 
 from nas.compaction import compact
 from nas.records import EnergySource
+from reports.analysis import analyse
+from reports.assumptions import at_pue
 from reports.energy import run_cost_uj, search_cost, search_metered_s, search_progress, split_energy, split_machine
 from reports.ledgers import _doubts, _load_machine, widest
 from reports.load import Run, load_run
 from reports.page import write_report
+from reports.scenarios import Range
+from reports.settings import make_settings
+from reports.tables import setup_table
 
 RECORDS = Path(__file__).parent / "records"
 OTHER = {"name": "rapl", "provenance": "measured", "version": "1", "low": {"gpu": 0.9}, "high": {"gpu": 1.1}}
@@ -178,3 +183,19 @@ def test_codecarbons_total_stands_beside_ours_over_the_same_time(tmp_path: Path)
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     machine, _ = _load_machine(path, None)
     assert (machine.codecarbon_uj, machine.beside_codecarbon_uj) == (100, 111)
+
+
+def test_the_page_sets_codecarbons_total_against_the_same_time(tmp_path: Path) -> None:
+    run = load_run(RECORDS)
+    (machine,) = run.machines
+    checked = replace(run, machines=(replace(machine, codecarbon_uj=980_000_000, beside_codecarbon_uj=1_000_000_000),))
+    rows = dict(setup_table(analyse((checked,), make_settings("DEU", "DEU"))).rows)
+    assert "98.0% of the" in rows["CodeCarbon's own total"] and "over the same time" in rows["CodeCarbon's own total"]
+
+
+@pytest.mark.parametrize(
+    ("pue", "words"),
+    [(Range(1, 1, 1), ""), (Range(1.2, 1.2, 1.2), " at a PUE of 1.2"), (Range(1.1, 1.35, 1.6), " at a PUE of 1.35 (1.1-1.6)")],
+)
+def test_grams_say_at_which_pue_they_are(pue: Range, words: str) -> None:
+    assert at_pue(pue) == words
