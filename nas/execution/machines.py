@@ -4,8 +4,7 @@ A node that joins is metered from the next round on. Where another machine's led
 folder within about a second, so that a machine that dies leaves what it wrote. Where the elected node of a machine dies and
 another node of the same boot lives, that one goes on with the copy, and so meters the time between.
 
-Only the work on a machine waits for it: each round hands every node and machine its work, and
-one that hangs or fails is tried again later and later without holding up the others.
+Only the work on a machine waits for it: one that hangs or fails is tried again later and later, and holds up no other.
 """
 
 import logging

@@ -86,8 +86,8 @@ class Cells:
     def choices(self, at: int) -> dict[str, tuple[Choice, ...]]:
         """The choices of the block at an index, by gene."""
         names = (*self.layers.ops(1, self.causal), DEAD)
-        branch: tuple[tuple[Choice, ...], ...]
-        branch = (tuple(range(at + 1)), tuple(NORMS), names, self.dimensions, tuple(ACTIVATIONS))
+        # A list keeps the declared type of its elements; a tuple's is narrowed, and joined to object now and then.
+        branch: list[tuple[Choice, ...]] = [tuple(range(at + 1)), tuple(NORMS), names, self.dimensions, tuple(ACTIVATIONS)]
         result: dict[str, tuple[Choice, ...]] = {}
         for side in ("left", "right"):
             for field, options in zip(BranchGenes._fields, branch, strict=True):
