@@ -13,7 +13,7 @@ from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.checkpoints import save_checkpoint
 from nas.corpora.fetch import cache_folder
-from nas.energy.sources import AUTO, find_source
+from nas.energy.sources import check_source
 from nas.errors import UserError
 from nas.evaluation import Assignment, check_fit, check_shape, sizes_of
 from nas.execution.executor import Answer, Executor, Job
@@ -51,8 +51,7 @@ def run_experiment(
     """
     started = time.monotonic()
     check_limits(experiment)
-    if experiment.execution.power_source != AUTO:
-        find_source(experiment.execution.power_source).close()
+    check_source(experiment.execution.power_source)
     run = RunFolder.resume(folder, experiment) if resume else None
     if run is None:
         check_new(folder)

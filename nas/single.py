@@ -10,7 +10,7 @@ from nas.configuration import single_configuration
 from nas.corpora.fetch import cache_folder
 from nas.energy.client import BoundedClient, local_call
 from nas.energy.meter import Meter
-from nas.energy.sources import AUTO, check_choice
+from nas.energy.sources import AUTO, check_source
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, check_shape
 from nas.progress import Terminal
@@ -34,7 +34,7 @@ def evaluate_one(
     Raises:
         UserError: an unknown design, task or power source, a wrong override, or an output that cannot be written.
     """
-    check_choice(power_source)
+    check_source(power_source)
     try:
         design = find_design(name)
     except KeyError as error:

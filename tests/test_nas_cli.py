@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from nas import cli
 from nas.configuration import load_experiment
 from nas.corpora.homeassistant import WHEEL
+from nas.energy.sources import Candidate
 from nas.ledger import Ledger
 from nas.progress import Pace, Terminal, aligned, amount, clock
 from nas.run_folder import RunFolder, default_folder
@@ -118,6 +119,10 @@ def parallel_files() -> Path:
         (("report", "nosuch"), "expected a run folder with a run.json, got nosuch"),
         (("report", str(RECORDS), "--searched-in", "Atlantis", "--output", "out"), "expected a region"),
         (("report", str(RECORDS), "--used-in", "12 g", "--output", "out"), "expected a region"),
+        (("report", str(RECORDS), "--used-in", "", "--output", "out"), "expected a region"),
+        (("power", "--seconds", "-1"), "--seconds: expected 0 to 3600, got -1"),
+        (("run", "smoke", "--power-source", "steam"), "execution.power_source: expected a power source of auto, rapl"),
+        (("evaluate", "transformer-xs", "--power-source", "steam"), "expected a power source of auto, rapl"),
         (("report", str(RECORDS), "nosuch", "--output", "out"), "expected a run folder"),
         (("report", str(RECORDS), "--pue-range", "0.9-1.2", "--output", "out"), "expected a range of PUE from 1 or more"),
         (("report", str(RECORDS), "--pue-range", "much", "--output", "out"), "expected --pue-range as a number or a range"),
@@ -128,6 +133,14 @@ def parallel_files() -> Path:
 )
 def test_unknown_or_out_of_range(refused: Callable[..., str], arguments: tuple[str, ...], fragment: str) -> None:
     assert fragment in refused(*arguments)
+
+
+@pytest.mark.parametrize("command", [("run", "smoke", *LOCAL), ("evaluate", "transformer-xs", "--task", "number_words")])
+def test_a_power_source_that_is_not_here(
+    refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr("nas.energy.sources.look", lambda name, *rest: Candidate(name, None, "no counters"))
+    assert "that this machine has, got rapl: rapl not used: no counters" in refused(*command, "--power-source", "rapl")
 
 
 def test_a_wrong_value_in_a_file(refused: Callable[..., str]) -> None:
@@ -284,7 +297,6 @@ def test_an_address_that_does_not_answer(refused: Callable[..., str]) -> None:
         ("report", str(RECORDS), "--pue", "0.5"),
         ("evaluate", "transformer-xs", "--tokens", "-1"),
         ("evaluate", "transformer-xs", "--seed", "-1"),
-        ("power", "--seconds", "-1"),
     ],
 )
 def test_wrong_usage(call: Run, arguments: tuple[str, ...]) -> None:

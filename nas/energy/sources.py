@@ -91,6 +91,12 @@ def check_choice(choice: str) -> None:
         raise UserError(f"expected a power source of {', '.join(CHOICES)}, got {choice!r}; choose one of them")
 
 
+def check_source(choice: str) -> None:
+    """Raises UserError, as `find_source` does, before any work; "auto" always finds one."""
+    if choice != AUTO:
+        find_source(choice).close()
+
+
 def goes_with(choice: str, source: PowerSource) -> bool:
     """Whether a source is of the chosen kind; with "auto" any is."""
     host = source.info.name.partition("+")[0].replace("-", "_")
