@@ -12,9 +12,11 @@ from nas.energy.meter import Meter
 from nas.energy.process_table import rows_of
 from nas.energy.testing import FakeMachine, linear_source
 from nas.execution import machines as module
+from nas.execution import processes as processes_module
 from nas.execution.collector import Site
 from nas.execution.executor import Gone
 from nas.execution.machines import Machines
+from nas.execution.processes import session_roots
 
 
 class FakeRemote:
@@ -330,3 +332,23 @@ def test_actors_of_other_jobs_are_foreign(cluster: FakeCluster, tmp_path: Path) 
     here.work(1.0, {41: 7})
     assert cluster.meter("node0")._machine.tick()["trials"]["theirs no more"]["cpu_ticks"] == 7
     machines.stop()
+
+
+def test_roots_of_a_session_leave_containers_and_workers_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    session = b"--session-name=session_2026-11-28_16-44-27_588486_1000"
+    processes = {
+        1: (0, b"init", b"NSpid:\t1"),
+        10: (1, b"raylet " + session, b"NSpid:\t10"),
+        11: (1, b"gcs_server " + session, b"NSpid:\t11"),
+        12: (10, b"agent.py " + session, b"NSpid:\t12"),
+        13: (10, b"ray::Worker", b"NSpid:\t13"),
+        20: (1, b"raylet " + session, b"NSpid:\t20\t5"),  # of a container within this one, by its pid here
+        30: (1, b"raylet --session-name=session_2025-01-01_00-00-00_000000_1", b"NSpid:\t30"),
+    }
+
+    def read(pid: int, name: str) -> bytes:
+        return {"cmdline": processes[pid][1], "status": b"Name:\tx\n" + processes[pid][2] + b"\n"}[name]
+
+    monkeypatch.setattr(processes_module, "_read", read)
+    monkeypatch.setattr(processes_module, "_parents", lambda: {pid: one[0] for pid, one in processes.items()})
+    assert session_roots(10) == (10, 11)
