@@ -135,16 +135,15 @@ def test_unknown_or_out_of_range(refused: Callable[..., str], arguments: tuple[s
     assert fragment in refused(*arguments)
 
 
-@pytest.mark.parametrize(
-    "command",
-    [("run", "smoke", *LOCAL, "--set", "task.corpus=nosuch"), ("evaluate", "transformer-xs", "--set", "task.corpus=nosuch")],
-)
+@pytest.mark.parametrize("command", [("run", "smoke", *LOCAL), ("evaluate", "transformer-xs")])
 def test_a_power_source_that_is_not_here(
     refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...]
 ) -> None:
     """Before the corpus, which is not here either, is looked for."""
     monkeypatch.setattr("nas.energy.sources.look", lambda name, *rest: Candidate(name, None, "no counters"))
-    assert "that this machine has, got rapl: rapl not used: no counters" in refused(*command, "--power-source", "rapl")
+    assert "that this machine has, got rapl: rapl not used: no counters" in refused(
+        *command, "--set", "task.corpus=nosuch", "--power-source", "rapl"
+    )
 
 
 def test_a_wrong_value_in_a_file(refused: Callable[..., str]) -> None:
