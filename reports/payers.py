@@ -40,7 +40,7 @@ class Payer:
 
 @dataclass(frozen=True, kw_only=True)
 class Bill:
-    """What a payer drew. Energies are None where no trial of it has any that is known.
+    """What a payer drew, of trials whose energy is known.
 
     `trials` are the ids of its records, `unattributed` those among them whose own record knows no energy.
     """

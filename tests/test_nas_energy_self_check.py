@@ -17,7 +17,15 @@ from nas.errors import UserError
 
 def check(**changes: object) -> SelfCheck:
     parts = {"idle": 40, "foreign": 30, "overhead": 20, "trials": 10}
-    facts: dict = {"seconds": 2.0, "machine_uj": 100, "parts_uj": parts, "ticks": 4, "call_s": 0.001, "meter_share": 0.01}
+    facts: dict = {
+        "seconds": 2.0,
+        "metered_s": 5.0,
+        "machine_uj": 100,
+        "parts_uj": parts,
+        "ticks": 4,
+        "call_s": 0.001,
+        "meter_share": 0.01,
+    }
     return SelfCheck(**{**facts, **changes})
 
 
@@ -40,6 +48,7 @@ def test_the_balance_is_exact_and_codecarbons_total_stands_beside(tmp_path: Path
     result = said["check"]
     assert result["balanced"] and sum(result["parts_uj"].values()) == result["machine_uj"] > 0
     assert result["parts_uj"]["trials"] > 0 and result["ticks"] >= 5
+    assert result["metered_s"] > result["seconds"] >= 1  # joules are those of `metered_s`: CodeCarbon starts in it
     assert result["codecarbon_uj"] > 0 and result["ours_uj"] > 0 and result["compared_s"] > 0
 
 

@@ -30,13 +30,14 @@ PARTS = ("idle", "foreign", "overhead", "trials")
 class SelfCheck:
     """A few metered seconds.
 
-    `machine_uj` and `parts_uj` are the ledger's totals. `call_s` is the median wall time of a call at a border of phases: a
-    tick, and one more line on the disk. `meter_share` is this process's CPU time over `seconds`, the whole of one core being
-    1. The last three are CodeCarbon's total, ours over the same samples of it, and the time between the first and the last of
-    them; None where it gave too few.
+    `machine_uj` and `parts_uj` are the ledger's totals over `metered_s`, to which CodeCarbon's start belongs. `call_s` is the
+    median wall time of a call at a border of phases: a tick, and one more line on the disk. `meter_share` is this process's
+    CPU time over `seconds`, the whole of one core being 1. The last three are CodeCarbon's total, ours over the same samples of
+    it, and the time between the first and the last of them; None where it gave too few.
     """
 
     seconds: float
+    metered_s: float
     machine_uj: int
     parts_uj: dict[str, int]
     ticks: int
@@ -75,6 +76,7 @@ def self_check(source: PowerSource, seconds: float) -> SelfCheck:
         totals, lines = meter.totals_uj(), list(read_lines(path))
     return SelfCheck(
         seconds=lasted_s,
+        metered_s=sum(line["dt_s"] for line in lines if line["kind"] == "tick"),
         machine_uj=totals["machine"],
         parts_uj={name: totals[name] for name in PARTS},
         ticks=sum(line["kind"] == "tick" for line in lines),
@@ -120,7 +122,8 @@ def check_rows(check: SelfCheck) -> list[tuple[str, ...]]:
 def check_lines(check: SelfCheck) -> list[str]:
     """What metering cost, and CodeCarbon's total."""
     lines = [
-        f"  {check.ticks} ticks, CodeCarbon's start included; one at a border of phases took {check.call_s * 1e3:.2f} ms",
+        f"  {check.ticks} ticks in {check.metered_s:.1f} s, CodeCarbon's start included",
+        f"  a tick at a border of phases took {check.call_s * 1e3:.2f} ms",
         f"  the meter's process used {check.meter_share:.2%} of one core",
     ]
     if check.codecarbon_uj is None or check.ours_uj is None or check.difference is None:
