@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.records import Record
-from nas.units import JOULES_PER_KWH, kwh
+from nas.units import GRAMS_PER_KG, joules, kwh
 from reports.basis import Basis
 from reports.export import neutralised
 from reports.ledgers import Tick
@@ -28,7 +28,6 @@ COLUMNS = tuple(
 
 COMPONENTS = ("cpu", "ram", "gpu")
 BYTES_PER_GB = 1024**3
-GRAMS_PER_KG = 1000
 
 
 def emissions_csv(basis: Basis) -> str:
@@ -115,7 +114,7 @@ def _energies(
     for component, uj in (parts or {}).items():
         row[f"{component}_energy"] = kwh(uj)
         if duration_s > 0:
-            row[f"{component}_power"] = kwh(uj) * JOULES_PER_KWH / duration_s
+            row[f"{component}_power"] = joules(uj) / duration_s
     return row
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from nas.units import MICROJOULES_PER_WH
 from reports.analysis import Analysis
 from reports.basis import Basis
 from reports.drawing import (
@@ -34,7 +35,7 @@ from reports.marks import (
     scale_x,
 )
 from reports.verdict import envelope_of
-from reports.words import MICROJOULES_PER_WH, significant
+from reports.words import significant
 
 
 def quality_against_macs(analysis: Analysis) -> Sketch:

@@ -8,13 +8,11 @@ from typing import Any
 
 from nas.carbon import Intensity, intensity
 from nas.errors import UserError
-from nas.units import MICROJOULES_PER_KWH, emissions_g_co2e
+from nas.units import GRAMS_PER_KG, MICROJOULES_PER_KWH, SECONDS_PER_YEAR, emissions_g_co2e
 from reports.break_even import Rates
 from reports.scenarios import Range, exactly
 
 DEFAULT_USES = (1_000_000, 100_000_000, 10_000_000_000)
-SECONDS_PER_YEAR = 365.25 * 24 * 3600
-GRAMS_PER_KG = 1000
 
 _NUMBERS = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(?:-\s*(\d+(?:\.\d+)?)\s*)?")
 

@@ -3,13 +3,12 @@
 from math import floor, isinf, log10
 
 from nas.records import EnergySource
-from nas.units import MICROJOULES_PER_KWH, kwh
+from nas.units import MICROJOULES_PER_WH, kwh
 from reports.scenarios import Range
 from reports.statistics import Interval
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
-MICROJOULES_PER_WH = MICROJOULES_PER_KWH / 1000
 
 
 def significant(value: float, digits: int = 3) -> str:

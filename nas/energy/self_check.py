@@ -16,6 +16,7 @@ from nas.energy.meter import Meter
 from nas.energy.power import PowerSource
 from nas.energy.sources import Candidate
 from nas.energy.ticks import identity
+from nas.units import joules
 
 INTERVAL_S, CHECK_INTERVAL_S = 1.0, 1.0
 START_TIMEOUT_S = 60.0  # of CodeCarbon's tracker
@@ -114,9 +115,9 @@ def source_lines(candidates: Sequence[Candidate], chosen: PowerSource) -> list[s
 
 def check_rows(check: SelfCheck) -> list[tuple[str, ...]]:
     """The balance for people, in joules."""
-    rows = [(f"  {name}", f"{energy / 1e6:,.6f} J") for name, energy in check.parts_uj.items()]
+    rows = [(f"  {name}", f"{joules(energy):,.6f} J") for name, energy in check.parts_uj.items()]
     sign = "==" if check.balanced else "!="
-    return [*rows, (f"  sum {sign} machine", f"{check.machine_uj / 1e6:,.6f} J")]
+    return [*rows, (f"  sum {sign} machine", f"{joules(check.machine_uj):,.6f} J")]
 
 
 def check_lines(check: SelfCheck) -> list[str]:
@@ -128,7 +129,7 @@ def check_lines(check: SelfCheck) -> list[str]:
     ]
     if check.codecarbon_uj is None or check.ours_uj is None or check.difference is None:
         return [*lines, "  CodeCarbon's own total: too few samples of it to compare"]
-    totals = f"{check.codecarbon_uj / 1e6:,.2f} J beside our {check.ours_uj / 1e6:,.2f} J ({check.difference:+.1%})"
+    totals = f"{joules(check.codecarbon_uj):,.2f} J beside our {joules(check.ours_uj):,.2f} J ({check.difference:+.1%})"
     return [
         *lines,
         f"  CodeCarbon's own total over {check.compared_s:.1f} s: {totals}",
