@@ -6,7 +6,7 @@ Reporting is another matter.
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from manual_designs.all_designs import find_design
@@ -218,12 +218,10 @@ class Runner:
         run_jobs(jobs, executor, self.ledger, told, keep=self._keep_weights)
         return self.book.complete([job.job_id for job in jobs])
 
-    def _keep_weights(self, answer: Answer) -> Answer:
-        """Saves the weights in an answer; the ledger gets the rest of it."""
-        rest = dict(answer.result or {})
-        weights = rest.pop("weights")
-        save_checkpoint(self.run.checkpoints, answer.job.job_id, answer.job.payload["design"], sizes_of(self.task), weights)
-        return replace(answer, result=rest)
+    def _keep_weights(self, answer: Answer) -> None:
+        """Saves the weights in an answer before the ledger says that its job is finished."""
+        design, sizes = answer.job.payload["design"], sizes_of(self.task)
+        save_checkpoint(self.run.checkpoints, answer.job.job_id, design, sizes, answer.arrays)
 
     def _spent(self) -> str:
         try:

@@ -9,6 +9,7 @@ from typing import Any
 from nas.checkpoints import weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
+from nas.execution.executor import ARRAYS
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.tasks.encoding import EncodedTask
@@ -79,6 +80,6 @@ def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, A
         evaluator = sampled(job["valid_sentences"])
         record = evaluator.evaluate(design, job["budget_tokens"], job["seed"], Assignment(**data), on_model)
         result = {"record": json.loads(record.to_json())}
-        return result | {"weights": weights} if weights else result
+        return result | {ARRAYS: weights} if weights else result
 
     return run

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas.execution.executor import Context, Payload, load, one_line
+from nas.execution.executor import Arrays, Context, Payload, given, load, one_line, parted
 
 _ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
 # torch keeps a prepared matrix product for each of the last 1,024 shapes, and sentences come in hundreds of shapes: workers
@@ -27,14 +27,14 @@ class Worker:
         """Process ids of this worker and of its parent, once it is made."""
         return os.getpid(), os.getppid()
 
-    def run(self, payload: Payload) -> tuple[str, Any, float]:
-        """What became of a payload, the result or the reason, and the seconds it took."""
+    def run(self, payload: Payload, arrays: Arrays) -> tuple[str, Any, Arrays, float]:
+        """What became of a payload, the result or the reason, the result's arrays, and the seconds it took."""
         start = time.perf_counter()
         try:
-            result = self._run(payload)
+            result, left = parted(self._run(given(payload, arrays)))
         except Exception as error:
-            return "failed", one_line(error), time.perf_counter() - start
-        return "finished", result, time.perf_counter() - start
+            return "failed", one_line(error), {}, time.perf_counter() - start
+        return "finished", result, left, time.perf_counter() - start
 
 
 class Service:

@@ -1,34 +1,46 @@
-"""Executors: where jobs run. A job is plain data in, plain data out; the coordinator never knows what is behind it."""
+"""Executors: where jobs run. A job is plain data and arrays in, the same out; the coordinator never knows what is behind it."""
 
 import importlib
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
+
+import numpy.typing as npt
 
 Context = dict[str, Any]
 Payload = dict[str, Any]
 Result = dict[str, Any]
+Arrays = Mapping[str, npt.NDArray[Any]]
 Run = Callable[[Payload], Result]
 WorkerFactory = Callable[[Context], Run]
 
 AnswerKind = Literal["finished", "failed", "lost"]
 
 
+ARRAYS = "arrays"
+
+
 @dataclass(frozen=True)
 class Job:
-    """One piece of work. `payload` is plain JSON data; a second attempt has the same `job_id`."""
+    """One piece of work. `payload` is plain JSON data; a second attempt has the same `job_id`.
+
+    `arrays` (weights, states of training) reach the worker's function as the payload's entry "arrays", where there are any.
+    """
 
     job_id: str
     attempt: int
     payload: Payload
+    arrays: Arrays = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
 class Answer:
     """What became of a job: finished with a result, failed with a reason, or lost with its worker.
 
-    `duration_s` is the time the worker spent on it, 0 when it is not known.
+    `arrays` are what the result held under "arrays", which no ledger could. `duration_s` is the time the worker spent on it,
+    0 when it is not known.
     """
 
     job: Job
@@ -36,6 +48,7 @@ class Answer:
     result: Result | None = None
     reason: str | None = None
     duration_s: float = 0.0
+    arrays: Arrays = field(default_factory=dict, compare=False)
 
 
 class Gone(RuntimeError):
@@ -46,6 +59,10 @@ class Executor(ABC):
     """Runs jobs on `num_workers` workers, one job a worker at a time."""
 
     num_workers: int
+
+    def now(self) -> float:
+        """Seconds of the clock by which these workers live: the machine's, unless time is simulated."""
+        return time.perf_counter()
 
     @abstractmethod
     def free(self) -> int:
@@ -68,6 +85,16 @@ class Executor(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def given(payload: Payload, arrays: Arrays) -> Payload:
+    """What a worker's function receives."""
+    return {**payload, ARRAYS: arrays} if arrays else payload
+
+
+def parted(result: Result) -> tuple[Result, Arrays]:
+    """A result without its arrays, and they."""
+    return {name: one for name, one in result.items() if name != ARRAYS}, result.get(ARRAYS, {})
 
 
 def load(name: str) -> Any:

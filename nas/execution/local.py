@@ -2,7 +2,7 @@
 
 import time
 
-from nas.execution.executor import Answer, Context, Executor, Job, load, one_line
+from nas.execution.executor import Answer, Context, Executor, Job, given, load, one_line, parted
 
 
 class LocalExecutor(Executor):
@@ -36,10 +36,10 @@ class LocalExecutor(Executor):
             return []
         start = time.perf_counter()
         try:
-            result = self._run(job.payload)
+            result, arrays = parted(self._run(given(job.payload, job.arrays)))
         except Exception as error:
             return [Answer(job, "failed", reason=one_line(error), duration_s=time.perf_counter() - start)]
-        return [Answer(job, "finished", result, duration_s=time.perf_counter() - start)]
+        return [Answer(job, "finished", result, duration_s=time.perf_counter() - start, arrays=arrays)]
 
     def close(self) -> None:
         """Forgets a job that was not run."""

@@ -250,7 +250,7 @@ class RayExecutor(Executor):
         if not self._idle:
             raise ValueError(f"expected a free worker for {job.job_id}, but all {self.num_workers} are busy; wait first")
         handle = self._idle.pop(0)
-        self._jobs[handle.run.remote(job.payload)] = (handle, job)
+        self._jobs[handle.run.remote(job.payload, job.arrays)] = (handle, job)
 
     def wait(self, timeout_s: float) -> list[Answer]:
         """The answers that came within `timeout_s`: as soon as there is one, all that are there."""
@@ -265,7 +265,7 @@ class RayExecutor(Executor):
     def _answer(self, reference: Any) -> Answer:
         handle, job = self._jobs.pop(reference)
         try:
-            kind, outcome, duration_s = self._ray.get(reference)
+            kind, outcome, arrays, duration_s = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._replace(handle)
             return Answer(job, "lost", reason=ray_cause(error))
@@ -273,7 +273,7 @@ class RayExecutor(Executor):
         self._idle.append(handle)
         if kind == "failed":
             return Answer(job, "failed", reason=outcome, duration_s=duration_s)
-        return Answer(job, "finished", outcome, duration_s=duration_s)
+        return Answer(job, "finished", outcome, duration_s=duration_s, arrays=arrays)
 
     def _replace(self, handle: Any) -> None:
         """A new worker for a dead one, as long as workers do not only die."""

@@ -17,7 +17,7 @@ def run_jobs(
     progress: OnAnswer | None = None,
     attempts: int = 2,
     poll_s: float = 1.0,
-    keep: Callable[[Answer], Answer] = lambda answer: answer,
+    keep: Callable[[Answer], None] = lambda answer: None,
 ) -> list[Answer]:
     """The answer of each job, in the order of `jobs`; those that the ledger has as finished are not run again.
 
@@ -32,8 +32,7 @@ def run_jobs(
             poll.
         attempts: how often a job is tried when workers die.
         poll_s: longest time between two calls of `progress`.
-        keep: takes out of a finished answer what does not belong into the ledger (arrays) and stores it elsewhere,
-            before the ledger says that the job is finished.
+        keep: stores the arrays of a finished answer, before the ledger says that the job is finished.
     """
     if len({job.job_id for job in jobs}) != len(jobs):
         raise ValueError("expected distinct job ids")
@@ -48,8 +47,10 @@ def run_jobs(
             job = queue.popleft()
             ledger.append("started", job=job.job_id, attempt=job.attempt)
             executor.submit(job)
-        came = [keep(answer) if answer.kind == "finished" else answer for answer in executor.wait(poll_s)]
+        came = executor.wait(poll_s)
         for answer in came:
+            if answer.kind == "finished":
+                keep(answer)
             lost[answer.job.job_id] = lost.get(answer.job.job_id, 0) + (answer.kind == "lost")
             again = answer.kind == "lost" and lost[answer.job.job_id] < attempts
             _record(ledger, answer, final=not again)
