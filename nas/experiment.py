@@ -30,7 +30,7 @@ from nas.search_plan import MAXIMISED, plan_of, searched_design
 from nas.search_progress import SearchTeller
 from nas.tasks.encoding import EncodedTask
 from nas.worker import context, payload
-from nas.workplace import LocalWorkplace, RayWorkplace, Workplace, check_address
+from nas.workplace import Workplace, check_address, open_workplace
 from search_spaces.counting import size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
@@ -63,7 +63,7 @@ def run_experiment(
         check_fit(find_design(name), task)
     if run is not None:
         run.check_corpus(task.describe())
-    with _workplace(experiment, address) as place:
+    with open_workplace(experiment.execution, address) as place:
         run = run or RunFolder.create(folder, experiment)
         with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
             runner = Runner(experiment, run, task, ledger, place, terminal)
@@ -108,13 +108,6 @@ def _nominal_sizes(experiment: Experiment) -> Sizes:
     """Sizes before the corpus was read: the counted MACs leave the vocabulary out."""
     vocabulary = experiment.task.vocabulary_size
     return Sizes(source_vocabulary=vocabulary, target_vocabulary=vocabulary)
-
-
-def _workplace(experiment: Experiment, address: str | None) -> Workplace:
-    part = experiment.execution
-    if part.executor == "local" and address is None:
-        return LocalWorkplace(part.power_source)
-    return RayWorkplace(part.workers, address, part.power_source)
 
 
 @dataclass

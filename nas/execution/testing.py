@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -144,3 +145,14 @@ class Crowd(Executor):
     def close(self) -> None:
         """Forgets all jobs."""
         self._jobs.clear()
+
+
+def hungry(context: Context) -> Run:
+    """A worker that takes as many `bytes` of memory as the payload says, where `limit` may bound those it can have."""
+
+    def run(payload: Payload) -> Result:
+        if limit := payload.get("limit"):
+            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return {"bytes": len(bytearray(payload["bytes"]))}
+
+    return run
