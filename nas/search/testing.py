@@ -6,7 +6,8 @@ from typing import Any, NoReturn
 from nas.execution.executor import Job
 from nas.execution.testing import CHOICES, GENES
 from nas.search.budget import Budget, Cost
-from nas.search.plan import Measured, SearchPlan
+from nas.search.hurdles import NoHurdles
+from nas.search.plan import Measured, SearchPlan, Start, Trial
 from nas.search.strategies import resolve_options
 from search_spaces.space import Gene, Genome, OutsideSpace, Space
 
@@ -56,9 +57,8 @@ def toy_plan(strategy: str, trials: int, mac_limit: int | None = None, **changes
     """A search of the toy space for `trials` trials; `changes` replace fields of the plan."""
     limits = {} if mac_limit is None else {"macs": mac_limit}
 
-    def make_job(number: int, genome: Genome) -> Job:
-        payload = {"genome": list(genome), "tokens": TOKENS}
-        return Job(f"{changes.get('name', 'search')}/trial{number}", 1, payload)
+    def make_job(trial: Trial, rung: int, start: Start | None) -> Job:
+        return Job(trial.job_id, 1, {"genome": list(trial.candidate), "tokens": TOKENS})
 
     plan = SearchPlan(
         space=ToySpace(),
@@ -67,7 +67,8 @@ def toy_plan(strategy: str, trials: int, mac_limit: int | None = None, **changes
         seed=7,
         directions=("minimize",),
         budget=Budget(trials=trials),
-        planned=Cost(tokens=TOKENS),
+        hurdles=lambda: NoHurdles(TOKENS),
+        planned=lambda rung, inherits: Cost(tokens=TOKENS),
         measure=lambda genome: Measured({"macs": macs(genome)}, limits),
         make_job=make_job,
         value_of=lambda result: (result["loss"],),
