@@ -225,10 +225,13 @@ class Coordinator:
         if self._store is not None and answer.arrays:
             self._store.keep(trial.number, trial.rung + 1, state, answer.arrays)
         verdict = self._state.judge(trial, result)
-        if last:
-            self._log("finished", **common, result=result)
-        else:
-            self._log("rung", **common, rung=trial.rung, result=result, verdict=verdict)
+        try:
+            if last:
+                self._log("finished", **common, result=result)
+            else:
+                self._log("rung", **common, rung=trial.rung, result=result, verdict=verdict)
+        except ValueError as error:  # NaN, say, which is not JSON
+            self._log("failed", **common, reason=f"expected a result of plain finite data: {error}")
         if trial.status == "asked":
             if self._state.admits(trial):
                 self._enqueue(trial)

@@ -97,7 +97,6 @@ class SearchState:
         elif kind == "promoted":
             if self.hurdles.candidate(event["closing"]) != number:
                 self._warn(number, "the hurdles now promote another trial than the ledger has")
-            self.hurdles.promote(number)
 
     def _warn(self, number: int, text: str) -> None:
         self.warnings.append(f"trial {number}: {text}; kept the ledger's")
@@ -139,16 +138,21 @@ class SearchState:
 
     def judge(self, trial: Trial, result: Result) -> Verdict:
         """What the hurdles say of a trial that reached its next rung with a result. To be called once for each."""
-        violation = 0.0
         if self.screens(trial.rung):
-            losses: tuple[float, ...] = (self.plan.screen_of(result),)
-        else:
-            losses = losses_of(self.values_in(result), self.plan.directions)
+            standing = Standing(trial.number, trial.rung, 0.0, (self.plan.screen_of(result),))
+        elif self._wrong(values := self.values_in(result)) is None:
             violation = sum(max(0.0, one) for one in self.plan.limits_of(result).values())
-        if not all(math.isfinite(one) for one in losses):
+            standing = Standing(trial.number, trial.rung, violation, losses_of(values, self.plan.directions))
+        else:
             self.hurdles.gone(trial.number)
             return "stop"
-        return self.hurdles.reached(Standing(trial.number, trial.rung, violation, losses))
+        return self.hurdles.reached(standing)
+
+    def _wrong(self, values: tuple[float, ...]) -> str | None:
+        """What is wrong with objectives, None where nothing is."""
+        wanted = len(self.plan.directions)
+        right = len(values) == wanted and all(math.isfinite(value) for value in values)
+        return None if right else f"expected {wanted} finite objectives, got {values}"
 
     def screens(self, rung: int) -> bool:
         """Whether nothing is trained for a rung: its result holds a proxy."""
@@ -196,6 +200,7 @@ class SearchState:
             self.history.tell(trial, trial.values)
 
     def _apply_promoted(self, trial: Trial, event: Event) -> None:
+        self.hurdles.promote(trial.number)
         trial.status = "asked"
 
     def _apply_stopped(self, trial: Trial, event: Event) -> None:
@@ -217,8 +222,8 @@ class SearchState:
         if screened:
             return
         values = self.values_in(result)
-        if len(values) != len(self.plan.directions) or not all(math.isfinite(value) for value in values):
-            trial.status, trial.reason = "failed", f"expected {len(self.plan.directions)} finite objectives, got {values}"
+        if (reason := self._wrong(values)) is not None:
+            trial.status, trial.reason = "failed", reason
             self.history.tell(trial, None)
             return
         trial.values = values
