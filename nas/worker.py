@@ -10,6 +10,7 @@ from nas.checkpoints import weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
 from nas.execution.executor import ARRAYS
+from nas.legs import Leg
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.tasks.encoding import EncodedTask
@@ -75,11 +76,10 @@ def make_worker(given: dict[str, Any]) -> Callable[[dict[str, Any]], dict[str, A
         data = dict(job["assignment"])
         data["genome"] = None if data["genome"] is None else tuple(data["genome"])
         design = Design.from_plain(job["design"])
-        weights: dict[str, Any] = {}
-        on_model = (lambda model: weights.update(weights_of(model))) if job["keep_weights"] else None
         evaluator = sampled(job["valid_sentences"])
-        record = evaluator.evaluate(design, job["budget_tokens"], job["seed"], Assignment(**data), on_model)
-        result = {"record": json.loads(record.to_json())}
-        return result | {ARRAYS: weights} if weights else result
+        leg = Leg(budget_tokens=job["budget_tokens"], seed=job["seed"])
+        evaluated = evaluator.evaluate_leg(design, leg, Assignment(**data))
+        result = {"record": json.loads(evaluated.record.to_json())}
+        return result | {ARRAYS: weights_of(evaluated.model)} if job["keep_weights"] else result
 
     return run

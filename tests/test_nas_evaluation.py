@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-import nas.evaluation
 import nas.judging
+import nas.legs
 import nas.training
 from manual_designs.all_designs import find_design
 from nas.energy.client import BoundedClient, NoMeter, PhaseEnergy, local_call
@@ -35,7 +35,7 @@ TINY = tiny()
 SOURCE = EnergySource(name="linear", provenance="estimated", version="1", low_factor=0.5, high_factor=2.0)
 HAND = Assignment(record_id="hand/tiny/seed3", role="hand")
 BUDGET = 300
-HOMES = {"build": nas.evaluation, "train": nas.evaluation, "summed_loss": nas.judging, "decode_split": nas.judging}
+HOMES = {"build": nas.legs, "Training": nas.legs, "summed_loss": nas.judging, "decode_split": nas.judging}
 
 
 @pytest.fixture(autouse=True)
@@ -96,7 +96,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTas
 
         return told
 
-    for name in ("train", "summed_loss", "decode_split"):
+    for name in ("Training", "summed_loss", "decode_split"):
         monkeypatch.setattr(HOMES[name], name, telling(name))
 
 
@@ -105,7 +105,7 @@ def test_phases_are_told_before_their_work(task: EncodedTask, monkeypatch: pytes
     watched(monkeypatch, meter.events, task)
     evaluator(task, meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
-    expected = [f"open {trial}", f"phase {trial} train", "train train", f"phase {trial} validate", "summed_loss valid"]
+    expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
     expected += ["decode_split valid", f"phase {trial} inference", "decode_split test", f"close {trial}"]
     assert meter.events == expected
 
@@ -115,7 +115,7 @@ def test_without_test_data_decoding_validation_data_is_the_inference(task: Encod
     watched(monkeypatch, meter.events, task)
     record = evaluator(task.without_test(), meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
-    expected = [f"open {trial}", f"phase {trial} train", "train train", f"phase {trial} validate", "summed_loss valid"]
+    expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
     assert meter.events == [*expected, f"phase {trial} inference", "decode_split valid", f"close {trial}"]
     assert set(record.sentence_counts) == {"valid_bleu"} and not [name for name in record.metrics if "test" in name]
     inference = record.phase("inference")
@@ -165,7 +165,7 @@ def test_a_meter_that_fails_costs_the_energies_and_nothing_else(task: EncodedTas
     assert timeless(record) == timeless(evaluator(task).evaluate(TINY, BUDGET, 3, HAND))
 
 
-@pytest.mark.parametrize("broken", ["build", "train", "summed_loss", "decode_split"])
+@pytest.mark.parametrize("broken", ["build", "Training", "summed_loss", "decode_split"])
 def test_an_exception_anywhere_closes_the_trial(task: EncodedTask, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def fail(*arguments: Any) -> None:
         raise Diverged("on purpose")
