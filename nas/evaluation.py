@@ -197,7 +197,7 @@ class Evaluator:
         finally:
             phases = clockwork.close()
         run: dict[str, Any] = {"budget_tokens": leg.budget_tokens, "seed": leg.seed, "phases": phases}
-        record = Record(**self._identity(design, assignment), **found.fields(), **run, **self._conditions())
+        record = Record(**self.identity(design, assignment), **found.fields(), **run, **self.conditions())
         return Evaluated(record, model, state)
 
     def _work(self, clockwork: Clockwork, model: Model, leg: Leg, measures: Measures, found: _Findings) -> TrainingState | None:
@@ -214,7 +214,7 @@ class Evaluator:
                 )
         return state
 
-    def _identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
+    def identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
         """Fields of a record that say which one it is."""
         return {
             **vars(assignment),
@@ -225,7 +225,7 @@ class Evaluator:
             "paper": design.paper,
         }
 
-    def _conditions(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         """Fields of a record that are the same for everybody."""
         return {
             "task": self.task.name,
@@ -253,7 +253,7 @@ class Evaluator:
 
         def losses() -> tuple[int, int]:
             told.update(judge_of(self.task.kind).losses(model, valid, self.recipe))
-            _check_finite(told)
+            check_finite(told)
             found.metrics.update({f"valid_{name}": value for name, value in told.items()})
             return (valid.num_target_tokens, len(valid)) if told else (0, 0)
 
@@ -276,12 +276,13 @@ class Evaluator:
         self, model: Model, split: EncodedSplit, label: str, metrics: dict[str, float], outputs: dict[str, Output]
     ) -> tuple[int, int]:
         output = judge_of(self.task.kind).output(self.task, model, split, self.recipe)
-        _check_finite(output.scores)
+        check_finite(output.scores)
         metrics.update({f"{label}_{name}": value for name, value in output.scores.items()})
         outputs[label] = output
         return output.tokens, output.rows
 
 
-def _check_finite(scores: Mapping[str, float]) -> None:
+def check_finite(scores: Mapping[str, float]) -> None:
+    """Raises Diverged where a score is no number."""
     if not all(math.isfinite(value) for value in scores.values()):
         raise Diverged("the validation loss is not finite; a lower recipe.peak_learning_rate may help")

@@ -45,6 +45,11 @@ class Leg:
         return self.budget_tokens if self.until_tokens is None else min(self.until_tokens, self.budget_tokens)
 
     @property
+    def has_next(self) -> bool:
+        """Whether a state is to be kept."""
+        return self.keep_state and self.end < self.budget_tokens
+
+    @property
     def is_look(self) -> bool:
         """Whether it ends before training begins."""
         return not self.end and self.budget_tokens > 0
@@ -118,7 +123,7 @@ def teach(model: Model, task: EncodedTask, recipe: Recipe, leg: Leg) -> Taught:
     trained = training.run(leg.end - before.budget)
     metrics["train_tokens"] += trained.tokens
     metrics |= {"train_loss": trained.last_loss, "train_steps": float(trained.steps)}
-    state = before.joined(training.state()) if leg.keep_state and leg.end < leg.budget_tokens else None
+    state = before.joined(training.state()) if leg.has_next else None
     return Taught(metrics=metrics, tokens=tokens + trained.leg_tokens, state=state)
 
 
@@ -137,4 +142,4 @@ def _pretrain(
     trained = training.run(leg.end)
     inherit(model, weights_of(other))
     after = replace(before, tokens=trained.tokens, loss=trained.last_loss, done=leg.end > before.budget)
-    return after, after.joined(training.state()) if leg.keep_state and not after.done else None, trained.leg_tokens
+    return after, after.joined(training.state()) if leg.has_next and not after.done else None, trained.leg_tokens

@@ -326,7 +326,7 @@ def test_a_worker_looks_at_as_many_validation_sentences_as_it_is_told(task: Enco
     run = make_worker(context("r", task.without_test(), RECIPE, None, ONCE))
     found = []
     for valid_sentences in (3, None, 3, 1000):
-        record = Record.from_plain(run(payload(TINY, BUDGET, 3, HAND, valid_sentences))["record"])
+        record = Record.from_plain(run(payload(TINY, BUDGET, 3, HAND, valid_sentences=valid_sentences))["record"])
         inference = record.phase("inference")
         assert inference is not None and record.energy is None
         found.append((inference.sentences, record.metrics["valid_loss"]))
