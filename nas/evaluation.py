@@ -7,14 +7,19 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from nas import machine
 from nas.energy.client import MeterClient
 from nas.errors import UserError
 from nas.judging import Output, judge_of
-from nas.legs import Leg, begun, teach
+from nas.latency import LatencyProtocol, latency_ms
+from nas.legs import ALL_OUTPUTS, Leg, Measures, begun, teach
 from nas.phases import Clockwork, Repetition
+from nas.proxies import Subject, find_proxies
 from nas.recipe import Recipe
 from nas.records import Counts, Record, Role
+from nas.tasks.batches import training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.training import Diverged, TrainingState
@@ -123,24 +128,6 @@ class _Findings:
         }
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measures:
-    """What is measured beside the losses.
-
-    Without `outputs`, validation data is not decoded where a pass over the references tells a loss.
-    """
-
-    outputs: bool = True
-
-    @property
-    def untrained(self) -> bool:
-        """Whether something is measured that needs no training."""
-        return False
-
-
-ALL_OUTPUTS = Measures()
-
-
 @dataclass(frozen=True)
 class Evaluated:
     """A record, the model as it is then, and the state of its training where a next leg needs it."""
@@ -163,6 +150,7 @@ class Evaluator:
     recipe: Recipe
     meter: MeterClient
     repetition: Repetition = Repetition()
+    protocol: LatencyProtocol = LatencyProtocol()
     clock: Callable[[], float] = time.perf_counter
 
     def evaluate(self, design: Design, budget_tokens: int, seed: int, assignment: Assignment) -> Record:
@@ -184,7 +172,7 @@ class Evaluator:
         """
         if design.stages != (Train(),):
             raise ValueError(f"design {design.name}: expected training as its only stage, got {design.stages}")
-        if leg.is_look and not measures.untrained:
+        if leg.is_look and not (measures.proxies or measures.latency):
             raise ValueError("leg: expected something to measure before training, got nothing; ask for proxies or latency")
         architecture = fitted(design, self.task)
         counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
@@ -202,6 +190,8 @@ class Evaluator:
 
     def _work(self, clockwork: Clockwork, model: Model, leg: Leg, measures: Measures, found: _Findings) -> TrainingState | None:
         """All phases in order."""
+        if measures.proxies:
+            clockwork.run("proxy", lambda: self._estimate(model, leg.seed, measures.proxies, found.metrics))
         state = self._train(clockwork, model, leg, found.metrics) if leg.end else None
         if not leg.is_look:
             self._validate(clockwork, model, measures, found)
@@ -212,6 +202,8 @@ class Evaluator:
                     lambda: self._put_out(model, test, "test", {}, {}),
                     self.repetition,
                 )
+        if measures.latency:
+            clockwork.run("latency", lambda: self._time(model, found.metrics))
         return state
 
     def identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
@@ -235,6 +227,17 @@ class Evaluator:
             "machine": machine.describe(),
             "versions": machine.versions(),
         }
+
+    def _estimate(self, model: Model, seed: int, names: tuple[str, ...], metrics: dict[str, float]) -> tuple[int, int]:
+        task = self.task
+        batch = next(training_batches(task.train, self.recipe.batch_tokens, np.random.default_rng(seed)))
+        subject = Subject(model=model, batch=batch, tokens=task.counted_tokens)
+        metrics.update({f"proxy_{one.name}": one.score(subject) for one in find_proxies(names)})
+        return 0, 0
+
+    def _time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
+        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol)
+        return 0, self.protocol.dry_runs + self.protocol.timed_runs
 
     def _train(self, clockwork: Clockwork, model: Model, leg: Leg, metrics: dict[str, float]) -> TrainingState | None:
         states = []

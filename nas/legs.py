@@ -56,6 +56,21 @@ class Leg:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Measures:
+    """What is measured beside the losses: proxies by name, before training, and latency, at the end.
+
+    Without `outputs`, validation data is not decoded where a pass over the references tells a loss.
+    """
+
+    outputs: bool = True
+    proxies: tuple[str, ...] = ()
+    latency: bool = False
+
+
+ALL_OUTPUTS = Measures()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Taught:
     """What a leg of training leaves: metrics, budget tokens of this leg, and its state where the next leg needs it."""
 

@@ -1,7 +1,7 @@
 """One-shot search: one dictionary of maximal tensors, trained so that every member of a space can use its slices.
 
-Sources: Wang et al. 2020 (HAT), section 3.1, for the shared weights; Yu and Huang 2019 (Universally slimmable networks),
-section 3.2, for the sandwich rule, as in BigNAS (Yu et al. 2020). Left out: their in-place distillation.
+Sources: Wang et al. 2020 (HAT) for the shared weights; Yu and Huang 2019 (Universally slimmable networks)
+for the sandwich rule, as in BigNAS (Yu et al. 2020). Left out: their in-place distillation.
 """
 
 import random

@@ -1,17 +1,17 @@
 """What runs in a worker: a context of plain data and arrays once, then jobs as plain data, some with arrays beside it."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, TypedDict, Unpack
 
 from nas.checkpoints import arrays_of, weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
-from nas.evaluation import Assignment, Evaluator, Measures
+from nas.evaluation import Assignment, Evaluator
 from nas.execution.executor import ARRAYS, Payload, Result
 from nas.inheritance import Arrays, weights_in
-from nas.legs import Leg
+from nas.legs import Leg, Measures
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import Record
@@ -54,6 +54,8 @@ class Wishes(TypedDict, total=False):
     state: Mapping[str, Any] | None
     inherit: Literal["arrays", "supernet"] | None
     outputs: bool
+    proxies: Sequence[str]
+    latency: bool
 
 
 NO_WISHES = Wishes(
@@ -64,6 +66,8 @@ NO_WISHES = Wishes(
     state=None,
     inherit=None,
     outputs=True,
+    proxies=(),
+    latency=False,
 )
 TWO_DRAWN = Sandwich()
 
@@ -83,11 +87,13 @@ def payload(design: Design, budget_tokens: int, seed: int, assignment: Assignmen
             trained weights as arrays. `until_tokens`: the leg ends there. `keep_state`: the result has the state for the next
             leg, numbers as "state", the rest as arrays. `state`: those numbers of the leg before, whose arrays are the job's.
             `inherit`: start from weights in the job's "arrays", or from the context's "supernet". `outputs`: False leaves
-            decoding out where a loss is told without.
+            decoding out where a loss is told without. `proxies`: names of training-free scores, of the model before training;
+            with `until_tokens` 0 there is nothing else. `latency`: measure it.
     """
     data = vars(assignment) | {"genome": None if assignment.genome is None else list(assignment.genome)}
     given = {"design": design.to_plain(), "budget_tokens": budget_tokens, "seed": seed, "assignment": data}
-    return {"kind": "design", **given, **NO_WISHES, **wishes}
+    wished = {**NO_WISHES, **wishes}
+    return {"kind": "design", **given, **wished, "proxies": list(wishes.get("proxies", ()))}
 
 
 def supernet_payload(
@@ -130,7 +136,7 @@ class _Worker:
         return kinds[job["kind"]](job)
 
     def _evaluate(self, job: Payload) -> Result:
-        evaluator, measures = self._sampled(job["valid_sentences"]), Measures(outputs=job["outputs"])
+        evaluator, measures = self._sampled(job["valid_sentences"]), _measures(job)
         evaluated = evaluator.evaluate_leg(Design.from_plain(job["design"]), self._leg(job), _assignment(job), measures)
         return _result(evaluated.record, evaluated.state, weights_of(evaluated.model) if job["keep_weights"] else {})
 
@@ -164,6 +170,10 @@ class _Worker:
         if not weights:
             raise ValueError(f"expected weights to inherit from in the {source}, got none")
         return weights
+
+
+def _measures(job: Payload) -> Measures:
+    return Measures(outputs=job["outputs"], proxies=tuple(job["proxies"]), latency=job["latency"])
 
 
 def _assignment(job: Payload) -> Assignment:

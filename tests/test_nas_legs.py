@@ -13,8 +13,8 @@ from nas.checkpoints import weights_of
 from nas.energy.client import Caller, NoMeter, PhaseEnergy
 from nas.energy.energy_ledger import read_lines
 from nas.energy.testing import FakeMachine
-from nas.evaluation import Assignment, Evaluated, Evaluator, Measures, sizes_of
-from nas.legs import Leg
+from nas.evaluation import Assignment, Evaluated, Evaluator, sizes_of
+from nas.legs import Leg, Measures
 from nas.phases import Repetition
 from nas.records import EnergySource, Phase, Record, energy_per_output_uj, merged
 from nas.tasks.encoding import EncodedTask
