@@ -18,7 +18,7 @@ from nas.errors import UserError
 from nas.evaluation import Assignment, check_fit, check_shape, sizes_of
 from nas.execution.executor import Answer, Executor, Job
 from nas.experiment_parts import Experiment
-from nas.ledger import Ledger
+from nas.ledger import Ledger, read_events
 from nas.progress import Pace, Terminal, amount, result_words
 from nas.records import Record, Role
 from nas.run_folder import RunFolder, check_new
@@ -124,7 +124,7 @@ class Runner:
     def __post_init__(self) -> None:
         self._source = self.place.source()
         self._intensity = intensity(self.experiment.carbon.searched_in)
-        self.book = RecordBook(self.run, self.experiment, self.task, self.ledger, self.place, self._source)
+        self.book = RecordBook(self.run, self.experiment, self.task, self.place, self._source)
         self.run.update(energy=vars(self._source), corpus=self.task.describe())
         if self.task.tokenizer is not None:
             self.run.keep_tokenizer(self.task.tokenizer.json_text)
@@ -206,7 +206,7 @@ class Runner:
                 self.terminal.done(f"  {done:{len(str(total))}} of {total}  {name}  {result_words(record)}", standing)
             self.terminal.status(f"{role}: {done} of {total} trained, {standing}")
 
-        if kept := len(finished_jobs(self.ledger.events, jobs)):
+        if kept := len(finished_jobs(read_events(self.ledger.path), jobs)):
             self.terminal.line(f"  {kept} of {len(jobs)} were trained already")
         run_jobs(jobs, executor, self.ledger, told, keep=self._keep_weights)
         return self.book.complete([job.job_id for job in jobs])

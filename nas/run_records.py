@@ -8,7 +8,7 @@ from nas import machine
 from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
 from nas.experiment_parts import Experiment
-from nas.ledger import Ledger
+from nas.ledger import read_events
 from nas.phases import with_energy
 from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, read_records
 from nas.run_folder import RunFolder
@@ -34,12 +34,11 @@ class RecordBook:
         run: RunFolder,
         experiment: Experiment,
         task: EncodedTask,
-        ledger: Ledger,
         place: Workplace,
         source: EnergySource,
     ) -> None:
         self._run, self._experiment, self._task = run, experiment, task
-        self._ledger, self._place, self._source = ledger, place, source
+        self._place, self._source = place, source
         self._records: dict[str, Record] = {}
 
     def restore(self) -> None:
@@ -51,7 +50,7 @@ class RecordBook:
         for record in self._written():
             if record.role == "reference" or record.status != "complete":
                 self._records[record.record_id] = record
-        for event in self._ledger.events:
+        for event in read_events(self._run.ledger):
             if event["kind"] == "finished":
                 record = Record.from_plain(event["result"]["record"])
                 self._records[record.record_id] = record
@@ -122,8 +121,8 @@ class RecordBook:
     def add_trials(self, outcome: SearchOutcome) -> None:
         """The records of a search's trials; duplicates cost nothing and have none."""
         for trial in outcome.trials:
-            if trial.result is not None:
-                self.add(Record.from_plain(trial.result["record"]))
+            if trial.results:
+                self.add(Record.from_plain(trial.results[-1]["record"]))
             elif trial.status in ("failed", "lost", "infeasible") and trial.job_id not in self._records:
                 self.add(self._of_trial(trial))
 

@@ -7,7 +7,8 @@ from nas.execution.executor import Job, Result
 from nas.experiment_parts import Experiment, SearchPart
 from nas.records import Record
 from nas.search.budget import Budget, Cost
-from nas.search.plan import Measured, SearchPlan
+from nas.search.hurdles import NoHurdles
+from nas.search.plan import Measured, SearchPlan, Start, Trial
 from nas.search.strategies import resolve_options
 from nas.units import emissions_g_co2e, microjoules_from_kwh
 from nas.worker import payload
@@ -35,13 +36,13 @@ def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float) -> SearchPla
         figures = {"macs_paper": counted.macs.paper, "params_paper": counted.params_paper}
         return Measured(figures, {"macs_paper": part.mac_limit})
 
-    def make_job(number: int, genome: Genome) -> Job:
+    def make_job(trial: Trial, rung: int, start: Start | None) -> Job:
         assignment = Assignment(
-            record_id=f"search/trial{number}", role="search", genome=genome, strategy=part.strategy, trial=number
+            record_id=trial.job_id, role="search", genome=trial.candidate, strategy=part.strategy, trial=trial.number
         )
-        design = searched_design(space, number, genome)
+        design = searched_design(space, trial.number, trial.candidate)
         given = payload(design, part.trial_tokens, part.seed, assignment, valid_sentences=part.valid_sentences)
-        return Job(assignment.record_id, 1, given)
+        return Job(trial.job_id, 1, given)
 
     return SearchPlan(
         space=space,
@@ -50,7 +51,8 @@ def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float) -> SearchPla
         seed=part.seed,
         directions=("maximize" if part.objective in MAXIMISED else "minimize",),
         budget=_budget(part),
-        planned=Cost(trials=1, tokens=part.trial_tokens),
+        hurdles=lambda: NoHurdles(part.trial_tokens),
+        planned=lambda rung, inherits: Cost(tokens=part.trial_tokens),
         measure=measure,
         make_job=make_job,
         value_of=lambda result: (float(result["record"]["metrics"][part.objective]),),

@@ -1,10 +1,10 @@
 """What a search says while it runs: a line for every trial that ends, and how the whole stands."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from nas.experiment_parts import SearchPart
-from nas.ledger import Event, Ledger
+from nas.ledger import Event, Ledger, read_events
 from nas.progress import Pace, Terminal, metric_words
 from nas.search.plan import Progress, SearchOutcome, SearchPlan, Trial
 
@@ -20,12 +20,14 @@ class SearchTeller:
         ledger: Ledger,
         spent: Callable[[], str],
     ) -> None:
-        self._terminal, self._part, self._plan, self._ledger, self._spent = terminal, part, plan, ledger, spent
+        self._terminal, self._part, self._plan, self._spent = terminal, part, plan, spent
         self._pace = Pace()
-        self._figures: dict[int, Event] = {}
-        self._seen = self._settled = 0
-        for event in self._news():
-            self._settled += _settles(event)
+        self._figures: dict[int, Mapping[str, float]] = {}
+        self._settled = 0
+        for event in read_events(ledger.path):
+            if event.get("search") == plan.name:
+                self._note(event)
+                self._settled += _settles(event)
         if self._settled:
             terminal.line(f"  {self._settled} were trained already")
 
@@ -36,7 +38,8 @@ class SearchTeller:
         share = self._share(progress)
         standing = f"{self._spent()} so far, {self._pace.left(share)}"
         best = "" if progress.best is None else f", best {self._best(progress.best)}"
-        for event in self._news():
+        for event in progress.events:
+            self._note(event)
             if _settles(event):
                 self._settled += 1
                 self._terminal.done(f"  {self._position(share)}  {self._result(event)}{best}", standing)
@@ -56,12 +59,9 @@ class SearchTeller:
                 f"  engine overhead: {100 * share:.2f} % of {outcome.wall_s:.0f} s from the first ask to the last tell"
             )
 
-    def _news(self) -> list[Event]:
-        """Events of this search that came since the last look."""
-        events, self._seen = self._ledger.events[self._seen :], len(self._ledger.events)
-        ours = [event for event in events if event.get("search") == self._plan.name]
-        self._figures |= {event["trial"]: event["figures"] for event in ours if event["kind"] == "asked"}
-        return ours
+    def _note(self, event: Event) -> None:
+        if event["kind"] == "asked":
+            self._figures[event["trial"]] = event["figures"]
 
     def _share(self, progress: Progress) -> float:
         """The share of the budget that is spent, of the limit that will be met first."""

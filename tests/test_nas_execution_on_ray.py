@@ -124,9 +124,9 @@ def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp
 def test_a_search_survives_the_death_of_a_worker(executor, tmp_path):
     plan = toy_plan("aging_evolution", 30, seeds=((0, 1, 2, 3, 4, 0, "a"),))
 
-    def make_job(number, genome):
-        kill = {"kill_once": str(tmp_path / "marker")} if number == 4 else {}
-        return Job(f"search/trial{number}", 1, {"genome": list(genome), **kill})
+    def make_job(trial, rung, start):
+        kill = {"kill_once": str(tmp_path / "marker")} if trial.number == 4 else {}
+        return Job(trial.job_id, 1, {"genome": list(trial.candidate), **kill})
 
     with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
         outcome = search(replace(plan, make_job=make_job), executor, ledger)
