@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -233,7 +233,8 @@ def _join(address: str, ship_package: bool) -> RayCluster:
 
     environment = {"py_modules": [str(folder) for folder in folders()]} if ship_package else None
     try:
-        ray.init(address=address, runtime_env=environment, **_QUIET)
+        with chdir("/"):  # Ray puts the current folder before all others on the paths of workers: no code comes from there
+            ray.init(address=address, runtime_env=environment, **_QUIET)
     except (ConnectionError, RuntimeError) as error:
         raise UserError(
             f"address {address}: expected to join the Ray cluster, got: {one_line(error)}; "

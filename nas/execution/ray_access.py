@@ -56,13 +56,14 @@ def token_for_joining() -> None:
     """Makes sure that there is a token to join a running cluster with. Raises UserError when there is none."""
     if os.environ.get(_TOKEN):
         return
-    path = Path(os.environ.get(_TOKEN_PATH) or Path.home() / ".ray" / "auth_token")
+    path = Path(os.environ.get(_TOKEN_PATH) or Path.home() / ".ray" / "auth_token").absolute()
     if not path.is_file():
         raise UserError(
             f"expected the cluster's token in {path}, got no such file; copy it from the head node (mode 0600) "
             f"or name its file in {_TOKEN_PATH}"
         )
     _only_owner(path)
+    os.environ[_TOKEN_PATH] = str(path)
 
 
 def _only_owner(path: Path) -> None:

@@ -168,11 +168,12 @@ class Crowd(Executor):
 
 
 def hungry(context: Context) -> Run:
-    """A worker that takes as many `bytes` of memory as the payload says, where `limit` may bound those it can have."""
+    """A worker that takes `bytes` of memory; with `room` it can have no more than so many besides what it has."""
 
     def run(payload: Payload) -> Result:
-        if limit := payload.get("limit"):
-            resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        if room := payload.get("room"):
+            own = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (own + room, resource.getrlimit(resource.RLIMIT_AS)[1]))
         return {"bytes": len(bytearray(payload["bytes"]))}
 
     return run
