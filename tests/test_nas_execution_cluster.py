@@ -224,3 +224,36 @@ def test_a_search_that_loses_its_head_node_stops_in_words_and_can_be_resumed(hea
     with Ledger.open(path) as ledger, LocalExecutor(WORKER, {}) as executor:
         outcome = search(toy_plan("aging_evolution", 60), executor, ledger)
     assert 3 <= before < 60 and outcome.spent.trials == 60
+
+
+LOSER = """
+import os, signal, sys
+from pathlib import Path
+from nas.errors import UserError
+from nas.execution import on_ray
+from nas.execution.executor import Job
+from nas.execution.ray_executor import RayExecutor
+
+try:
+    cluster = on_ray.connect(num_cpus=1)
+    try:
+        with RayExecutor("nas.execution.testing:factory", {}, 1, cluster) as executor:
+            executor.submit(Job("a", 1, {"sleep_s": 600}))
+            children = Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+            (raylet,) = [pid for pid in children if Path(f"/proc/{pid}/comm").read_text() == "raylet\\n"]
+            os.kill(int(raylet), signal.SIGKILL)
+            while not executor.wait(1.0):
+                pass
+    finally:
+        cluster.close()
+except UserError as error:
+    print(error, file=sys.stderr)
+    raise SystemExit(2)
+"""
+
+
+def test_a_process_whose_own_node_is_lost_ends_in_words(environment):
+    """Ray would end it with the next call that needs the node, and crash the interpreter on its way out."""
+    done = subprocess.run([sys.executable, "-c", LOSER], capture_output=True, text=True, check=False, timeout=100)
+    assert done.returncode == 2
+    assert "its node on this machine at" in done.stderr and "Traceback" not in done.stderr

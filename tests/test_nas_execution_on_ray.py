@@ -21,6 +21,7 @@ from nas.energy.sources import find_source
 from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution import on_ray, ray_access
+from nas.execution.crew import WorkerSize
 from nas.execution.executor import Gone, Job
 from nas.execution.machines import METER_NAME, Machines
 from nas.execution.processes import session_roots
@@ -106,6 +107,15 @@ def test_workers_get_the_context_once_and_have_one_thread(executor):
     assert "raylet" in names and "gcs_server" in names
     assert not set(roots) & {*pids, os.getpid()}
     assert answers[0].duration_s >= 0.2
+
+
+def test_a_larger_worker_has_more_threads(cluster):
+    with RayExecutor(WORKER, {}, 1, cluster, WorkerSize(2)) as executor:
+        executor.submit(Job("a", 1, {}))
+        assert _answers(executor, 1)[0].result["threads"] == "2"
+        assert cluster.ray.available_resources().get("CPU", 0) == 0
+    with pytest.raises(UserError, match="at most 1, for the Ray cluster has 2 cores, got 2 with 2 cores each"):
+        RayExecutor(WORKER, {}, 2, cluster, WorkerSize(2))
 
 
 def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp_path, capfd):

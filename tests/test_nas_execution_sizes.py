@@ -1,6 +1,7 @@
 """What one worker has, and what that says to Ray; no cluster is started here."""
 
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from nas.configuration import load_experiment
 from nas.errors import UserError
 from nas.execution.crew import WorkerSize
 from nas.execution.ray_executor import check_room
-from nas.workplace import LocalWorkplace, open_workplace
+from nas.workplace import LocalWorkplace, RayWorkplace, open_workplace
 
 
 @dataclass
@@ -80,3 +81,12 @@ def test_a_local_worker_has_as_many_threads_as_one_of_a_cluster():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(("lost", "patience_s"), [(None, 180.0), ("head node", 10.0), ("node on this machine", 0.0)])
+def test_meters_are_stopped_as_far_as_they_can_be_reached(lost, patience_s):
+    place, asked = object.__new__(RayWorkplace), []
+    place._cluster = SimpleNamespace(lost=lambda: lost)
+    place._machines = SimpleNamespace(stop=asked.append)
+    place._stop_meter()
+    assert asked == [patience_s]

@@ -175,6 +175,8 @@ class RayCluster:
 
     def describe(self) -> str:
         """The cluster in words."""
+        if not self.answers():
+            return "its head node does not answer"
         return f"{len(self.node_ids())} nodes with {self.total('CPU'):g} cores and {self.total('GPU'):g} GPUs in all"
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ Nothing but import names, plain data and numpy arrays crosses the wire. Liveness
 node with it, costs its job one attempt (an answer "lost"), and another is asked for (see `nas.execution.crew`).
 """
 
+import logging
 import time
 from math import ceil
 from typing import Any
@@ -14,7 +15,10 @@ from nas.execution.executor import Answer, Context, Executor, Job
 from nas.execution.on_ray import START_S, RayCluster, connect
 from nas.execution.ray_access import ray_cause
 
+log = logging.getLogger(__name__)
+
 LOOK_S = 1.0
+SAY_S = 15.0  # of waiting for workers before it is said
 
 
 class RayExecutor(Executor):
@@ -48,7 +52,7 @@ class RayExecutor(Executor):
         self._owns_cluster = cluster is None
         self._cluster = cluster or connect(num_cpus=ceil(num_workers * size.cpus))
         self._ray = self._cluster.ray
-        self._size, self._start_s = size, start_s
+        self._size, self._start_s, self._minutes = size, start_s, round(start_s / 60, 2)
         self._jobs: dict[Any, tuple[Any, Job]] = {}
         self._crew = Crew(self._cluster, factory, self._ray.put(context), num_workers, size)
         try:
@@ -108,16 +112,20 @@ class RayExecutor(Executor):
 
     def _wait_for(self, number: int) -> None:
         """Returns when so many workers are idle."""
-        end = time.monotonic() + self._start_s
+        start, said = time.monotonic(), False
         while True:
             self._look(number)
             if self._crew.idle >= number:
                 return
-            left_s = end - time.monotonic()
+            waited_s = time.monotonic() - start
+            if waited_s > SAY_S and not said:
+                log.warning("no worker is ready yet, waiting for %g minutes at most: %s", self._minutes, self._cluster.describe())
+                said = True
+            left_s = self._start_s - waited_s
             if left_s <= 0:
                 raise UserError(
                     f"expected {number} of {self.num_workers} workers with {self._size} each to be ready within "
-                    f"{self._start_s / 60:g} minutes, got {self._crew.idle}: {self._cluster.describe()}; "
+                    f"{self._minutes:g} minutes, got {self._crew.idle}: {self._cluster.describe()}; "
                     "add nodes, ask for smaller workers or give more execution.start_minutes, then resume"
                 )
             self._rest(min(LOOK_S, left_s))
