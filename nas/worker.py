@@ -27,12 +27,12 @@ STATE = "state"
 
 
 def context(
-    run_id: str, task: EncodedTask, recipe: Recipe, call: Any, repetition: Repetition, weights: Arrays | None = None
+    run_id: str, task: EncodedTask, recipe: Recipe, call: Any, repetition: Repetition, supernet: Arrays | None = None
 ) -> dict[str, Any]:
     """What `make_worker` needs.
 
-    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `weights`, or a state of training, are those that
-    jobs may inherit from: a supernet's, or those of a trained model that is made smaller.
+    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `supernet` are the weights, or a state of training,
+    that jobs may inherit from: a supernet's, or those of one trained model whose parts are tried.
     """
     return {
         "run_id": run_id,
@@ -40,7 +40,7 @@ def context(
         "recipe": recipe.describe(),
         "meter_call": call,
         "repetition": vars(repetition),
-        "weights": None if weights is None else weights_in(weights),
+        "supernet": None if supernet is None else weights_in(supernet),
     }
 
 
@@ -52,7 +52,7 @@ class Wishes(TypedDict, total=False):
     until_tokens: int | None
     keep_state: bool
     state: Mapping[str, Any] | None
-    inherit: Literal["job", "context"] | None
+    inherit: Literal["arrays", "supernet"] | None
     outputs: bool
     proxies: Sequence[str]
     latency: bool
@@ -86,7 +86,7 @@ def payload(design: Design, budget_tokens: int, seed: int, assignment: Assignmen
         **wishes: `valid_sentences` bounds the validation sentences that are looked at. `keep_weights`: the result has the
             trained weights as arrays. `until_tokens`: the leg ends there. `keep_state`: the result has the state for the next
             leg, numbers as "state", the rest as arrays. `state`: those numbers of the leg before, whose arrays are the job's.
-            `inherit`: start from weights among the job's arrays, or from those of the worker's context. `outputs`: False leaves
+            `inherit`: start from the weights among the job's "arrays", or from the context's "supernet". `outputs`: False leaves
             decoding out where a loss is told without. `proxies`: names of training-free scores, of the model before training;
             with `until_tokens` 0 there is nothing else. `latency`: measure it.
     """
@@ -120,7 +120,7 @@ class _Worker:
     def __init__(self, given: dict[str, Any]) -> None:
         call = given["meter_call"]
         meter: MeterClient = NoMeter() if call is None else BoundedClient(call)
-        self._weights: Arrays | None = given["weights"]
+        self._supernet: Arrays | None = given["supernet"]
         self._whole = Evaluator(
             run_id=given["run_id"],
             task=EncodedTask.from_context(given["task"]),
@@ -166,7 +166,7 @@ class _Worker:
     def _inherited(self, source: str | None, arrays: Arrays) -> Arrays | None:
         if source is None:
             return None
-        weights = self._weights if source == "context" else weights_in(arrays)
+        weights = self._supernet if source == "supernet" else weights_in(arrays)
         if not weights:
             raise ValueError(f"expected weights to inherit from in the {source}, got none")
         return weights

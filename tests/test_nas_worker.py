@@ -95,11 +95,11 @@ def test_arrays_of_a_result_are_a_state_else_weights_else_nothing(task: EncodedT
 def test_a_child_starts_from_the_arrays_of_its_parent(task: EncodedTask, kept: str) -> None:
     executor = worker(task)
     parent = answer(executor, payload(tiny(), BUDGET, SEED, TRIAL, until_tokens=200, **{kept: True}))
-    child = record_of(answer(executor, payload(tiny(), 0, 8, TRIAL, inherit="job"), parent.arrays))
+    child = record_of(answer(executor, payload(tiny(), 0, 8, TRIAL, inherit="arrays"), parent.arrays))
     assert child.metrics["valid_loss"] == record_of(parent).metrics["valid_loss"] and child.metrics["inherited_share"] == 1
     tuned = [
         record_of(answer(executor, payload(tiny(inner=24), 100, 8, TRIAL, inherit=source), parent.arrays))
-        for source in ("job", None)
+        for source in ("arrays", None)
     ]
     assert tuned[0].metrics["valid_loss"] < tuned[1].metrics["valid_loss"] and tuned[0].metrics["inherited_share"] < 1
 
@@ -107,7 +107,7 @@ def test_a_child_starts_from_the_arrays_of_its_parent(task: EncodedTask, kept: s
 def test_a_later_leg_of_a_child_goes_on_from_its_state(task: EncodedTask) -> None:
     executor = worker(task)
     parent = answer(executor, payload(tiny(), BUDGET, SEED, TRIAL, keep_weights=True))
-    asked: dict[str, Any] = {"inherit": "job", "keep_weights": True, "keep_state": True}
+    asked: dict[str, Any] = {"inherit": "arrays", "keep_weights": True, "keep_state": True}
     whole = answer(executor, payload(tiny(inner=24), 300, 8, TRIAL, **asked), parent.arrays)
     first = answer(executor, payload(tiny(inner=24), 300, 8, TRIAL, until_tokens=100, **asked), parent.arrays)
     assert first.result is not None
@@ -115,7 +115,7 @@ def test_a_later_leg_of_a_child_goes_on_from_its_state(task: EncodedTask) -> Non
     assert all(np.array_equal(last.arrays[name], array) for name, array in whole.arrays.items())
 
 
-@pytest.mark.parametrize("source", ["job", "context"])
+@pytest.mark.parametrize("source", ["arrays", "supernet"])
 def test_inheriting_from_nothing_is_a_failure_that_says_so(task: EncodedTask, source: Any) -> None:
     found = answer(worker(task), payload(tiny(), 0, 8, TRIAL, inherit=source))
     assert found.kind == "failed" and found.reason == f"ValueError: expected weights to inherit from in the {source}, got none"
@@ -143,7 +143,7 @@ def test_a_supernet_is_trained_in_legs_and_its_members_inherit(task: EncodedTask
 
     design = Design(name="searched-1", family="searched", architecture=space.smallest())
     for supernet in (last.arrays, first.arrays):  # weights, and a state of training
-        found = answer(worker(task, weights=supernet), payload(design, 0, 1, TRIAL, inherit="context", outputs=False))
+        found = answer(worker(task, supernet=supernet), payload(design, 0, 1, TRIAL, inherit="supernet", outputs=False))
         tensors = {name: torch.tensor(array) for name, array in weights_in(supernet).items()}
         model = extracted(tensors, design.architecture, sizes_of(task))
         loss = summed_loss(model, task.valid, RECIPE) / task.valid.num_target_tokens
@@ -156,10 +156,10 @@ def test_a_member_of_a_supernet_can_be_fine_tuned(task: EncodedTask) -> None:
     space = find_space("hat")
     trained = answer(worker(task), supernet_payload("hat", 2000, SEED, NET, sandwich=Sandwich(num_random=0), keep_weights=True))
     design = Design(name="searched-1", family="searched", architecture=space.smallest())
-    executor = worker(task, weights=trained.arrays)
+    executor = worker(task, supernet=trained.arrays)
     scores = [
         record_of(answer(executor, payload(design, budget, 1, TRIAL, inherit=source, outputs=False))).metrics["valid_loss"]
-        for budget, source in ((0, "context"), (200, "context"), (200, None))
+        for budget, source in ((0, "supernet"), (200, "supernet"), (200, None))
     ]
     assert scores[1] < scores[0] and scores[1] < scores[2]
 

@@ -107,7 +107,7 @@ def whole(task: EncodedTask) -> Iterator[Answer]:
 
 
 def run(task: EncodedTask, weights: Arrays, architecture: Architecture, budget: int, **wishes: Any) -> Answer:
-    executor = LocalExecutor(FACTORY, context("r", task, RECIPE, None, Repetition(outputs=1), weights=weights))
+    executor = LocalExecutor(FACTORY, context("r", task, RECIPE, None, Repetition(outputs=1), supernet=weights))
     design = Design(name="searched-1", family="searched", architecture=architecture)
     executor.submit(Job("one", 1, payload(design, budget, 3, TRIAL, **wishes)))
     (answer,) = executor.wait(1.0)
@@ -120,7 +120,7 @@ def record_of(answer: Answer) -> Record:
 
 
 def test_dropping_nothing_scores_exactly_what_the_trained_model_did(task: EncodedTask, whole: Answer) -> None:
-    same = record_of(run(task, whole.arrays, TINY.decode((KEEP,) * 10), 0, inherit="context"))
+    same = record_of(run(task, whole.arrays, TINY.decode((KEEP,) * 10), 0, inherit="supernet"))
     trained = record_of(whole)
     assert {name: value for name, value in trained.metrics.items() if name.startswith("valid")} == {
         name: value for name, value in same.metrics.items() if name != "inherited_share"
@@ -131,8 +131,8 @@ def test_dropping_nothing_scores_exactly_what_the_trained_model_did(task: Encode
 def test_dropping_is_scored_without_training_and_recovers_by_a_little(task: EncodedTask, whole: Answer) -> None:
     genome = (KEEP, DROP, *(KEEP,) * 8)
     member = TINY.decode(genome)
-    bare = record_of(run(task, whole.arrays, member, 0, inherit="context"))
-    recovered = record_of(run(task, whole.arrays, member, 300, inherit="context"))
+    bare = record_of(run(task, whole.arrays, member, 0, inherit="supernet"))
+    recovered = record_of(run(task, whole.arrays, member, 300, inherit="supernet"))
     fresh = record_of(run(task, whole.arrays, member, 300))
     losses = [one.metrics["valid_loss"] for one in (recovered, bare, fresh)]
     assert bare.metrics["inherited_share"] == recovered.metrics["inherited_share"] == 1
