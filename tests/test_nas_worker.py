@@ -154,7 +154,7 @@ def test_a_supernet_is_trained_in_legs_and_its_members_inherit(task: EncodedTask
 
 def test_a_member_of_a_supernet_can_be_fine_tuned(task: EncodedTask) -> None:
     space = find_space("hat")
-    trained = answer(worker(task), supernet_payload("hat", 4000, SEED, NET, sandwich=Sandwich(num_random=0), keep_weights=True))
+    trained = answer(worker(task), supernet_payload("hat", 2000, SEED, NET, sandwich=Sandwich(num_random=0), keep_weights=True))
     design = Design(name="searched-1", family="searched", architecture=space.smallest())
     executor = worker(task, supernet=trained.arrays)
     scores = [
