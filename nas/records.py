@@ -6,8 +6,8 @@ would misread; `Record.from_json` upgrades older lines or says why it cannot.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -173,6 +173,44 @@ class Record:
         if not isinstance(schema, int) or schema > SCHEMA:
             raise RecordError(f"expected a record of schema {SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
         return _from_dict(cls, dict(data))
+
+
+def merged(records: Sequence[Record]) -> Record:
+    """One record of the legs of a trial, in order.
+
+    Phases are summed by name; an energy is unknown where that of a leg is. Metrics are those of the last leg that has them,
+    everything else is the last leg's, but for the start. The legs of one trial may run on several machines: its record names
+    the last one.
+
+    Raises:
+        ValueError: there is no record, or they are of several trials.
+    """
+    if len({(one.run_id, one.record_id) for one in records}) != 1:
+        raise ValueError(f"expected records of the legs of one trial, got {[one.record_id for one in records]}")
+    phases: dict[str, Phase] = {}
+    metrics: dict[str, float] = {}
+    for record in records:
+        metrics |= record.metrics
+        for phase in record.phases:
+            phases[phase.name] = _summed(phases[phase.name], phase) if phase.name in phases else phase
+    return replace(records[-1], phases=tuple(phases.values()), metrics=metrics, started_at=records[0].started_at)
+
+
+def _summed(phase: Phase, other: Phase) -> Phase:
+    """Both in one; unknown where one is."""
+    sums: dict[str, Any] = {}
+    for one in fields(Phase):
+        pair = getattr(phase, one.name), getattr(other, one.name)
+        sums[one.name] = None if None in pair else pair[0] + pair[1]
+    return Phase(**{**sums, "name": phase.name})
+
+
+def energy_per_output_uj(record: Record) -> float | None:
+    """Dynamic microjoules of one output in inference: a sentence, a block, an image. None where either is not known."""
+    phase = record.phase("inference")
+    if phase is None or phase.energy_uj is None or not phase.sentences:
+        return None
+    return phase.energy_uj / phase.sentences
 
 
 def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:

@@ -9,6 +9,7 @@ from optuna.testing.pytest_samplers import BasicSamplerTestCase, RelativeSampler
 from nas.errors import UserError
 from nas.execution.testing import objective
 from nas.search.aging_evolution import AgingEvolutionSampler
+from nas.search.mo_aging_evolution import MOAgingEvolutionSampler
 from nas.search.recorded import RecordedSampler
 from nas.search.strategies import ALL_STRATEGIES, distributions, resolve_options, strategy
 from nas.search.testing import ToySpace
@@ -133,11 +134,14 @@ def _only_trial(study, genes):
 def test_sizes_are_checked(population, sample):
     with pytest.raises(ValueError, match="sample <= population"):
         AgingEvolutionSampler(population=population, sample=sample)
+    for bad in ({"crossover": 101}, {"archive": 0}):
+        with pytest.raises(ValueError, match="expected (crossover|an archive)"):
+            MOAgingEvolutionSampler(**bad)
 
 
 def test_every_strategy_is_named_once_and_builds():
     names = [one.name for one in ALL_STRATEGIES]
-    assert names == ["random", "tpe", "nsga2", "aging_evolution"]
+    assert names == ["random", "tpe", "nsga2", "aging_evolution", "mo_aging_evolution"]
     for one in ALL_STRATEGIES:
         sampler = one.build(SPACE, 0, resolve_options(one.name, {}, 30))
         assert isinstance(sampler, optuna.samplers.BaseSampler)
@@ -145,16 +149,22 @@ def test_every_strategy_is_named_once_and_builds():
 
 
 def test_options_are_sized_and_checked():
-    assert resolve_options("aging_evolution", {}) == {"population": 20, "sample": 5}
-    assert resolve_options("aging_evolution", {"sample": 3}, trials=50) == {"population": 10, "sample": 3}
+    assert resolve_options("aging_evolution", {}) == {"population": 20, "sample": 5, "crossover": 0}
+    assert resolve_options("aging_evolution", {"sample": 3}, trials=50) == {"population": 10, "sample": 3, "crossover": 0}
+    assert resolve_options("mo_aging_evolution", {"archive": 7})["archive"] == 7
     assert resolve_options("tpe", {}, trials=30) == {"startup": 6}
-    with pytest.raises(UserError, match="expected one of random, tpe, nsga2, aging_evolution, got 'annealing'"):
+    with pytest.raises(
+        UserError, match="expected one of random, tpe, nsga2, aging_evolution, mo_aging_evolution, got 'annealing'"
+    ):
         strategy("annealing")
     for name, options, text in [
         ("random", {"population": 3}, "no options"),
         ("nsga2", {"population": 1}, "2 or more"),
         ("tpe", {"startup": "many"}, "integer of 1 or more"),
         ("aging_evolution", {"population": 3, "sample": 9}, "sample <= population"),
+        ("aging_evolution", {"crossover": 101}, "0 to 100, got 101"),
+        ("aging_evolution", {"crossover": -1}, "crossover to be an integer of 0 or more, got -1"),
+        ("mo_aging_evolution", {"archive": 0}, "archive to be an integer of 1 or more"),
     ]:
         with pytest.raises(UserError, match=text):
             resolve_options(name, options)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from optuna.distributions import CategoricalDistribution
@@ -11,6 +12,8 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 
 from nas.errors import UserError
 from nas.search.aging_evolution import AgingEvolutionSampler
+from nas.search.evolution import Canonical
+from nas.search.mo_aging_evolution import MOAgingEvolutionSampler
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
@@ -20,11 +23,15 @@ Options = Mapping[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Strategy:
-    """A way to search: its name, what builds its sampler, its options with their defaults, and one line on it."""
+    """A way to search: its name, what builds its sampler, its options with their defaults, and one line on it.
+
+    `least` holds the smallest value of the options for which that is not 1.
+    """
 
     name: str
     build: Callable[[Space, int, Options], BaseSampler]
     options: Mapping[str, int]
+    least: Mapping[str, int] = field(default_factory=dict)
     single_objective: bool
     summary: str
 
@@ -46,13 +53,19 @@ def _nsga2(space: Space, seed: int, options: Options) -> BaseSampler:
     return NSGAIISampler(seed=seed, population_size=options["population"])
 
 
-def _aging_evolution(space: Space, seed: int, options: Options) -> BaseSampler:
+def _canonical(space: Space) -> Canonical:
     names = [gene.name for gene in space.genes()]
+    # A child is asked for when it is made and again when it is told: decoding it is the dear part.
+    canonical = lru_cache(maxsize=1_000)(space.canonical)
+    return lambda params: canonical(tuple(params[name] for name in names))
 
-    def canonical(params: Mapping[str, Any]) -> Any:
-        return space.canonical(tuple(params[name] for name in names))
 
-    return AgingEvolutionSampler(seed=seed, population=options["population"], sample=options["sample"], canonical=canonical)
+def _aging_evolution(space: Space, seed: int, options: Options) -> BaseSampler:
+    return AgingEvolutionSampler(**options, seed=seed, canonical=_canonical(space))
+
+
+def _mo_aging_evolution(space: Space, seed: int, options: Options) -> BaseSampler:
+    return MOAgingEvolutionSampler(**options, seed=seed, canonical=_canonical(space))
 
 
 ALL_STRATEGIES: tuple[Strategy, ...] = (
@@ -74,15 +87,26 @@ ALL_STRATEGIES: tuple[Strategy, ...] = (
         name="nsga2",
         build=_nsga2,
         options={"population": 20},
+        least={"population": 2},
         single_objective=False,
         summary="NSGA-II (Optuna's) on the fixed-length genome; generations of `population` trials.",
     ),
     Strategy(
         name="aging_evolution",
         build=_aging_evolution,
-        options={"population": 20, "sample": 5},
+        options={"population": 20, "sample": 5, "crossover": 0},
+        least={"population": 2, "crossover": 0},
         single_objective=True,
-        summary="Aging evolution: one-gene mutations of tournament winners among the last `population` trials.",
+        summary="Aging evolution: one-gene mutations of tournament winners among the last `population` trials, "
+        "`crossover` percent of the children from two of them.",
+    ),
+    Strategy(
+        name="mo_aging_evolution",
+        build=_mo_aging_evolution,
+        options={"population": 20, "sample": 5, "crossover": 0, "archive": 20},
+        least={"population": 2, "crossover": 0},
+        single_objective=False,
+        summary="Aging evolution by non-dominated rank and crowding, with an archive of the `archive` best as parents too.",
     ),
 )
 
@@ -111,9 +135,11 @@ def resolve_options(name: str, given: Options, trials: int | None = None) -> dic
     room = max(4, trials // 5) if trials else 10**9
     options = {key: min(default, room) for key, default in chosen.options.items()} | dict(given)
     for key, value in options.items():
-        least = 2 if key == "population" else 1
+        least = chosen.least.get(key, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"strategy {name}: expected {key} to be an integer of {least} or more, got {value!r}")
+    if options.get("crossover", 0) > 100:
+        raise UserError(f"strategy {name}: expected crossover in percent, 0 to 100, got {options['crossover']}")
     if options.get("sample", 0) > options.get("population", 10**9):
         raise UserError(f"strategy {name}: expected sample <= population, got {options['sample']} > {options['population']}")
     return options
