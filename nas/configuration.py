@@ -17,9 +17,10 @@ from nas.carbon import intensity
 from nas.configuration_errors import first_error
 from nas.energy.sources import check_choice
 from nas.errors import UserError
-from nas.experiment_parts import Experiment, Part, SearchPart
+from nas.experiment_parts import Experiment
 from nas.recipe import Recipe
 from nas.search.strategies import resolve_options
+from nas.search_parts import Part, SearchPart
 from nas.tasks.task import Task, find_task
 from search_spaces.spaces.all_spaces import find_space
 

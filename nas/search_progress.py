@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from nas.experiment_parts import SearchPart
 from nas.ledger import Event, Ledger, read_events
 from nas.progress import Pace, Terminal, metric_words
 from nas.search.plan import Progress, SearchOutcome, SearchPlan, Trial
+from nas.search_parts import SearchPart
 
 
 class SearchTeller:
@@ -79,11 +79,11 @@ class SearchTeller:
         macs = f"{self._figures[event['trial']]['macs_paper'] / 1e6:5.1f}M MACs"
         if event["kind"] != "finished":
             return f"{name}  {macs}  {event['kind']}: {event['reason']}"
-        return f"{name}  {macs}  {metric_words(self._part.objective, self._plan.value_of(event['result'])[0])}"
+        return f"{name}  {macs}  {metric_words(self._part.objectives[0], self._plan.value_of(event['result'])[0])}"
 
     def _best(self, trial: Trial) -> str:
         value = trial.values[0] if trial.values else float("nan")
-        return f"searched-{trial.number} with {metric_words(self._part.objective, value)}"
+        return f"searched-{trial.number} with {metric_words(self._part.objectives[0], value)}"
 
 
 def _settles(event: Event) -> bool:
