@@ -5,16 +5,25 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nas import machine
 from nas.errors import UserError
-from nas.experiment_parts import Experiment
 from nas.files import append_line, unwritable, write_whole
 from nas.ledger import read_events
 from nas.records import Record
 
 SCHEMA = 1
+
+
+class Described(Protocol):
+    """What a run carries out: an experiment, a comparison of strategies."""
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON data of everything, defaults included."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the results."""
 
 
 class RunFolder:
@@ -49,7 +58,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
+    def create(cls, path: Path, experiment: Described) -> "RunFolder":
         """A new run. Raises UserError when the folder holds something already or cannot be written."""
         check_new(path)
         info = {
@@ -71,7 +80,7 @@ class RunFolder:
         return run
 
     @classmethod
-    def resume(cls, path: Path, experiment: Experiment) -> "RunFolder":
+    def resume(cls, path: Path, experiment: Described) -> "RunFolder":
         """The run in `path`; nothing is written.
 
         Raises:
