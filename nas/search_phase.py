@@ -133,10 +133,23 @@ class SearchPhase:
         return [scored[index] for index in best_first([losses_of(one.values or (), directions) for one in scored])]
 
     def _plan(self, paid: Cost) -> SearchPlan:
-        return plan_of(self.shop.experiment, sizes_of(self.shop.task), self.shop.intensity.g_per_kwh, paid=paid)
+        g_per_kwh, uj_per_token = self.shop.intensity.g_per_kwh, self._uj_per_token()
+        return plan_of(self.shop.experiment, sizes_of(self.shop.task), g_per_kwh, paid=paid, uj_per_token=uj_per_token)
+
+    def _uj_per_token(self) -> float:
+        """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""
+        names = [f"hand/{name}/seed0" for name in self.shop.experiment.hand.designs]
+        phases = [record.phase("train") for record in self.shop.book.complete(names)]
+        return max((one.loaded_uj / one.tokens for one in phases if one and one.loaded_uj and one.tokens), default=0.0)
 
     def _train_controls(self, executor: Executor, outcome: SearchOutcome, number: int) -> None:
-        """Trains members from scratch that are spread evenly over the ranks: the report tells how the two rankings agree."""
+        """Trains members from scratch that are spread evenly over the ranks, beside the finalists, which are at their top.
+
+        The report tells how their ranking agrees with that by inherited weights.
+        """
         ranked = self._ranked(outcome)
         places = sorted({round(place * (len(ranked) - 1) / max(1, number - 1)) for place in range(number)})
-        self.shop.evaluate(executor, "control", [self._design(ranked[place]) for place in places])
+        trained = {design.name for design in self._finalists(outcome)}
+        designs = [self._design(ranked[place]) for place in places]
+        if chosen := [design for design in designs if design.name not in trained]:
+            self.shop.evaluate(executor, "control", chosen)
