@@ -30,7 +30,12 @@ CHAMPION_METRIC = "valid_bleu"
 
 
 def run_experiment(
-    experiment: Experiment, folder: Path, terminal: Terminal, address: str | None = None, resume: bool = False
+    experiment: Experiment,
+    folder: Path,
+    terminal: Terminal,
+    address: str | None = None,
+    resume: bool = False,
+    allow_change: bool = False,
 ) -> RunFolder:
     """Runs an experiment in `folder` to its last record, or finishes what a stopped run left.
 
@@ -42,7 +47,7 @@ def run_experiment(
     started = time.monotonic()
     check_limits(experiment)
     check_source(experiment.execution.power_source)
-    run = RunFolder.resume(folder, experiment) if resume else None
+    run = RunFolder.resume(folder, experiment, allow_change) if resume else None
     if run is None:
         check_new(folder)
     if address is not None:
@@ -55,6 +60,7 @@ def run_experiment(
         run.check_corpus(task.describe())
     with _workplace(experiment, address) as place:
         run = run or RunFolder.create(folder, experiment)
+        run.adopt(experiment)
         with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
             shop = Workshop(experiment, run, task, ledger, place, terminal)
             introduce(shop)
