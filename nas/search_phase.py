@@ -1,6 +1,7 @@
 """The search of a run: a supernet where there is one, the trials, the finalists, and the controls of cheap scores."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from manual_designs.all_designs import find_design
 from nas.errors import UserError
@@ -24,23 +25,26 @@ from search_spaces.design import Design
 from search_spaces.spaces.all_spaces import find_space
 
 STORE_BYTES = 2 * 2**30
-SUPERNET = "search/supernet"
 
 
 @dataclass
 class SearchPhase:
-    """Everything between the hand designs and the champions. Workers never hold test data here."""
+    """Everything between the hand designs and the champions. Workers never hold test data here.
+
+    `name` is the search's in the ledger, which the ids of its jobs begin with; a run may hold several searches.
+    """
 
     shop: Workshop
+    name: str = "search"
 
     def run(self) -> list[Record]:
         """The records of the finalists that came through."""
         shop, part = self.shop, self.shop.experiment.search_part
         task = shop.task.without_test()
-        weights, paid = self._train_supernet(task) if part.supernet is not None else (None, Cost())
+        weights, paid = self.prepare(task)
         with shop.executor(task, weights) as executor:
             with shop.phase("search", "search"):
-                outcome = self._search(executor, paid)
+                outcome = self.search(executor, paid)
             with shop.phase("finalists", "finalists"):
                 finalists = shop.evaluate(executor, "finalist", self._finalists(outcome))
             if part.supernet is not None and part.supernet.correlation_trials:
@@ -48,12 +52,16 @@ class SearchPhase:
                     self._train_controls(executor, outcome, part.supernet.correlation_trials)
         return finalists
 
-    def _train_supernet(self, task: EncodedTask) -> tuple[Arrays, Cost]:
-        """The supernet's tensors, and what training them cost. Legs that an earlier start finished are not trained again."""
+    def prepare(self, task: EncodedTask) -> tuple[Arrays | None, Cost]:
+        """The supernet's tensors, None where the search has none, and what training them cost.
+
+        Legs that an earlier start finished are not trained again.
+        """
         shop, part = self.shop, self.shop.experiment.search_part
-        assert part.supernet is not None
+        if part.supernet is None:
+            return None, Cost()
         legs = part.supernet.legs
-        store = RungStore(shop.run.path / "supernet", STORE_BYTES)
+        store = RungStore(self.folder("supernet"), STORE_BYTES)
         records = []
         with shop.phase("supernet", "supernet"), shop.executor(task) as executor:
             for leg in range(1, legs + 1):
@@ -73,13 +81,13 @@ class SearchPhase:
         costs = [cost_of(one, shop.intensity.g_per_kwh, carbon.pue) or Cost() for one in records]
         held = store.load(0, legs)
         if held is None:
-            raise UserError(f"expected the supernet that was trained in {shop.run.path / 'supernet'}, got none; start a new run")
+            raise UserError(f"expected the supernet that was trained in {self.folder('supernet')}, got none; start a new run")
         return held[1], sum(costs, Cost())
 
     def _supernet_job(self, part: SearchPart, leg: int, store: RungStore) -> Job:
         assert part.supernet is not None
         tokens, legs = part.supernet.tokens, part.supernet.legs
-        assignment = Assignment(record_id=SUPERNET, role="search", strategy="supernet")
+        assignment = Assignment(record_id=f"{self.name}/supernet", role="search", strategy="supernet")
         sandwich = Sandwich(num_random=part.supernet.drawn, mac_limit=part.mac_limit)
         state, arrays = (store.load(0, leg - 1) if leg > 1 else None) or (None, {})
         given = supernet_payload(
@@ -94,13 +102,19 @@ class SearchPhase:
             state=state,
             valid_sentences=part.valid_sentences,
         )
-        return Job(f"{SUPERNET}/leg{leg}", 1, given, arrays)
+        return Job(f"{self.name}/supernet/leg{leg}", 1, given, arrays)
 
-    def _search(self, executor: Executor, paid: Cost) -> SearchOutcome:
+    def folder(self, what: str) -> Path:
+        """Where states of this search lie; the only search of a run has the folder to itself."""
+        base = self.shop.run.path / what
+        return base if self.name == "search" else base / self.name.removeprefix("search/").replace("/", "-")
+
+    def search(self, executor: Executor, paid: Cost) -> SearchOutcome:
+        """Searches, or finishes what a stopped run left; `paid` is what was spent before."""
         shop = self.shop
-        plan = self._plan(paid)
+        plan = self.plan(paid)
         teller = SearchTeller(shop.terminal, shop.experiment.search_part, plan, shop.ledger, shop.spent)
-        store = RungStore(shop.run.path / "rungs", STORE_BYTES)
+        store = RungStore(self.folder("rungs"), STORE_BYTES)
         outcome = search(plan, executor, shop.ledger, teller.told, store=store)
         shop.book.add_trials(outcome)
         if outcome.wall_s >= 1:
@@ -113,7 +127,7 @@ class SearchPhase:
         """The best searched candidates that are not hand designs themselves; of several objectives, of the first fronts."""
         part = self.shop.experiment.search_part
         hand = {find_design(name).architecture for name in self.shop.experiment.hand.designs}
-        ranked = self._ranked(outcome)
+        ranked = self.ranked(outcome)
         designs = [self._design(trial) for trial in ranked]
         chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
         if not chosen:
@@ -126,15 +140,16 @@ class SearchPhase:
     def _design(self, trial: Trial) -> Design:
         return searched_design(find_space(self.shop.experiment.search_part.space), trial.number, trial.candidate)
 
-    def _ranked(self, outcome: SearchOutcome) -> list[Trial]:
+    def ranked(self, outcome: SearchOutcome) -> list[Trial]:
         """Trials that were trained, or scored, and are within limits, best first."""
-        directions = self._plan(Cost()).directions
+        directions = self.plan(Cost()).directions
         scored = [one for one in outcome.trials if one.results and one.values and one.feasible and one.status != "failed"]
         return [scored[index] for index in best_first([losses_of(one.values or (), directions) for one in scored])]
 
-    def _plan(self, paid: Cost) -> SearchPlan:
-        g_per_kwh, uj_per_token = self.shop.intensity.g_per_kwh, self._uj_per_token()
-        return plan_of(self.shop.experiment, sizes_of(self.shop.task), g_per_kwh, paid=paid, uj_per_token=uj_per_token)
+    def plan(self, paid: Cost) -> SearchPlan:
+        """The plan that is carried out."""
+        shop, uj_per_token = self.shop, self._uj_per_token()
+        return plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid, uj_per_token)
 
     def _uj_per_token(self) -> float:
         """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""
@@ -147,7 +162,7 @@ class SearchPhase:
 
         The report tells how their ranking agrees with that by inherited weights.
         """
-        ranked = self._ranked(outcome)
+        ranked = self.ranked(outcome)
         places = sorted({round(place * (len(ranked) - 1) / max(1, number - 1)) for place in range(number)})
         trained = {design.name for design in self._finalists(outcome)}
         designs = [self._design(ranked[place]) for place in places]
