@@ -199,7 +199,9 @@ def apart(*arguments: str) -> list[dict[str, Any]]:
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The figures, and each beside random of the same number of trials."""
-    lines = [f"{'engine':<32}{'trials':>8}{'median ms':>11}{'last tenth':>12}{'95 %':>8}{'total s':>9}{'peak MiB':>10}{'x random':>10}"]
+    lines = [
+        f"{'engine':<32}{'trials':>8}{'median ms':>11}{'last tenth':>12}{'95 %':>8}{'total s':>9}{'peak MiB':>10}{'x random':>10}"
+    ]
     random = {row["trials"]: row["median_ms"] for row in rows if row["engine"] == "random"}
     for row in rows:
         ratio = row["median_ms"] / random[row["trials"]] if row["trials"] in random else float("nan")

@@ -37,6 +37,9 @@ def run(
     experiment: Annotated[str, typer.Argument(help="A built-in experiment (quickstart, smoke, ...) or a .toml file.")],
     output: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one under runs/.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
+    allow_change: Annotated[
+        bool, typer.Option("--allow-change", help="With --resume: another budget, or more seeds of champions, goes on record.")
+    ] = False,
     address: Annotated[
         str | None, typer.Option(help="Join the Ray cluster at HOST:PORT (or auto) instead of starting one here.")
     ] = None,
@@ -51,11 +54,13 @@ def run(
     from nas.configuration import load_experiment
     from nas.run_folder import default_folder
 
+    if allow_change and not resume:
+        raise UserError("--allow-change: expected --resume beside it, got none; a new run changes nothing")
     chosen = () if power_source is None else (f"execution.power_source={power_source}",)
     loaded = load_experiment(experiment, (*chosen, *(overrides or ())))
     folder = output or default_folder(Path("runs"), loaded.name, resume)
     try:
-        _run_and_report(loaded, folder, address, resume)
+        _run_and_report(loaded, folder, address, resume, allow_change)
     except KeyboardInterrupt:
         again = ["carbon-nas", "run", experiment, "--output", str(folder), "--resume"]
         again += ["--address", address] if address else []
@@ -67,12 +72,12 @@ def run(
         raise typer.Exit(STOPPED) from None
 
 
-def _run_and_report(experiment: "Experiment", folder: Path, address: str | None, resume: bool) -> None:
+def _run_and_report(experiment: "Experiment", folder: Path, address: str | None, resume: bool, allow_change: bool) -> None:
     from nas.experiment import run_experiment
     from nas.progress import Terminal, clock
 
     terminal = Terminal()
-    finished = run_experiment(experiment, folder, terminal, address, resume)
+    finished = run_experiment(experiment, folder, terminal, address, resume, allow_change)
     start = time.monotonic()
     with terminal.live("writing the report"):
         verdict = _write_report([folder], folder / "report", experiment.carbon.model_dump(mode="json"))

@@ -79,7 +79,7 @@ def synaptic_flow(subject: Subject) -> float:
 
 ALL_PROXIES = (
     Proxy(name="params", source="Javaheripi et al. 2022 (LiteTransformerSearch)", needs_weights=False, score=parameter_count),
-    Proxy(name="macs", source="Krishnakumar et al. 2022 (NAS-Bench-Suite-Zero), a baseline", needs_weights=False, score=mac_count),
+    Proxy(name="macs", source="Krishnakumar et al. 2022 (NAS-Bench-Suite-Zero)", needs_weights=False, score=mac_count),
     Proxy(name="gradient_norm", source="Abdelfattah et al. 2021 (Zero-cost proxies)", needs_weights=True, score=gradient_norm),
     Proxy(
         name="synflow",

@@ -13,14 +13,14 @@ from typing import Any, Literal
 
 SCHEMA = 2
 
-Role = Literal["reference", "hand", "search", "finalist", "final"]
-Status = Literal["complete", "failed", "infeasible", "lost"]
+Role = Literal["reference", "hand", "search", "finalist", "final", "control"]
+Status = Literal["complete", "stopped", "failed", "infeasible", "lost"]
 Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
 Scenario = Literal["low", "central", "high"]
 Part = Literal["idle", "busy", "gpu"]
 
-ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final")
-STATUSES: tuple[Status, ...] = ("complete", "failed", "infeasible", "lost")
+ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control")
+STATUSES: tuple[Status, ...] = ("complete", "stopped", "failed", "infeasible", "lost")
 PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
 
 
@@ -32,10 +32,10 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is train, validate, inference, or setup for what was drawn before them. `energy_uj` is dynamic energy; `loaded_uj`
-    adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could not attribute them:
-    unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens of an encoder alone;
-    `sentences` are outputs produced or scored.
+    `name` is proxy, train, validate, inference, latency, or setup for what was drawn before them. `energy_uj` is dynamic
+    energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could
+    not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens
+    of an encoder alone; `sentences` are outputs produced or scored.
 
     Energy has three parts whose errors differ, `idle` (what the host draws doing nothing), `busy` (what its work adds) and
     `gpu`: `idle_uj` is the idle part of `loaded_uj`, `gpu_uj` and `gpu_loaded_uj` are the GPU parts of `energy_uj` and of

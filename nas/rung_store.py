@@ -38,7 +38,7 @@ class RungStore:
 
     def keep(self, trial: int, rung: int, state: Mapping[str, Any], arrays: Arrays) -> None:
         """Keeps the state that a trial reached a rung with, in the place of an earlier one. Raises UserError when it cannot."""
-        self._folder.mkdir(exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
         tensors, about = self._paths(trial)
         buffer = io.BytesIO()
         torch.save({name: torch.from_numpy(np.array(one)) for name, one in arrays.items()}, buffer)

@@ -31,8 +31,8 @@ def context(
 ) -> dict[str, Any]:
     """What `make_worker` needs.
 
-    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `supernet` are weights, or a state of training,
-    that jobs may inherit from.
+    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `supernet` are the weights, or a state of training,
+    that jobs may inherit from: a supernet's, or those of one trained model whose parts are tried.
     """
     return {
         "run_id": run_id,
@@ -86,7 +86,7 @@ def payload(design: Design, budget_tokens: int, seed: int, assignment: Assignmen
         **wishes: `valid_sentences` bounds the validation sentences that are looked at. `keep_weights`: the result has the
             trained weights as arrays. `until_tokens`: the leg ends there. `keep_state`: the result has the state for the next
             leg, numbers as "state", the rest as arrays. `state`: those numbers of the leg before, whose arrays are the job's.
-            `inherit`: start from weights in the job's "arrays", or from the context's "supernet". `outputs`: False leaves
+            `inherit`: start from the weights among the job's "arrays", or from the context's "supernet". `outputs`: False leaves
             decoding out where a loss is told without. `proxies`: names of training-free scores, of the model before training;
             with `until_tokens` 0 there is nothing else. `latency`: measure it.
     """

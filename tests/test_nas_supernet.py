@@ -13,12 +13,13 @@ from torch.func import functional_call
 import nas.training
 from nas.errors import UserError
 from nas.evaluation import sizes_of
+from nas.recipe import Recipe
 from nas.supernet import Sandwich, SupernetLearner, drawn, extracted
 from nas.tasks.batches import training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import Batch
 from nas.testing import RECIPE, lights
-from nas.training import Training, batch_loss
+from nas.training import Training, TrainingState, batch_loss
 from search_spaces.architecture import Architecture
 from search_spaces.counting import parameters, size
 from search_spaces.ends import Sizes
@@ -199,19 +200,21 @@ def test_a_limit_that_no_member_keeps_is_refused() -> None:
         learner.members(0)
 
 
-def training(space: Space, task: EncodedTask, budget: int, state=None) -> tuple[dict[str, nn.Parameter], Training]:  # type: ignore[no-untyped-def]
+def training(
+    space: Space, task: EncodedTask, budget: int, state: TrainingState | None = None, recipe: Recipe = RECIPE
+) -> tuple[dict[str, nn.Parameter], Training]:
     tensors = drawn(space, sizes_of(task), 1)
-    learner = SupernetLearner(space, sizes_of(task), RECIPE, tensors, Sandwich(), 1)
-    return tensors, Training(learner, task.train, RECIPE, budget, 1, state)
+    learner = SupernetLearner(space, sizes_of(task), recipe, tensors, Sandwich(), 1)
+    return tensors, Training(learner, task.train, recipe, budget, 1, state)
 
 
 @pytest.mark.parametrize("space", SMALL, ids=lambda space: space.name)
 def test_legs_of_a_supernet_equal_one_training(space: Space, task: EncodedTask) -> None:
-    budget = 900
+    budget = 600
     whole, one = training(space, task, budget)
     result = one.run()
     _, first = training(space, task, budget)
-    leg = first.run(400)
+    leg = first.run(250)
     tensors, last = training(space, task, budget, first.state())
     rest = last.run()
     assert (rest.steps, rest.tokens, rest.last_loss) == (result.steps, result.tokens, result.last_loss)
@@ -240,7 +243,7 @@ def test_every_member_learns(task: EncodedTask) -> None:
         with torch.inference_mode():
             return [sum(float(batch_loss(model, one, 0.0)) / one.num_labels for _, one in batches) / 3 for model in models]
 
-    tensors, one = training(space, task, 12_000)
+    tensors, one = training(space, task, 4_000, recipe=replace(RECIPE, peak_learning_rate=1e-2))
     before = losses(tensors)
     one.run()
-    assert all(after < 0.7 * first for first, after in zip(before, losses(tensors), strict=True))
+    assert all(after < 0.8 * first for first, after in zip(before, losses(tensors), strict=True))

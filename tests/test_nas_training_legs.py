@@ -18,7 +18,7 @@ from search_spaces.model import Model, build
 from search_spaces.ops.linformer import LinformerAttention
 from search_spaces.ternary import TernaryLinear
 
-BUDGET, SEED = 900, 7
+BUDGET, SEED = 500, 7
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_legs_equal_one_training(task: EncodedTask, name: str) -> None:
     whole = fresh(architecture, task)
     one = training(whole, task)
     expected = one.run()
-    model, results, state = in_legs(architecture, task, (1, 300, 301, BUDGET))
+    model, results, state = in_legs(architecture, task, (1, 200, 201, BUDGET))
     last = results[-1]
     assert (last.steps, last.tokens, last.last_loss) == (expected.steps, expected.tokens, expected.last_loss)
     assert sum(leg.leg_tokens for leg in results) == expected.tokens == expected.leg_tokens
@@ -137,5 +137,5 @@ def test_a_state_is_plain_numbers_and_arrays_of_its_own(task: EncodedTask) -> No
     assert {str(array.dtype) for name, array in state.arrays.items() if name != "random"} == {"float32"}
     assert state.arrays["random"].dtype == np.uint8
     before = {name: array.copy() for name, array in state.arrays.items()}
-    leg.run(600)
+    leg.run(450)
     assert all(np.array_equal(array, before[name]) for name, array in state.arrays.items())

@@ -127,10 +127,10 @@ def test_inheriting_from_nothing_is_a_failure_that_says_so(task: EncodedTask, so
 def test_a_supernet_is_trained_in_legs_and_its_members_inherit(task: EncodedTask) -> None:
     space, executor = find_space("hat"), worker(task)
     asked: dict[str, Any] = {"sandwich": Sandwich(num_random=1), "keep_weights": True, "keep_state": True}
-    whole = answer(executor, supernet_payload("hat", 900, SEED, NET, **asked))
-    first = answer(executor, supernet_payload("hat", 900, SEED, NET, until_tokens=400, **asked))
+    whole = answer(executor, supernet_payload("hat", 500, SEED, NET, **asked))
+    first = answer(executor, supernet_payload("hat", 500, SEED, NET, until_tokens=200, **asked))
     assert first.result is not None
-    last = answer(executor, supernet_payload("hat", 900, SEED, NET, state=first.result["state"], **asked), first.arrays)
+    last = answer(executor, supernet_payload("hat", 500, SEED, NET, state=first.result["state"], **asked), first.arrays)
     assert set(last.arrays) == set(whole.arrays)
     assert all(np.array_equal(last.arrays[name], array) for name, array in whole.arrays.items())
     record = record_of(last)
@@ -139,7 +139,7 @@ def test_a_supernet_is_trained_in_legs_and_its_members_inherit(task: EncodedTask
     assert set(record.metrics) == {"train_loss", "train_steps", "train_tokens"} | losses
     assert [phase.name for phase in record.phases] == ["train", "validate"]
     joined = merged([record_of(first), record])
-    assert joined.phases[0].tokens == record.metrics["train_tokens"] == record_of(whole).phases[0].tokens >= 900
+    assert joined.phases[0].tokens == record.metrics["train_tokens"] == record_of(whole).phases[0].tokens >= 500
 
     design = Design(name="searched-1", family="searched", architecture=space.smallest())
     for supernet in (last.arrays, first.arrays):  # weights, and a state of training
@@ -154,7 +154,7 @@ def test_a_supernet_is_trained_in_legs_and_its_members_inherit(task: EncodedTask
 
 def test_a_member_of_a_supernet_can_be_fine_tuned(task: EncodedTask) -> None:
     space = find_space("hat")
-    trained = answer(worker(task), supernet_payload("hat", 4000, SEED, NET, sandwich=Sandwich(num_random=0), keep_weights=True))
+    trained = answer(worker(task), supernet_payload("hat", 1200, SEED, NET, sandwich=Sandwich(num_random=0), keep_weights=True))
     design = Design(name="searched-1", family="searched", architecture=space.smallest())
     executor = worker(task, supernet=trained.arrays)
     scores = [

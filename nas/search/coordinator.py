@@ -178,7 +178,8 @@ class Coordinator:
             return None
         if trial.rung > 0 and not self._state.screens(trial.rung - 1):
             held = self._store.load(trial.number, trial.rung)
-            return None if held is None else Start(trial, *held)
+            if held is not None:
+                return Start(trial, *held)
         if not self._plan.inherit or trial.parent is None or self._state.screens(trial.rung):
             return None
         held = self._store.load(trial.parent)

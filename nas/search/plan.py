@@ -132,7 +132,7 @@ class Trial:
     """One proposal and what became of it. `genome` is as proposed, `candidate` its canonical form.
 
     `rung` counts the rungs that it reached, `results` holds one result for each. `values` are the objectives at the last of
-    them, `lost` counts the attempts of the present leg that were lost.
+    them, `lost` counts the attempts of the present leg that were lost. `inherited`: it started from its parent's weights.
     """
 
     number: int
@@ -150,6 +150,7 @@ class Trial:
     reason: str | None = None
     duplicate_of: int | None = None
     parent: int | None = None
+    inherited: bool = False
 
     @property
     def settled(self) -> bool:

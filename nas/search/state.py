@@ -189,6 +189,7 @@ class SearchState:
 
     def _apply_started(self, trial: Trial, event: Event) -> None:
         trial.status, trial.attempts = "running", event["attempt"]
+        trial.inherited = trial.inherited or event.get("from", trial.number) != trial.number
         self.owner.setdefault(trial.candidate, trial.number)
 
     def _apply_rung(self, trial: Trial, event: Event) -> None:
