@@ -92,8 +92,10 @@ class RunFolder:
         return run
 
     @classmethod
-    def resume(cls, path: Path, experiment: Described, allow_change: bool = False) -> "RunFolder":
-        """The run in `path`; nothing is written. With `allow_change` what is in MAY_CHANGE may differ (see `adopt`).
+    def resume(
+        cls, path: Path, experiment: Described, allow_change: bool = False, may_change: tuple[str, ...] = MAY_CHANGE
+    ) -> "RunFolder":
+        """The run in `path`; nothing is written. With `allow_change` what is in `may_change` may differ (see `adopt`).
 
         Raises:
             UserError: there is none, it is one of another experiment, or its ledger has a corrupt line.
@@ -111,7 +113,7 @@ class RunFolder:
         champions = any(str(event.get("job", "")).startswith("final/") for event in list(read_events(run.ledger)))
         if info.get("fingerprint") != experiment.fingerprint():
             changed = differences(info.get("experiment", {}), experiment.describe())
-            _check_change(path, changed, allow_change, MAY_CHANGE[-1:] if champions else MAY_CHANGE)
+            _check_change(path, changed, allow_change, may_change[-1:] if champions else may_change)
         return run
 
     def adopt(self, experiment: Described) -> None:
