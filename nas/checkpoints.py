@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from nas.errors import UserError
 from nas.files import write_whole
@@ -25,7 +26,12 @@ Weights = Mapping[str, npt.NDArray[np.float32]]
 
 def weights_of(model: Model) -> dict[str, npt.NDArray[np.float32]]:
     """The state of a model as arrays, which travel between machines."""
-    return {name: tensor.detach().numpy().copy() for name, tensor in model.state_dict().items()}
+    return arrays_of(model.state_dict())
+
+
+def arrays_of(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
+    """Copies of tensors as arrays."""
+    return {name: tensor.detach().numpy().copy() for name, tensor in tensors.items()}
 
 
 def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], sizes: Sizes, weights: Weights) -> Path:

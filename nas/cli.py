@@ -1,7 +1,6 @@
-"""The command line: `carbon-nas run | designs | evaluate | report | corpora | power`."""
+"""The command line: `carbon-nas run | compare-strategies | designs | evaluate | report | corpora | power`."""
 
 import json
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -9,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli_options import Address, Output, PowerSource, Resume, Set, options_again, stopped
+from nas.cli_strategies import NO_CARBON, compare_strategies, report_strategies
 from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.experiment_parts import Experiment
-
-STOPPED = 130  # the shell's number for Ctrl-C
 
 app = typer.Typer(
     help="Architecture search that accounts for its own carbon: searched and hand-designed transformers on one meter.",
@@ -25,21 +24,18 @@ app = typer.Typer(
 )
 
 TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class or pixels."
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. search.trials=50.")]
-PowerSource = Annotated[
-    str | None, typer.Option(help="What meters the energy: auto, rapl, codecarbon or load_table; see carbon-nas power.")
-]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]
 
 
 @app.command(short_help="Run an experiment, from corpus to report.")
 def run(
     experiment: Annotated[str, typer.Argument(help="A built-in experiment (quickstart, smoke, ...) or a .toml file.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the run; by default a new one under runs/.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a run that was stopped.")] = False,
-    address: Annotated[
-        str | None, typer.Option(help="Join the Ray cluster at HOST:PORT (or auto) instead of starting one here.")
-    ] = None,
+    output: Output = None,
+    resume: Resume = False,
+    allow_change: Annotated[
+        bool, typer.Option("--allow-change", help="With --resume: another budget, or more seeds of champions, goes on record.")
+    ] = False,
+    address: Address = None,
     power_source: PowerSource = None,
     overrides: Set = None,
 ) -> None:
@@ -51,28 +47,24 @@ def run(
     from nas.configuration import load_experiment
     from nas.run_folder import default_folder
 
+    if allow_change and not resume:
+        raise UserError("--allow-change: expected --resume beside it, got none; a new run changes nothing")
     chosen = () if power_source is None else (f"execution.power_source={power_source}",)
     loaded = load_experiment(experiment, (*chosen, *(overrides or ())))
     folder = output or default_folder(Path("runs"), loaded.name, resume)
     try:
-        _run_and_report(loaded, folder, address, resume)
+        _run_and_report(loaded, folder, address, resume, allow_change)
     except KeyboardInterrupt:
         again = ["carbon-nas", "run", experiment, "--output", str(folder), "--resume"]
-        again += ["--address", address] if address else []
-        again += ["--power-source", power_source] if power_source else []
-        again += [word for override in overrides or () for word in ("--set", override)]
-        kept = (folder / "run.json").exists()
-        advice = f"go on with: {shlex.join(again)}" if kept else "nothing was trained yet, so nothing is kept"
-        print(f"carbon-nas: stopped; {advice}", file=sys.stderr)
-        raise typer.Exit(STOPPED) from None
+        raise stopped([*again, *options_again(address, power_source, overrides)], folder) from None
 
 
-def _run_and_report(experiment: "Experiment", folder: Path, address: str | None, resume: bool) -> None:
+def _run_and_report(experiment: "Experiment", folder: Path, address: str | None, resume: bool, allow_change: bool) -> None:
     from nas.experiment import run_experiment
     from nas.progress import Terminal, clock
 
     terminal = Terminal()
-    finished = run_experiment(experiment, folder, terminal, address, resume)
+    finished = run_experiment(experiment, folder, terminal, address, resume, allow_change)
     start = time.monotonic()
     with terminal.live("writing the report"):
         verdict = _write_report([folder], folder / "report", experiment.carbon.model_dump(mode="json"))
@@ -87,6 +79,9 @@ def _run_and_report(experiment: "Experiment", folder: Path, address: str | None,
     terminal.paragraphs(verdict)
     terminal.line("")
     terminal.line(f"report: {folder / 'report' / 'index.html'}")
+
+
+app.command(name="compare-strategies", short_help="Compare strategies at an equal budget.")(compare_strategies)
 
 
 @app.command(short_help="Write the report of one or more runs.")
@@ -118,8 +113,9 @@ def report(
     """
     from nas.progress import Terminal
     from nas.run_folder import configured_carbon
+    from reports.strategies_load import is_simulated
 
-    carbon = configured_carbon(runs[0])
+    carbon = dict(NO_CARBON) if is_simulated(runs[0]) else configured_carbon(runs[0])
     carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one is not None}
     carbon |= _pue_options(pue, pue_range)
     carbon |= _embodied_options(embodied, lifetime_years, machine_share)
@@ -157,7 +153,12 @@ def _write_report(runs: list[Path], output: Path, carbon: dict[str, Any]) -> str
     """The verdict in words of a report under a configuration's [carbon] table."""
     from reports.page import write_report
     from reports.settings import assumptions_of
+    from reports.strategies_load import is_comparison
 
+    if compared := [one for one in runs if is_comparison(one)]:
+        if len(runs) > 1:
+            raise UserError(f"expected one comparison of strategies at a time, got {len(runs)} runs; report {compared[0]} alone")
+        return report_strategies(runs[0], output, carbon)
     return write_report(runs, output, carbon["searched_in"], carbon["used_in"], assumptions_of(carbon)).plain()
 
 

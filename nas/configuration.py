@@ -17,15 +17,28 @@ from nas.carbon import intensity
 from nas.configuration_errors import first_error
 from nas.energy.sources import check_choice
 from nas.errors import UserError
-from nas.experiment_parts import Experiment, Part, SearchPart
+from nas.experiment_parts import Experiment
 from nas.recipe import Recipe
 from nas.search.strategies import resolve_options
+from nas.search_parts import Part, SearchPart
 from nas.tasks.task import Task, find_task
 from search_spaces.spaces.all_spaces import find_space
+
+COMPARISONS = "strategies_"
+"""What the names of built-in comparisons of strategies begin with; the others are experiments."""
 
 
 def built_in_experiments() -> tuple[str, ...]:
     """Names of the experiments that ship with the package."""
+    return tuple(name for name in _built_in() if not name.startswith(COMPARISONS))
+
+
+def built_in_comparisons() -> tuple[str, ...]:
+    """Names of the comparisons of strategies that ship with the package."""
+    return tuple(name for name in _built_in() if name.startswith(COMPARISONS))
+
+
+def _built_in() -> tuple[str, ...]:
     folder = resources.files("nas") / "experiments"
     return tuple(sorted(one.name.removesuffix(".toml") for one in folder.iterdir() if one.name.endswith(".toml")))
 
@@ -36,7 +49,12 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
     Raises:
         UserError: there is none, it is not TOML, or a key or value in it is wrong.
     """
-    data = _read(name)
+    data = read_tables(name, built_in_experiments())
+    if "compare" in data:
+        raise UserError(
+            f"{name}: expected an experiment, got a comparison of strategies: it has a [compare] table; run it with carbon-nas "
+            f"compare-strategies {name}"
+        )
     searches = "search" in data
     for override in overrides:
         if not searches and override.partition("=")[0].split(".")[0] == "search":
@@ -44,7 +62,7 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
                 f"--set {override}: expected an experiment with a [search] table, got {name}, which compares hand designs; "
                 f"leave it out, or add the table"
             )
-        _override(data, override)
+        set_key(data, override)
     return validated(data, name)
 
 
@@ -56,7 +74,7 @@ def validated(data: dict[str, Any], origin: str) -> Experiment:
             f"{origin}: task.name: expected a translation task in an experiment, got {task['name']!r}; "
             f"train designs on it with carbon-nas evaluate --task {task['name']}"
         )
-    experiment = _validated(Experiment, {**data, "task": task}, origin)
+    experiment = validated_part(Experiment, {**data, "task": task}, origin)
     _check_names(experiment, origin)
     if experiment.search is not None:
         _check_budget(experiment.search, origin)
@@ -66,8 +84,12 @@ def validated(data: dict[str, Any], origin: str) -> Experiment:
 Model = TypeVar("Model", bound=Part)
 
 
-def _validated(model: type[Model], data: dict[str, Any], origin: str) -> Model:
-    """The model of plain data, strictly: "5" is no number. By way of JSON, in which a list may be a tuple's."""
+def validated_part(model: type[Model], data: dict[str, Any], origin: str) -> Model:
+    """The model of plain data, strictly: "5" is no number. By way of JSON, in which a list may be a tuple's.
+
+    Raises:
+        UserError: a key or value is wrong; it names the first.
+    """
     _check_finite(data, origin)
     try:
         return model.model_validate_json(json.dumps(data, default=str), strict=True)
@@ -127,8 +149,13 @@ def _check_budget(search: SearchPart, origin: str) -> None:
         )
 
 
-def _read(name: str) -> dict[str, Any]:
-    if name in built_in_experiments():
+def read_tables(name: str, known: tuple[str, ...]) -> dict[str, Any]:
+    """The tables of a built-in experiment or comparison, or of a file, as they stand there.
+
+    Raises:
+        UserError: there is none (`known` are the names to choose from), or it is not TOML.
+    """
+    if name in _built_in():
         text = (resources.files("nas") / "experiments" / f"{name}.toml").read_text(encoding="utf-8")
     elif name.endswith(".toml") or Path(name).is_file():
         try:
@@ -136,15 +163,15 @@ def _read(name: str) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"expected a readable experiment file, got {name}: {error}; check the path") from error
     else:
-        known = ", ".join(built_in_experiments())
-        raise UserError(f"expected an experiment of {known} or the path of a .toml file; got {name!r}")
+        raise UserError(f"expected an experiment of {', '.join(known)} or the path of a .toml file; got {name!r}")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{name}: expected TOML, got: {error}; mend the file") from error
 
 
-def _override(data: dict[str, Any], override: str) -> None:
+def set_key(data: dict[str, Any], override: str) -> None:
+    """Sets one key of tables as `key=value` says. Raises UserError where that is not what it is."""
     key, equals, text = override.partition("=")
     *parents, last = key.split(".")
     if not equals or not all((*parents, last)):
@@ -166,9 +193,9 @@ def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Ta
     base = find_task(task_name)
     data: dict[str, Any] = {"task": {"name": task_name}, "recipe": dict(base.recipe)}
     for override in overrides:
-        _override(data, override)
+        set_key(data, override)
     if data["task"] != {**data["task"], "name": task_name}:
         raise UserError(f"--set task.name: expected the task that --task names, {task_name}, got {data['task']['name']!r}")
     single = create_model("Single", __base__=Part, task=(type(base), ...), recipe=(Recipe, Recipe()))
-    found: Any = _validated(single, {**data, "task": _task(data["task"])}, "--set")
+    found: Any = validated_part(single, {**data, "task": _task(data["task"])}, "--set")
     return found.task, found.recipe

@@ -3,27 +3,31 @@
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import torch
+import numpy as np
 
 from nas import machine
 from nas.energy.client import MeterClient
 from nas.errors import UserError
 from nas.judging import Output, judge_of
+from nas.latency import LatencyProtocol, latency_ms
+from nas.legs import ALL_OUTPUTS, Leg, Measures, begun, teach
 from nas.phases import Clockwork, Repetition
+from nas.proxies import Subject, find_proxies
 from nas.recipe import Recipe
 from nas.records import Counts, Record, Role
+from nas.tasks.batches import training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
-from nas.training import Diverged, train
+from nas.training import Diverged, TrainingState
 from search_spaces.architecture import Architecture
 from search_spaces.counting import COUNTED_TOKENS, size
 from search_spaces.design import Design
-from search_spaces.ends import ClassifierEnds, Sizes, TokenEnds
-from search_spaces.model import Model, build
+from search_spaces.ends import Sizes
+from search_spaces.model import Model
 from search_spaces.patch_ends import PatchEnds
 from search_spaces.stage import Train
 
@@ -124,6 +128,15 @@ class _Findings:
         }
 
 
+@dataclass(frozen=True)
+class Evaluated:
+    """A record, the model as it is then, and the state of its training where a next leg needs it."""
+
+    record: Record
+    model: Model
+    state: TrainingState | None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Evaluator:
     """Evaluates designs on one task by one recipe under one meter.
@@ -137,50 +150,63 @@ class Evaluator:
     recipe: Recipe
     meter: MeterClient
     repetition: Repetition = Repetition()
+    protocol: LatencyProtocol = LatencyProtocol()
     clock: Callable[[], float] = time.perf_counter
 
-    def evaluate(
-        self,
-        design: Design,
-        budget_tokens: int,
-        seed: int,
-        assignment: Assignment,
-        on_model: Callable[[Model], None] | None = None,
-    ) -> Record:
-        """Trains for `budget_tokens` tokens with `seed`, scores validation data, and test data where there is any.
+    def evaluate(self, design: Design, budget_tokens: int, seed: int, assignment: Assignment) -> Record:
+        """Trains for `budget_tokens` tokens with `seed` in one go, then scores; see `evaluate_leg`.
 
-        A budget of 0 scores the model as it was drawn. `on_model` is handed the model when all that is done.
+        A budget of 0 scores the model as it was drawn.
+        """
+        return self.evaluate_leg(design, Leg(budget_tokens=budget_tokens, seed=seed), assignment).record
+
+    def evaluate_leg(self, design: Design, leg: Leg, assignment: Assignment, measures: Measures = ALL_OUTPUTS) -> Evaluated:
+        """Trains for a leg, scores validation data, and test data where there is any.
+
+        The record has the phases, energies and training tokens of this leg alone; `nas.records.merged` joins those of a trial.
+        A look before training has the training-free measures only.
 
         Raises:
             Diverged: the loss is not finite, in training or in validation.
-            ValueError: the design does not fit the task, or has a stage that cannot be carried out.
+            ValueError: the design does not fit the task or the leg, or has a stage that cannot be carried out.
         """
         if design.stages != (Train(),):
             raise ValueError(f"design {design.name}: expected training as its only stage, got {design.stages}")
+        if leg.is_look and not (measures.proxies or measures.latency):
+            raise ValueError("leg: expected something to measure before training, got nothing; ask for proxies or latency")
         architecture = fitted(design, self.task)
         counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
         found = _Findings(architecture, counts, datetime.now(UTC))
         self.meter.open(assignment.record_id)
         clockwork = Clockwork(self.meter, assignment.record_id, self.clock)
         try:
-            model = self._trained(clockwork, architecture, budget_tokens, seed, found.metrics)
-            self._validate(clockwork, model, found.metrics, found.outputs)
-            test = self.task.test
-            if test is not None:
+            model = begun(leg, architecture, sizes_of(self.task), found.metrics)
+            state = self._work(clockwork, model, leg, measures, found)
+        finally:
+            phases = clockwork.close()
+        run: dict[str, Any] = {"budget_tokens": leg.budget_tokens, "seed": leg.seed, "phases": phases}
+        record = Record(**self.identity(design, assignment), **found.fields(), **run, **self.conditions())
+        return Evaluated(record, model, state)
+
+    def _work(self, clockwork: Clockwork, model: Model, leg: Leg, measures: Measures, found: _Findings) -> TrainingState | None:
+        """All phases in order."""
+        if measures.proxies:
+            clockwork.run("proxy", lambda: self._estimate(model, leg.seed, measures.proxies, found.metrics))
+        state = self._train(clockwork, model, leg, found.metrics) if leg.end else None
+        if not leg.is_look:
+            self._validate(clockwork, model, measures, found)
+            if (test := self.task.test) is not None:
                 clockwork.run_repeated(
                     "inference",
                     lambda: self._put_out(model, test, "test", found.metrics, found.outputs),
                     lambda: self._put_out(model, test, "test", {}, {}),
                     self.repetition,
                 )
-            if on_model is not None:
-                on_model(model)
-        finally:
-            phases = clockwork.close()
-        run: dict[str, Any] = {"budget_tokens": budget_tokens, "seed": seed, "phases": phases}
-        return Record(**self._identity(design, assignment), **found.fields(), **run, **self._conditions())
+        if measures.latency:
+            clockwork.run("latency", lambda: self._time(model, found.metrics))
+        return state
 
-    def _identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
+    def identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
         """Fields of a record that say which one it is."""
         return {
             **vars(assignment),
@@ -191,7 +217,7 @@ class Evaluator:
             "paper": design.paper,
         }
 
-    def _conditions(self) -> dict[str, Any]:
+    def conditions(self) -> dict[str, Any]:
         """Fields of a record that are the same for everybody."""
         return {
             "task": self.task.name,
@@ -202,71 +228,64 @@ class Evaluator:
             "versions": machine.versions(),
         }
 
-    def _trained(
-        self, clockwork: Clockwork, architecture: Architecture, budget_tokens: int, seed: int, metrics: dict[str, float]
-    ) -> Model:
-        """A model trained on the task for the budget, pretraining included; with a budget of 0 it stays as it was drawn."""
-        torch.manual_seed(seed)
-        model = build(architecture, sizes_of(self.task)).eval()
-        first = int(self.task.pretraining_share * budget_tokens) if self.task.pretraining is not None else 0
+    def _estimate(self, model: Model, seed: int, names: tuple[str, ...], metrics: dict[str, float]) -> tuple[int, int]:
+        task = self.task
+        batch = next(training_batches(task.train, self.recipe.batch_tokens, np.random.default_rng(seed)))
+        subject = Subject(model=model, batch=batch, tokens=task.counted_tokens)
+        metrics.update({f"proxy_{one.name}": one.score(subject) for one in find_proxies(names)})
+        return 0, 0
+
+    def _time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
+        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol)
+        return 0, self.protocol.dry_runs + self.protocol.timed_runs
+
+    def _train(self, clockwork: Clockwork, model: Model, leg: Leg, metrics: dict[str, float]) -> TrainingState | None:
+        states = []
 
         def work() -> tuple[int, int]:
-            before = self._pretrain(model, first, seed, metrics) if first else 0
-            trained = train(model, self.task.train, self.recipe, budget_tokens - first, seed)
-            metrics.update(train_loss=trained.last_loss, train_steps=float(trained.steps))
-            return before + trained.tokens, 0
+            taught = teach(model, self.task, self.recipe, leg)
+            metrics.update(taught.metrics)
+            states.append(taught.state)
+            return taught.tokens, 0
 
-        if budget_tokens:
-            clockwork.run("train", work)
-        return model
+        clockwork.run("train", work)
+        return states[0]
 
-    def _pretrain(self, model: Model, budget_tokens: int, seed: int, metrics: dict[str, float]) -> int:
-        """Gives the model the weights of the same layers after masked language modelling on the training text."""
-        architecture = model.architecture
-        split, entries = self.task.pretraining, self.task.source_vocabulary
-        assert split is not None
-        sizes = Sizes(source_vocabulary=entries, target_vocabulary=entries, padding=self.task.padding)
-        assert isinstance(architecture.ends, ClassifierEnds)
-        other = build(replace(architecture, ends=TokenEnds(tying="decoder", scaled=architecture.ends.scaled)), sizes)
-        trained = train(other, split, self.recipe, budget_tokens, seed)
-        metrics.update(pretrain_loss=trained.last_loss)
-        learnt = dict(other.named_parameters())
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in learnt:
-                    parameter.copy_(learnt[name])
-        return trained.tokens
-
-    def _validate(self, clockwork: Clockwork, model: Model, metrics: dict[str, float], outputs: dict[str, Output]) -> None:
-        valid = self.task.valid
+    def _validate(self, clockwork: Clockwork, model: Model, measures: Measures, found: _Findings) -> None:
+        valid, told = self.task.valid, dict[str, float]()
 
         def losses() -> tuple[int, int]:
-            found = judge_of(self.task.kind).losses(model, valid, self.recipe)
-            _check_finite(found)
-            metrics.update({f"valid_{name}": value for name, value in found.items()})
-            return (valid.num_target_tokens, len(valid)) if found else (0, 0)
+            told.update(judge_of(self.task.kind).losses(model, valid, self.recipe))
+            check_finite(told)
+            found.metrics.update({f"valid_{name}": value for name, value in told.items()})
+            return (valid.num_target_tokens, len(valid)) if told else (0, 0)
+
+        def output() -> tuple[int, int]:
+            return self._put_out(model, valid, "valid", found.metrics, found.outputs)
 
         def both() -> tuple[int, int]:
             losses()
-            return self._put_out(model, valid, "valid", metrics, outputs)
+            return output()
 
         if self.task.test is not None:
             clockwork.run("validate", both)
             return
         # Where nobody may see test data, the output for validation data stands for inference.
         clockwork.run("validate", losses)
-        clockwork.run("inference", lambda: self._put_out(model, valid, "valid", metrics, outputs))
+        if measures.outputs or not told:
+            clockwork.run("inference", output)
 
     def _put_out(
         self, model: Model, split: EncodedSplit, label: str, metrics: dict[str, float], outputs: dict[str, Output]
     ) -> tuple[int, int]:
         output = judge_of(self.task.kind).output(self.task, model, split, self.recipe)
-        _check_finite(output.scores)
+        check_finite(output.scores)
         metrics.update({f"{label}_{name}": value for name, value in output.scores.items()})
         outputs[label] = output
         return output.tokens, output.rows
 
 
-def _check_finite(scores: Mapping[str, float]) -> None:
+def check_finite(scores: Mapping[str, float]) -> None:
+    """Raises Diverged where a score is no number."""
     if not all(math.isfinite(value) for value in scores.values()):
         raise Diverged("the validation loss is not finite; a lower recipe.peak_learning_rate may help")

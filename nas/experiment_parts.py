@@ -2,22 +2,14 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nas.phases import Repetition
 from nas.recipe import Recipe
+from nas.search_parts import LATER, Part, Positive, SearchPart
 from nas.tasks.translation import TranslationTask
-
-Positive = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
-
-
-class Part(BaseModel):
-    """A table: frozen, and without keys that it does not know."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class HandPart(Part):
@@ -25,26 +17,6 @@ class HandPart(Part):
 
     designs: tuple[str, ...] = Field(min_length=1)
     mac_limit: Positive | None = None
-
-
-class SearchPart(Part):
-    """The search. `mac_limit` bounds both champions: linear + attention MACs at 30 and 30 tokens."""
-
-    space: str = "lite"
-    strategy: str = "aging_evolution"
-    options: dict[str, int] = {}
-    seed: Seed = 0
-    mac_limit: Positive
-    trial_tokens: Positive
-    trials: Positive | None = None
-    tokens: Positive | None = None
-    wall_minutes: float | None = Field(default=None, gt=0)
-    energy_kwh: float | None = Field(default=None, gt=0)
-    emissions_g_co2e: float | None = Field(default=None, gt=0)
-    objective: Literal["valid_bits_per_character", "valid_loss", "valid_bleu", "valid_chrf"] = "valid_bits_per_character"
-    valid_sentences: Positive = 400
-    first: tuple[str, ...] = ()
-    finalists: Positive = 2
 
 
 class FinalPart(Part):
@@ -63,13 +35,33 @@ class ExecutionPart(Part):
 
     `power_source` is one of `carbon-nas power`, auto the best there is. Inference on test data is repeated until
     `inference_seconds` have passed or `inference_outputs` were made.
+
+    Each of the `workers` has `worker_cpus` cores, as many threads, and `worker_gpus` GPUs: a whole number, or a part of one.
+    On a cluster that was joined, it is an error when none of them is ready within `start_minutes`. With `ship_package` its
+    nodes run our code as it is installed here, by Ray's runtime_env, instead of what is installed there.
     """
 
     executor: Literal["ray", "local"] = "ray"
     workers: Positive = 2
+    worker_cpus: float = 1
+    worker_gpus: float = 0
+    start_minutes: float = Field(default=10, gt=0)
+    ship_package: bool = False
     power_source: str = "auto"
     inference_seconds: float = Field(default=10.0, ge=0)
     inference_outputs: Positive = 1000
+
+    @field_validator("worker_cpus", "worker_gpus")
+    @classmethod
+    def _whole_or_part(cls, given: float, info: ValidationInfo) -> float:
+        cores = info.field_name == "worker_cpus"
+        if not (0.01 <= given <= 1 or given == int(given) >= cores):
+            what = "cores" if cores else "GPUs"
+            raise ValueError(
+                f"execution.{info.field_name}: expected a whole number of {what}, or a part of one of 0.01 or more, "
+                f"got {given:g}; mend it"
+            )
+        return given
 
     @property
     def repetition(self) -> Repetition:
@@ -146,6 +138,10 @@ class Experiment(Part):
         plain = self.model_dump(mode="json")
         if self.search is None:
             del plain["search"]
+        else:
+            for name, default in LATER.items():
+                if getattr(self.search, name) == default:
+                    del plain["search"][name]
         if self.hand.mac_limit is None:
             del plain["hand"]["mac_limit"]
         return plain

@@ -25,7 +25,8 @@ KINDS = (
     "duplicate",
     "started",
     "rung",
-    "paused",
+    "promoted",
+    "stopped",
     "finished",
     "failed",
     "lost",
@@ -55,24 +56,28 @@ def decode_line(line: bytes, seq: int) -> Event:
     return dict(event)
 
 
-def _scan(path: Path) -> tuple[list[Event], int]:
-    """The events of a ledger file and the number of its bytes that hold them; a bad last line is a torn tail."""
-    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    torn = lines.pop()
-    events: list[Event] = []
-    good = 0
-    for number, line in enumerate(lines, start=1):
-        try:
-            events.append(decode_line(line, seq=number - 1))
-        except ValueError as error:
-            if number == len(lines) and not torn:
-                break
-            raise UserError(
-                f"{path} line {number}: expected a whole ledger line, but {error}; "
-                "restore the file from a copy or start a new run"
-            ) from error
-        good += len(line) + 1
-    return events, good
+def _scan(path: Path) -> Iterator[tuple[Event, int]]:
+    """Each event of a ledger file with the number of its bytes; a bad last line is a torn tail, and left out."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        line = file.readline()
+        number = 0
+        while line:
+            after = file.readline()
+            try:
+                if not line.endswith(b"\n"):
+                    return
+                event = decode_line(line[:-1], seq=number)
+            except ValueError as error:
+                if not after:
+                    return
+                raise UserError(
+                    f"{path} line {number + 1}: expected a whole ledger line, but {error}; "
+                    "restore the file from a copy or start a new run"
+                ) from error
+            yield event, len(line)
+            line, number = after, number + 1
 
 
 def read_events(path: Path) -> Iterator[Event]:
@@ -81,19 +86,23 @@ def read_events(path: Path) -> Iterator[Event]:
     Raises:
         UserError: a line other than the last is corrupt.
     """
-    yield from _scan(path)[0]
+    for event, _ in _scan(path):
+        yield event
 
 
 class Ledger:
-    """The append-only ledger of one run, owned by this process from `open` to `close`."""
+    """The append-only ledger of one run, owned by this process from `open` to `close`. Its events stay on the disk."""
 
-    def __init__(self, path: Path, lock_fd: int, fd: int, events: list[Event], size: int, cut_bytes: int) -> None:
+    def __init__(self, path: Path, lock_fd: int, fd: int, length: int, size: int, cut_bytes: int) -> None:
         self.path = path
-        self.events = events
         self.cut_bytes = cut_bytes
         self._lock_fd = lock_fd
         self._fd = fd
+        self._length = length
         self._size = size
+
+    def __len__(self) -> int:
+        return self._length
 
     @classmethod
     def open(cls, path: Path) -> "Ledger":
@@ -107,7 +116,9 @@ class Ledger:
         except OSError as error:
             raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder") from error
         try:
-            events, good = _scan(path)
+            length, good = 0, 0
+            for _, num_bytes in _scan(path):
+                length, good = length + 1, good + num_bytes
             fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
             cut_bytes = os.fstat(fd).st_size - good
             if cut_bytes:
@@ -120,7 +131,7 @@ class Ledger:
         except UserError:
             os.close(lock_fd)
             raise
-        return cls(path, lock_fd, fd, events, good, cut_bytes)
+        return cls(path, lock_fd, fd, length, good, cut_bytes)
 
     def append(self, kind: str, **fields: Any) -> Event:
         """Writes one event and returns it once it is on the disk, as a reader would see it.
@@ -130,7 +141,7 @@ class Ledger:
         """
         if kind not in KINDS:
             raise ValueError(f"expected a kind of {', '.join(KINDS)}, got {kind!r}")
-        line = encode_line({"seq": len(self.events), "time": round(time.time(), 6), "kind": kind, **fields})
+        line = encode_line({"seq": self._length, "time": round(time.time(), 6), "kind": kind, **fields})
         try:
             written = os.write(self._fd, line)
             if written != len(line):
@@ -140,8 +151,8 @@ class Ledger:
             os.ftruncate(self._fd, self._size)
             raise UserError(f"expected to append to {self.path}, got: {error.strerror}; free space, then resume") from error
         self._size += len(line)
-        event = decode_line(line[:-1], seq=len(self.events))
-        self.events.append(event)
+        event = decode_line(line[:-1], seq=self._length)
+        self._length += 1
         return event
 
     def close(self) -> None:

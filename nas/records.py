@@ -6,21 +6,21 @@ would misread; `Record.from_json` upgrades older lines or says why it cannot.
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
 SCHEMA = 2
 
-Role = Literal["reference", "hand", "search", "finalist", "final"]
-Status = Literal["complete", "failed", "infeasible", "lost"]
+Role = Literal["reference", "hand", "search", "finalist", "final", "control"]
+Status = Literal["complete", "stopped", "failed", "infeasible", "lost"]
 Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
 Scenario = Literal["low", "central", "high"]
 Part = Literal["idle", "busy", "gpu"]
 
-ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final")
-STATUSES: tuple[Status, ...] = ("complete", "failed", "infeasible", "lost")
+ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control")
+STATUSES: tuple[Status, ...] = ("complete", "stopped", "failed", "infeasible", "lost")
 PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
 
 
@@ -32,10 +32,10 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is train, validate, inference, or setup for what was drawn before them. `energy_uj` is dynamic energy; `loaded_uj`
-    adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could not attribute them:
-    unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens of an encoder alone;
-    `sentences` are outputs produced or scored.
+    `name` is proxy, train, validate, inference, latency, or setup for what was drawn before them. `energy_uj` is dynamic
+    energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could
+    not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens
+    of an encoder alone; `sentences` are outputs produced or scored.
 
     Energy has three parts whose errors differ, `idle` (what the host draws doing nothing), `busy` (what its work adds) and
     `gpu`: `idle_uj` is the idle part of `loaded_uj`, `gpu_uj` and `gpu_loaded_uj` are the GPU parts of `energy_uj` and of
@@ -173,6 +173,44 @@ class Record:
         if not isinstance(schema, int) or schema > SCHEMA:
             raise RecordError(f"expected a record of schema {SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
         return _from_dict(cls, dict(data))
+
+
+def merged(records: Sequence[Record]) -> Record:
+    """One record of the legs of a trial, in order.
+
+    Phases are summed by name; an energy is unknown where that of a leg is. Metrics are those of the last leg that has them,
+    everything else is the last leg's, but for the start. The legs of one trial may run on several machines: its record names
+    the last one.
+
+    Raises:
+        ValueError: there is no record, or they are of several trials.
+    """
+    if len({(one.run_id, one.record_id) for one in records}) != 1:
+        raise ValueError(f"expected records of the legs of one trial, got {[one.record_id for one in records]}")
+    phases: dict[str, Phase] = {}
+    metrics: dict[str, float] = {}
+    for record in records:
+        metrics |= record.metrics
+        for phase in record.phases:
+            phases[phase.name] = _summed(phases[phase.name], phase) if phase.name in phases else phase
+    return replace(records[-1], phases=tuple(phases.values()), metrics=metrics, started_at=records[0].started_at)
+
+
+def _summed(phase: Phase, other: Phase) -> Phase:
+    """Both in one; unknown where one is."""
+    sums: dict[str, Any] = {}
+    for one in fields(Phase):
+        pair = getattr(phase, one.name), getattr(other, one.name)
+        sums[one.name] = None if None in pair else pair[0] + pair[1]
+    return Phase(**{**sums, "name": phase.name})
+
+
+def energy_per_output_uj(record: Record) -> float | None:
+    """Dynamic microjoules of one output in inference: a sentence, a block, an image. None where either is not known."""
+    phase = record.phase("inference")
+    if phase is None or phase.energy_uj is None or not phase.sentences:
+        return None
+    return phase.energy_uj / phase.sentences
 
 
 def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:

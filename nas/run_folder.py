@@ -5,16 +5,37 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nas import machine
 from nas.errors import UserError
-from nas.experiment_parts import Experiment
 from nas.files import append_line, unwritable, write_whole
 from nas.ledger import read_events
 from nas.records import Record
 
 SCHEMA = 1
+
+# What a run may be resumed with: how much is searched, and how often champions are trained, never what is compared. Once
+# champions are trained, only the last of these.
+MAY_CHANGE = (
+    "search.trials",
+    "search.tokens",
+    "search.wall_minutes",
+    "search.energy_kwh",
+    "search.emissions_g_co2e",
+    "search.finalists",
+    "final.seeds",
+)
+
+
+class Described(Protocol):
+    """What a run carries out: an experiment, a comparison of strategies."""
+
+    def describe(self) -> dict[str, Any]:
+        """Plain JSON data of everything, defaults included."""
+
+    def fingerprint(self) -> str:
+        """SHA-256 of what decides the results."""
 
 
 class RunFolder:
@@ -49,7 +70,7 @@ class RunFolder:
         return self.path / "checkpoints"
 
     @classmethod
-    def create(cls, path: Path, experiment: Experiment) -> "RunFolder":
+    def create(cls, path: Path, experiment: Described) -> "RunFolder":
         """A new run. Raises UserError when the folder holds something already or cannot be written."""
         check_new(path)
         info = {
@@ -71,8 +92,10 @@ class RunFolder:
         return run
 
     @classmethod
-    def resume(cls, path: Path, experiment: Experiment) -> "RunFolder":
-        """The run in `path`; nothing is written.
+    def resume(
+        cls, path: Path, experiment: Described, allow_change: bool = False, may_change: tuple[str, ...] = MAY_CHANGE
+    ) -> "RunFolder":
+        """The run in `path`; nothing is written. With `allow_change` what is in `may_change` may differ (see `adopt`).
 
         Raises:
             UserError: there is none, it is one of another experiment, or its ledger has a corrupt line.
@@ -86,16 +109,25 @@ class RunFolder:
             raise UserError(f"expected a run to resume in {path}, got a damaged run.json: {error}; start a new run") from error
         if not isinstance(info, dict) or info.get("schema") != SCHEMA:
             raise UserError(f"expected run.json of schema {SCHEMA} in {path}, got another; use the version that wrote it")
-        if info.get("fingerprint") != experiment.fingerprint():
-            difference = first_difference(info.get("experiment", {}), experiment.describe())
-            raise UserError(
-                f"expected the experiment that {path} was started with, got another: {difference}; "
-                "give the same experiment and the same --set, or leave --resume out"
-            )
         run = cls(path, info)
-        for _ in read_events(run.ledger):
-            pass
+        champions = any(str(event.get("job", "")).startswith("final/") for event in list(read_events(run.ledger)))
+        if info.get("fingerprint") != experiment.fingerprint():
+            changed = differences(info.get("experiment", {}), experiment.describe())
+            _check_change(path, changed, allow_change, may_change[-1:] if champions else may_change)
         return run
+
+    def adopt(self, experiment: Described) -> None:
+        """Takes a changed experiment over, and keeps what changed, and when, in run.json."""
+        if self.info["fingerprint"] == experiment.fingerprint():
+            return
+        changed = differences(self.info["experiment"], experiment.describe())
+        change: dict[str, Any] = {"at": datetime.now(UTC).isoformat(timespec="seconds")}
+        change |= {key: {"before": before, "after": after} for key, (before, after) in changed.items()}
+        self.update(
+            experiment=experiment.describe(),
+            fingerprint=experiment.fingerprint(),
+            changes=[*self.info.get("changes", []), change],
+        )
 
     def check_corpus(self, corpus: dict[str, Any]) -> None:
         """Raises UserError unless the run, where it has begun, was trained on this very corpus."""
@@ -154,13 +186,30 @@ def check_new(path: Path) -> None:
         raise unwritable(path, f"no permission to write in {there}")
 
 
-def first_difference(before: Any, after: Any, key: str = "") -> str:
-    """The first key at which two plain values differ, with both values, in words."""
-    if isinstance(before, Mapping) and isinstance(after, Mapping):
-        for name in (*before, *(name for name in after if name not in before)):
-            if before.get(name) != after.get(name) and name not in ("execution", "carbon", "description"):
-                return first_difference(before.get(name), after.get(name), f"{key}.{name}" if key else name)
-    return f"{key} was {before!r} and is {after!r}" if key else "its fingerprint differs"
+def differences(before: Any, after: Any, key: str = "") -> dict[str, tuple[Any, Any]]:
+    """The keys at which two descriptions of an experiment differ, each with both values; what does not decide is left out."""
+    if not isinstance(before, Mapping) or not isinstance(after, Mapping):
+        return {} if before == after else {key: (before, after)}
+    found: dict[str, tuple[Any, Any]] = {}
+    for name in dict.fromkeys((*before, *after)):
+        if name not in ("execution", "carbon", "description"):
+            found |= differences(before.get(name), after.get(name), f"{key}.{name}" if key else name)
+    return found
+
+
+def _check_change(path: Path, changed: Mapping[str, tuple[Any, Any]], allowed: bool, free: tuple[str, ...]) -> None:
+    """Raises UserError unless a changed experiment may go on in a run, `free` being the keys that may differ."""
+    told = "; ".join(f"{key} was {before!r} and is {after!r}" for key, (before, after) in changed.items())
+    told = told or "its fingerprint differs"
+    fixed = [key for key in changed if key not in free]
+    if allowed and changed and not fixed:
+        return
+    advice = "give the same experiment and the same --set, or leave --resume out"
+    if fixed and allowed:
+        advice = f"{fixed[0]} cannot change {'within a run' if fixed[0] not in MAY_CHANGE else 'any more'}; {advice}"
+    elif changed and not fixed:
+        advice = f"{advice}; --allow-change goes on with the change on record"
+    raise UserError(f"expected the experiment that {path} was started with, got another: {told}; {advice}")
 
 
 def default_folder(root: Path, name: str, resume: bool) -> Path:

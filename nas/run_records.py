@@ -1,6 +1,7 @@
 """The records of a run: made from the ledger, which is the truth, and written beside it for readers."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -8,9 +9,9 @@ from nas import machine
 from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
 from nas.experiment_parts import Experiment
-from nas.ledger import Ledger
+from nas.ledger import read_events
 from nas.phases import with_energy
-from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, read_records
+from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, merged, read_records
 from nas.run_folder import RunFolder
 from nas.scoring import Scores, score
 from nas.search.plan import SearchOutcome, Trial
@@ -34,12 +35,11 @@ class RecordBook:
         run: RunFolder,
         experiment: Experiment,
         task: EncodedTask,
-        ledger: Ledger,
         place: Workplace,
         source: EnergySource,
     ) -> None:
         self._run, self._experiment, self._task = run, experiment, task
-        self._ledger, self._place, self._source = ledger, place, source
+        self._place, self._source = place, source
         self._records: dict[str, Record] = {}
 
     def restore(self) -> None:
@@ -51,10 +51,13 @@ class RecordBook:
         for record in self._written():
             if record.role == "reference" or record.status != "complete":
                 self._records[record.record_id] = record
-        for event in self._ledger.events:
-            if event["kind"] == "finished":
+        legs: dict[str, list[Record]] = {}
+        for event in read_events(self._run.ledger):
+            if "result" in event:
                 record = Record.from_plain(event["result"]["record"])
-                self._records[record.record_id] = record
+                legs.setdefault(record.record_id, []).append(record)
+                if event["kind"] == "finished" or record.record_id not in self._records:
+                    self._records[record.record_id] = _of_legs(legs[record.record_id], event["kind"] == "finished")
         self._run.rewrite_records(self._records.values())
 
     def _written(self) -> list[Record]:
@@ -122,8 +125,9 @@ class RecordBook:
     def add_trials(self, outcome: SearchOutcome) -> None:
         """The records of a search's trials; duplicates cost nothing and have none."""
         for trial in outcome.trials:
-            if trial.result is not None:
-                self.add(Record.from_plain(trial.result["record"]))
+            if trial.results and trial.status not in ("failed", "lost"):
+                legs = [Record.from_plain(result["record"]) for result in trial.results]
+                self.add(_of_legs(legs, trial.status == "complete"))
             elif trial.status in ("failed", "lost", "infeasible") and trial.job_id not in self._records:
                 self.add(self._of_trial(trial))
 
@@ -141,7 +145,8 @@ class RecordBook:
         if trial.status == "infeasible":
             return self._unfinished(job, "infeasible", "above the limit", 0.0, phases=())
         status: Status = "failed" if trial.status == "failed" else "lost"
-        return self._unfinished(job, status, trial.reason or "no reason given", 0.0)
+        last = self._unfinished(job, status, trial.reason or "no reason given", 0.0)
+        return merged([*(Record.from_plain(result["record"]) for result in trial.results), last])
 
     def _unfinished(
         self, job: Job, status: Status, reason: str, duration_s: float, phases: tuple[Phase, ...] | None = None
@@ -190,3 +195,9 @@ class RecordBook:
             energy=self._source,
             **given,
         )
+
+
+def _of_legs(legs: Sequence[Record], finished: bool) -> Record:
+    """One record of a trial's legs; a trial that hurdles stopped, or left waiting, is not complete."""
+    record = merged(legs)
+    return record if finished else replace(record, status="stopped")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup
@@ -13,6 +14,7 @@ from reports.assumptions import embodied_words, error_words, pue_words, region_w
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.content import Content
+from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
 from reports.export import write_csv, write_json
 from reports.interchange import energy_results
@@ -89,18 +91,24 @@ def _write_cards(cards: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
-def render_page(content: Content) -> str:
-    """The page as HTML."""
+def render(template: str, drawings: Sequence[Drawing], **values: Any) -> str:
+    """A page of a template as HTML, everything in it escaped but the figures."""
     loader = FunctionLoader(lambda name: files("reports").joinpath(name).read_text(encoding="utf-8"))
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    figures = [(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in drawings]
+    return environment.get_template(template).render(figures=figures, provenance_words=PROVENANCE_WORDS, **values)
+
+
+def render_page(content: Content) -> str:
+    """The page as HTML."""
     basis = content.basis
-    return environment.get_template(content.template).render(
+    return render(
+        content.template,
+        content.drawings,
         name=str(basis.lookup("name") or basis.run.run_id),
         run=basis.run.run_id,
         verdict=content.verdict,
         tiles=content.tiles,
-        provenance_words=PROVENANCE_WORDS,
-        figures=[(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in content.drawings],
         published=content.published,
         payers=content.payers,
         setup=content.setup,

@@ -72,7 +72,8 @@ class Model(nn.Module):
         for name, (shape, initialiser) in shared_parameters(architecture).items():
             self.register_parameter(f"shared_{name}", nn.Parameter(INITIALISERS[initialiser](torch.empty(shape))))
 
-    def _shared(self) -> Mapping[str, Tensor]:
+    def shared(self) -> Mapping[str, Tensor]:
+        """Parameters that the model owns once, by the name that ops know; see `Flow.shared`."""
         return {name.removeprefix("shared_"): one for name, one in self.named_parameters(recurse=False)}
 
     def _enter(self, inputs: Tensor, side: Side, begin_b1: Tensor | None = None) -> tuple[Tensor, Flow]:
@@ -82,7 +83,7 @@ class Model(nn.Module):
         positions = positions if begin_b1 is None else positions + begin_b1
         module = self.positions["encoder" if side == "source" else "decoder"]
         states: Tensor = self.embedding_dropout(embedded + module(positions))
-        return states, replace(flow, positions_bt=positions, shared=self._shared())
+        return states, replace(flow, positions_bt=positions, shared=self.shared())
 
     def encode(self, source_bs: Tensor) -> tuple[Memory, ...]:
         """Every encoder layer's output for a source (B, S)."""
@@ -130,7 +131,7 @@ class Model(nn.Module):
         """
         memories = self.encode(source_bs) if "encoder" in self.positions else ()
         positions = torch.zeros(source_bs.shape[0], 1, dtype=torch.int64, device=source_bs.device)
-        flow = Flow(positions_bt=positions, memories=memories, shared=self._shared())
+        flow = Flow(positions_bt=positions, memories=memories, shared=self.shared())
         return self.decoder.start(flow, room), flow
 
     def step(self, target_bt: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:

@@ -60,3 +60,16 @@ def cut(tensor: Tensor, large: Axes, small: Axes) -> Tensor:
     if len(large) != len(small) or any(a.alignment != b.alignment for a, b in zip(large, small, strict=True)):
         raise ValueError(f"expected axes aligned as {large}, got {small}")
     return tensor[tuple(axis.cut(other.size) for axis, other in zip(large, small, strict=True))]
+
+
+def overlap(axes: Axes, others: Axes) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+    """Where two parameters of the same name lie over each other: the slices in the one, and in the other.
+
+    Raises:
+        ValueError: the axes differ in number or alignment.
+    """
+    if [one.alignment for one in axes] != [one.alignment for one in others]:
+        raise ValueError(f"expected axes aligned as {axes}, got {others}")
+    common = [min(one.size, other.size) for one, other in zip(axes, others, strict=True)]
+    here, there = (tuple(axis.cut(size) for axis, size in zip(given, common, strict=True)) for given in (axes, others))
+    return here, there

@@ -11,7 +11,8 @@ from nas.configuration import built_in_experiments, load_experiment, single_conf
 from nas.errors import UserError
 from nas.experiment import check_limits
 from nas.experiment_parts import Experiment
-from nas.run_folder import first_difference
+from nas.ledger import Ledger
+from nas.run_folder import RunFolder, differences
 
 MINIMAL = """
 name = "mine"
@@ -218,11 +219,38 @@ def test_the_fingerprint_ignores_where_it_runs_and_what_regions_are_looked_at() 
         assert load_experiment("smoke", (other,)).fingerprint() != base.fingerprint(), other
 
 
-def test_the_first_difference_is_named_with_both_values() -> None:
+def test_differences_are_named_with_both_values() -> None:
     base = load_experiment("smoke").describe()
     other = load_experiment("smoke", ("execution.workers=7", "search.trials=5", "final.tokens=1")).describe()
-    assert first_difference(base, other) == "search.trials was 4 and is 5"
-    assert first_difference(base, base) == "its fingerprint differs"
+    assert differences(base, other) == {"search.trials": (4, 5), "final.tokens": (15_000, 1)}
+    assert differences(base, base) == {}
+
+
+def test_a_run_resumed_with_changes_is_refused_with_all_of_them_unless_allowed(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", load_experiment("smoke"))
+    more = load_experiment("smoke", ("search.trials=9", "final.seeds=[1,2,3]"))
+    with pytest.raises(
+        UserError, match=r"search.trials was 4 and is 9; final.seeds was \[1, 2\] and is \[1, 2, 3\].*--allow-change"
+    ):
+        RunFolder.resume(run.path, more)
+    again = RunFolder.resume(run.path, more, allow_change=True)
+    again.adopt(more)
+    (change,) = json.loads((run.path / "run.json").read_text())["changes"]
+    assert change["search.trials"] == {"before": 4, "after": 9} and "at" in change
+    RunFolder.resume(run.path, more).adopt(more)
+    assert len(RunFolder.resume(run.path, more).info["changes"]) == 1
+    for other in ("search.seed=5", "recipe.beam=2", 'search.hurdles={kind="pdh"}'):
+        with pytest.raises(UserError, match="cannot change within a run"):
+            RunFolder.resume(run.path, load_experiment("smoke", ("search.trials=9", "final.seeds=[1,2,3]", other)), True)
+
+
+def test_once_champions_are_trained_the_search_does_not_go_on(tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", load_experiment("smoke"))
+    with Ledger.open(run.ledger) as ledger:
+        ledger.append("started", job="final/transformer-xs/seed1", attempt=1)
+    with pytest.raises(UserError, match="search.trials cannot change any more"):
+        RunFolder.resume(run.path, load_experiment("smoke", ("search.trials=9",)), allow_change=True)
+    RunFolder.resume(run.path, load_experiment("smoke", ("final.seeds=[1,2,3]",)), allow_change=True)
 
 
 def test_the_mac_limit_says_the_smallest_possible() -> None:

@@ -11,42 +11,31 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-import nas.evaluation
 import nas.judging
+import nas.legs
 import nas.training
 from manual_designs.all_designs import find_design
-from manual_designs.transformer import transformer
-from nas.corpora.corpus import Corpus, Pair, Splits
 from nas.energy.client import BoundedClient, NoMeter, PhaseEnergy, local_call
 from nas.evaluation import Assignment, Evaluator, sizes_of
 from nas.execution.executor import load
 from nas.phases import Repetition
 from nas.recipe import Recipe
-from nas.records import EnergySource, Phase, Record
+from nas.records import EnergySource, Record
 from nas.scoring import bleu_of_rows
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import BOS_ID
-from nas.tasks.translation import TranslationTask, encode
+from nas.testing import RECIPE, lights, timeless, tiny
 from nas.training import Diverged, train
 from nas.worker import FACTORY, context, make_worker, payload
 from search_spaces.counting import size
-from search_spaces.design import Design
 from search_spaces.model import Model, build
 
-TINY = Design(
-    name="tiny",
-    family="transformer",
-    architecture=transformer(16, feed_forward=16, heads=2, encoder_layers=1, decoder_layers=1, placement="pre"),
-    paper="none",
-)
-RECIPE = Recipe(warmup_steps=4, batch_tokens=128, beam=2, max_output_tokens=12, dropout={"residual": 0.1})
+TINY = tiny()
 SOURCE = EnergySource(name="linear", provenance="estimated", version="1", low_factor=0.5, high_factor=2.0)
 HAND = Assignment(record_id="hand/tiny/seed3", role="hand")
 BUDGET = 300
-HOMES = {"build": nas.evaluation, "train": nas.evaluation, "summed_loss": nas.judging, "decode_split": nas.judging}
-THINGS = {"light": "das Licht", "fan": "den Lüfter", "heater": "die Heizung", "door": "die Tür"}
-PLACES = {"kitchen": "in der Küche", "hall": "im Flur", "garden": "im Garten"}
+HOMES = {"build": nas.legs, "Training": nas.legs, "summed_loss": nas.judging, "decode_split": nas.judging}
 
 
 @pytest.fixture(autouse=True)
@@ -57,27 +46,9 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def pairs(state: str, word: str, group: str) -> tuple[Pair, ...]:
-    return tuple(
-        Pair(f"turn {state} the {thing} in the {place}", f"schalte {ding} {ort} jetzt {word}", f"{group}-{thing}-{place}")
-        for thing, ding in THINGS.items()
-        for place, ort in PLACES.items()
-    )
-
-
 @pytest.fixture(scope="module")
 def task() -> EncodedTask:
-    splits = Splits(train=pairs("on", "ein", "a"), valid=pairs("off", "aus", "b")[:7], test=pairs("up", "lauter", "c")[:9])
-    corpus = Corpus(
-        name="lights",
-        version="1",
-        sha256="0" * 64,
-        licence="none",
-        source_language="en",
-        target_language="de",
-        pairs=(*splits.train, *splits.valid, *splits.test),
-    )
-    return encode(TranslationTask(vocabulary_size=300), corpus, splits)
+    return lights()
 
 
 class Watch:
@@ -110,12 +81,6 @@ def evaluator(task: EncodedTask, meter: Any = None, **changes: Any) -> Evaluator
     return Evaluator(**given)
 
 
-def timeless(record: Record) -> dict[str, Any]:
-    """A record without what no seed can fix."""
-    phases = tuple(Phase(name=one.name, duration_s=0.0, cpu_s=0.0, tokens=one.tokens) for one in record.phases)
-    return json.loads(replace(record, phases=phases, energy=None, started_at="", finished_at="").to_json())
-
-
 def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTask) -> None:
     """Lets the real work report to `events` when it happens and to what."""
 
@@ -131,7 +96,7 @@ def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTas
 
         return told
 
-    for name in ("train", "summed_loss", "decode_split"):
+    for name in ("Training", "summed_loss", "decode_split"):
         monkeypatch.setattr(HOMES[name], name, telling(name))
 
 
@@ -140,7 +105,7 @@ def test_phases_are_told_before_their_work(task: EncodedTask, monkeypatch: pytes
     watched(monkeypatch, meter.events, task)
     evaluator(task, meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
-    expected = [f"open {trial}", f"phase {trial} train", "train train", f"phase {trial} validate", "summed_loss valid"]
+    expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
     expected += ["decode_split valid", f"phase {trial} inference", "decode_split test", f"close {trial}"]
     assert meter.events == expected
 
@@ -150,7 +115,7 @@ def test_without_test_data_decoding_validation_data_is_the_inference(task: Encod
     watched(monkeypatch, meter.events, task)
     record = evaluator(task.without_test(), meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
-    expected = [f"open {trial}", f"phase {trial} train", "train train", f"phase {trial} validate", "summed_loss valid"]
+    expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
     assert meter.events == [*expected, f"phase {trial} inference", "decode_split valid", f"close {trial}"]
     assert set(record.sentence_counts) == {"valid_bleu"} and not [name for name in record.metrics if "test" in name]
     inference = record.phase("inference")
@@ -200,7 +165,7 @@ def test_a_meter_that_fails_costs_the_energies_and_nothing_else(task: EncodedTas
     assert timeless(record) == timeless(evaluator(task).evaluate(TINY, BUDGET, 3, HAND))
 
 
-@pytest.mark.parametrize("broken", ["build", "train", "summed_loss", "decode_split"])
+@pytest.mark.parametrize("broken", ["build", "Training", "summed_loss", "decode_split"])
 def test_an_exception_anywhere_closes_the_trial(task: EncodedTask, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     def fail(*arguments: Any) -> None:
         raise Diverged("on purpose")
@@ -361,7 +326,7 @@ def test_a_worker_looks_at_as_many_validation_sentences_as_it_is_told(task: Enco
     run = make_worker(context("r", task.without_test(), RECIPE, None, ONCE))
     found = []
     for valid_sentences in (3, None, 3, 1000):
-        record = Record.from_plain(run(payload(TINY, BUDGET, 3, HAND, valid_sentences))["record"])
+        record = Record.from_plain(run(payload(TINY, BUDGET, 3, HAND, valid_sentences=valid_sentences))["record"])
         inference = record.phase("inference")
         assert inference is not None and record.energy is None
         found.append((inference.sentences, record.metrics["valid_loss"]))

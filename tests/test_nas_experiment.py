@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from nas import cli
-from nas.evaluation import Evaluator
+from nas.evaluation import Evaluated, Evaluator
 from nas.ledger import Event, read_events
+from nas.legs import Leg
 from nas.records import Record, read_records
 from nas.training import Diverged
 from search_spaces.design import Design
@@ -260,16 +261,16 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_p
 def test_a_training_that_diverges_is_a_failed_record_and_no_more(
     compared: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    evaluate = Evaluator.evaluate
+    evaluate = Evaluator.evaluate_leg
 
-    def diverging(self: Evaluator, design: Design, budget_tokens: int, seed: int, *others: Any) -> Record:
-        if (design.name, seed) == (HAND[0], 1):
+    def diverging(self: Evaluator, design: Design, leg: Leg, *others: Any) -> Evaluated:
+        if (design.name, leg.seed) == (HAND[0], 1):
             raise Diverged("the loss is nan at step 7")
-        return evaluate(self, design, budget_tokens, seed, *others)
+        return evaluate(self, design, leg, *others)
 
     folder = tmp_path / "diverged"
     with monkeypatch.context() as patched:
-        patched.setattr(Evaluator, "evaluate", diverging)
+        patched.setattr(Evaluator, "evaluate_leg", diverging)
         said = run_main(*compared.arguments, "--output", str(folder))
     failed = next(one for one in records(folder) if one.record_id == IN_ORDER[0])
     assert (failed.status, failed.error) == ("failed", "Diverged: the loss is nan at step 7")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot
 
-import nas.evaluation
 import nas.judging
+import nas.legs
 import nas.training
 from manual_designs.all_designs import find_design
 from nas.corpora.corpus import Corpus, Pair, Splits, Text, TextCorpus, TextSplits
@@ -20,6 +20,7 @@ from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, fitted, sizes_of
 from nas.judging import ALL_JUDGES, judge_of, summed_loss
+from nas.legs import Leg
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import Record
@@ -31,7 +32,7 @@ from nas.tasks.task import ALL_TASKS
 from nas.tasks.text import LanguageModelTask, MaskedTextTask, PassageClassTask, TextTask
 from nas.tasks.tokenizer import PAD_ID, train_tokenizer
 from nas.tasks.translation import SummarisationTask, encode
-from nas.training import Trained, train
+from nas.training import Learner, Trained, TrainingState, train
 from search_spaces.ends import ClassifierEnds
 from search_spaces.model import Model, build
 from search_spaces.positions import Learned
@@ -290,7 +291,7 @@ def test_the_record_names_phases_and_metrics(
     task = tasks[kind]
     record = evaluate(task, name)
     assert [phase.name for phase in record.phases] == [*phases, "validate", "inference"]
-    trained = {"train_loss", "train_steps"} | ({"pretrain_loss"} if kind == "classification" else set())
+    trained = {"train_loss", "train_steps", "train_tokens"} | ({"pretrain_loss"} if kind == "classification" else set())
     told_beside = {"valid_loss", "valid_bits_per_character"} if kind == "summarisation" else set()
     assert set(record.metrics) == trained | told_beside | {f"{part}_{one}" for part in ("valid", "test") for one in scored}
     assert Record.from_json(record.to_json()) == record
@@ -330,15 +331,21 @@ class Spy:
         self.budgets: list[int] = []
         self.before: list[dict[str, Tensor]] = []
 
-    def __call__(self, model: Model, split: EncodedSplit, recipe: Recipe, budget_tokens: int, seed: int) -> Trained:
+    def __call__(
+        self, learner: Learner, split: EncodedSplit, recipe: Recipe, budget_tokens: int, seed: int, state: TrainingState | None
+    ) -> "Spy":
+        assert state is None
         self.splits.append(split)
         self.budgets.append(budget_tokens)
-        self.before.append({name: one.detach().clone() for name, one in model.named_parameters()})
+        self.before.append({name: one.detach().clone() for name, one in learner.parameters.items()})
         with torch.no_grad():
-            for parameter in model.parameters():
+            for parameter in learner.parameters.values():
                 parameter.fill_(len(self.splits))
-        model.eval()
-        return Trained(steps=1, tokens=budget_tokens, last_loss=0.5)
+        return self
+
+    def run(self, until_tokens: int) -> Trained:
+        assert until_tokens >= self.budgets[-1]
+        return Trained(steps=1, tokens=self.budgets[-1], leg_tokens=self.budgets[-1], last_loss=0.5)
 
 
 @pytest.mark.parametrize("name", ["roberta-xs", "linformer-xs"])
@@ -346,7 +353,7 @@ def test_pretraining_hands_its_weights_to_the_classifier(
     tasks: dict[str, EncodedTask], name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     task, spy = replace(tasks["classification"], pretraining_share=0.6), Spy()
-    monkeypatch.setattr(nas.evaluation, "train", spy)
+    monkeypatch.setattr(nas.legs, "Training", spy)
     evaluate(task, name, budget=1001)
     assert spy.splits == [task.pretraining, task.train] and spy.budgets == [600, 401]
     before, after = spy.before
@@ -355,13 +362,31 @@ def test_pretraining_hands_its_weights_to_the_classifier(
     assert {name for name, one in moved.items() if not one} == {"ends.output.weight", "ends.output.bias"}
 
 
+@pytest.mark.parametrize("rungs", [(100, 200, 500, 800), (300, 310, 800), (800,)])
+def test_pretraining_in_legs_is_that_of_one_go(tasks: dict[str, EncodedTask], rungs: tuple[int, ...]) -> None:
+    """Half of 600 tokens; one rung lies on the border. No rung is beyond the budget."""
+    task, design = tasks["classification"], find_design("roberta-xs")
+    evaluator = Evaluator(run_id="r", task=task, recipe=RECIPE, meter=NoMeter(), repetition=Repetition(outputs=1))
+    whole = evaluator.evaluate_leg(design, Leg(budget_tokens=600, seed=3), HAND)
+    leg, tokens = Leg(budget_tokens=600, seed=3, keep_state=True), 0
+    for until in rungs:
+        found = evaluator.evaluate_leg(design, replace(leg, until_tokens=until), HAND)
+        leg = replace(leg, state=found.state)
+        tokens += found.record.phases[0].tokens
+        assert found.record.metrics["train_tokens"] == tokens
+    assert found.state is None and found.record.metrics == whole.record.metrics
+    assert tokens == whole.record.phases[0].tokens
+    for name, tensor in whole.model.state_dict().items():
+        assert torch.equal(found.model.state_dict()[name], tensor), name
+
+
 @pytest.mark.parametrize("kind", ["language_model", "masked_text", "summarisation", "unshared", "tiny budget"])
 def test_nothing_else_is_pretrained(tasks: dict[str, EncodedTask], kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     task, spy = tasks.get(kind, tasks["classification"]), Spy()
     if kind == "unshared":
         task = encoded(PassageClassTask(vocabulary_size=290, block_tokens=16, pretraining_share=0.0))
         assert task.pretraining is None
-    monkeypatch.setattr(nas.evaluation, "train", spy)
+    monkeypatch.setattr(nas.legs, "Training", spy)
     names = {"language_model": "gpt2-xs", "summarisation": "transformer-xs"}
     evaluate(task, names.get(kind, "roberta-xs"), budget=1 if kind == "tiny budget" else 100)
     assert len(spy.splits) == 1 and spy.splits[0] is task.train and spy.budgets == [1 if kind == "tiny budget" else 100]

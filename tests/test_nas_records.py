@@ -94,7 +94,7 @@ def test_phases_are_found_by_name() -> None:
         (edited(lambda one: one.update(sentence_counts=[1])), "record 'search/trial12'"),
         (edited(lambda one: one.update(sentence_counts={"valid_bleu": 3})), "record 'search/trial12'"),
         (edited(lambda one: one.update(role="boss")), "expected a role of reference, hand, .* got 'boss'"),
-        (edited(lambda one: one.update(status="good")), "expected a status of complete, failed, .* got 'good'"),
+        (edited(lambda one: one.update(status="good")), "expected a status of complete, stopped, failed, .* got 'good'"),
     ],
 )
 def test_what_is_not_a_record_says_so(line: str, message: str) -> None:

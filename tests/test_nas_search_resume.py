@@ -223,14 +223,14 @@ def test_jobs_run_once_over_stops_and_beside_a_search(tmp_path):
         answers = run_jobs(_jobs(), LocalExecutor(WORKER, {}), ledger, lambda *news: told.append(news))
         assert _count(ledger, "started") == [1, 1, 1, 1]
         search(_plan("random"), LocalExecutor(WORKER, {}), ledger)
-        assert sum(event["kind"] == "finished" for event in ledger.events) == TRIALS + 4
+        assert sum(event["kind"] == "finished" for event in list(read_events(ledger.path))) == TRIALS + 4
     assert answers[:2] == whole
     assert [answer.job.job_id for answer in answers] == [job.job_id for job in _jobs()]
     assert [(done, total) for done, total, _ in told] == [(2, 4), (3, 4), (4, 4)]
 
 
 def _count(ledger, kind):
-    ids = [event["job"] for event in ledger.events if event["kind"] == kind]
+    ids = [event["job"] for event in read_events(ledger.path) if event["kind"] == kind]
     return [ids.count(job.job_id) for job in _jobs()]
 
 
@@ -253,7 +253,7 @@ def test_jobs_lost_are_retried_and_failed_ones_again_on_resume(tmp_path):
         answers = run_jobs(_jobs(), Fragile(WORKER, {}), ledger)
         assert [answer.kind for answer in answers] == ["finished", "finished", "lost", "failed"]
         assert _count(ledger, "started") == [1, 2, 2, 1]
-        assert [event["final"] for event in ledger.events if event["kind"] == "lost"] == [False, False, True]
+        assert [event["final"] for event in read_events(ledger.path) if event["kind"] == "lost"] == [False, False, True]
         marker.touch()
         answers = run_jobs(_jobs(), Fragile(WORKER, {}), ledger)
         assert [answer.kind for answer in answers] == ["finished"] * 4

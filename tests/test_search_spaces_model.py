@@ -56,7 +56,7 @@ def test_counted_macs_equal_torchs_counter(name: str) -> None:
     with FlopCounterMode(display=False) as counter:
         hidden, memories = torch.empty(0), ()
         for name, stack in architecture.stacks:
-            flow = Flow(positions_bt=torch.arange(30)[None], memories=memories, shared=model._shared())
+            flow = Flow(positions_bt=torch.arange(30)[None], memories=memories, shared=model.shared())
             outputs, _ = getattr(model, name)(torch.empty(1, 30, stack.width, device="meta"), flow)
             hidden, memories = outputs[-1].x_bsw, tuple(outputs)
         model.head(hidden)

@@ -238,7 +238,7 @@ def test_layerwise_sharing_survives_state_dict_and_deepcopy(projection: str) -> 
     x_btw = x_btw.float()
 
     def outputs(one: Model) -> list[Tensor]:
-        here = replace(flow, shared=one._shared())
+        here = replace(flow, shared=one.shared())
         return [module(x_btw, here)[0] for module in one.encoder.layers]
 
     before = outputs(model)
@@ -264,7 +264,7 @@ def test_the_rank_may_differ_by_layer() -> None:
     ops = [LinformerAttention(heads=2, length=32, rank=rank, sharing="layerwise") for rank in (8, 8, 4, 2)]
     architecture = encoder(*ops, width=8)
     model = build(architecture, SIZES)
-    assert {name: tuple(one.shape) for name, one in model._shared().items()} == {
+    assert {name: tuple(one.shape) for name, one in model.shared().items()} == {
         "linformer_32_8": (8, 32),
         "linformer_32_4": (4, 32),
         "linformer_32_2": (2, 32),

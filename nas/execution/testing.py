@@ -2,13 +2,16 @@
 
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from nas.energy.client import BoundedClient
-from nas.execution.executor import Answer, AnswerKind, Context, Executor, Job, Payload, Result, Run
+from nas.execution.executor import Answer, AnswerKind, Context, Executor, Job, Payload, Result, Run, given, parted
 
 GENES = 6
 CHOICES = 5
@@ -41,6 +44,8 @@ def factory(context: Context) -> Run:
         if marker and not Path(marker).exists():
             Path(marker).touch()
             os.kill(os.getpid(), signal.SIGKILL)
+        if "until" in payload:
+            return leg(payload)
         return {
             "loss": objective(payload["genome"]) if "genome" in payload else None,
             "tokens": payload.get("tokens", 0),
@@ -51,6 +56,21 @@ def factory(context: Context) -> Run:
         }
 
     return run
+
+
+def leg(payload: Payload) -> Result:
+    """Trains to `until` tokens from the state that came, or from nothing; rung zero has a proxy in place of a loss.
+
+    The loss falls with the tokens, faster for some genomes than for others, so that learning curves cross.
+    """
+    genome, until = payload["genome"], payload["until"]
+    begun = int(payload["arrays"]["tokens"][0]) if "arrays" in payload else 0
+    if until == 0:
+        return {"proxy": float(sum(genome[:GENES])), "tokens": 0}
+    slowness = 1 + sum(genome[:GENES]) / 8
+    loss = objective(genome) + slowness * 1_000 / until
+    arrays = {"tokens": np.array([until])}
+    return {"loss": loss, "tokens": until - begun, "begun": begun, "arrays": arrays, "state": {"until": until}}
 
 
 def metered(context: Context) -> Run:
@@ -139,8 +159,21 @@ class Crowd(Executor):
     def _answer(self, job: Job) -> Answer:
         if kind := self._fate(job):
             return Answer(job, kind, reason=f"{kind} on demand")
-        return Answer(job, "finished", self._run(job.payload), duration_s=0.5)
+        result, arrays = parted(self._run(given(job.payload, job.arrays)))
+        return Answer(job, "finished", result, duration_s=0.5, arrays=arrays)
 
     def close(self) -> None:
         """Forgets all jobs."""
         self._jobs.clear()
+
+
+def hungry(context: Context) -> Run:
+    """A worker that takes `bytes` of memory; with `room` it can have no more than so many besides what it has."""
+
+    def run(payload: Payload) -> Result:
+        if room := payload.get("room"):
+            own = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (own + room, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return {"bytes": len(bytearray(payload["bytes"]))}
+
+    return run

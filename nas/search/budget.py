@@ -1,5 +1,6 @@
 """Budgets: what a search may spend, and the account of what it spent and has reserved."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
@@ -16,6 +17,9 @@ class Cost:
 
     def __add__(self, other: "Cost") -> "Cost":
         return Cost(**{one.name: getattr(self, one.name) + getattr(other, one.name) for one in fields(self)})
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return Cost(**{one.name: getattr(self, one.name) - getattr(other, one.name) for one in fields(self)})
 
     def to_json(self) -> dict[str, Any]:
         """The parts that are not zero."""
@@ -52,51 +56,72 @@ class Budget:
         return min(fits, default=None)
 
 
-class Account:
-    """What was spent and what is reserved by trials that run.
+LegKind = tuple[int, bool]  # the rung at which a leg ends, and whether its trial inherited weights
 
-    A trial is admitted only if spent + reserved + its own reservation stays within every limit. Where the planned
-    reservation says less than a trial was seen to need (energy, time), the dearest trial so far is reserved.
+
+class Account:
+    """What was spent and what is reserved by legs that run.
+
+    A leg is admitted only if spent + reserved + its own reservation stays within every limit. Its energy and its time are
+    reserved as those of the dearest leg of its kind that was seen; before one was, as planned.
     """
 
-    def __init__(self, budget: Budget, planned: Cost) -> None:
+    def __init__(self, budget: Budget, planned: Callable[[int, bool], Cost], paid: Cost) -> None:
         self.budget = budget
-        self.spent = Cost()
+        self.spent = paid
         self.elapsed_s = 0.0
-        self._planned = replace(planned, trials=1)
-        self._reserved: dict[str, Cost] = {}
+        self._planned = planned
+        self._dearest: dict[LegKind, Cost] = {}
+        self._reserved: dict[str, tuple[LegKind, Cost]] = {}
+        self._total_reserved = Cost()
 
-    def admits(self, trials: int = 1) -> bool:
-        """Whether one more attempt fits; a retry counts as 0 `trials`."""
-        cost = replace(self._planned, trials=trials)
-        total = sum(self._reserved.values(), self.spent + cost)
+    def expected(self, kind: LegKind, trials: int) -> Cost:
+        """What a leg is expected to cost; `trials` is 1 for the first that a trial trains, else 0."""
+        dearest = self._dearest.get(kind) or self._planned(*kind)
+        return replace(dearest, trials=trials)
+
+    def admits(self, kind: LegKind, trials: int) -> bool:
+        """Whether one more leg fits."""
+        cost = self.expected(kind, trials)
+        total = self.spent + self._total_reserved + cost
         # Trials run side by side, so their times do not add up.
         total = replace(total, wall_s=self.elapsed_s + cost.wall_s)
         return all(getattr(total, name) <= limit for name, limit in self.budget.limits().items())
 
-    def reserve(self, key: str, trials: int = 1) -> Cost:
+    def reserve(self, key: str, kind: LegKind, trials: int) -> Cost:
         """Sets the cost of one attempt aside under `key`."""
-        self._reserved[key] = replace(self._planned, trials=trials)
-        return self._reserved[key]
+        cost = self.expected(kind, trials)
+        self._reserved[key] = kind, cost
+        self._total_reserved = self._total_reserved + cost
+        return cost
 
     def reserved(self, key: str) -> Cost:
         """What is set aside under `key`."""
-        return self._reserved[key]
+        return self._reserved[key][1]
 
     def settle(self, key: str, cost: Cost | None, duration_s: float = 0.0) -> None:
         """Replaces a reservation by what it cost; None (the attempt failed or was lost) pays the whole reservation."""
-        reserved = self._reserved.pop(key)
+        kind, reserved = self._freed(key)
         paid = replace(cost, trials=reserved.trials) if cost else reserved
         self.spent = self.spent + replace(paid, wall_s=0.0)
-        dearest = {name: max(getattr(self._planned, name), getattr(paid, name)) for name in ("energy_uj", "emissions_g_co2e")}
-        self._planned = replace(self._planned, wall_s=max(self._planned.wall_s, duration_s), **dearest)
+        before, seen = self.expected(kind, 0), self._dearest.get(kind, Cost())
+        if cost is not None:  # what was seen takes the place of what was planned
+            dearest = {name: max(getattr(seen, name), getattr(paid, name)) for name in ("energy_uj", "emissions_g_co2e")}
+            before = replace(before, **dearest)
+        self._dearest[kind] = replace(before, wall_s=max(before.wall_s, duration_s))
 
     def release(self, key: str) -> None:
         """Drops the reservation of an attempt that a stop of the coordinator cut short; its energy stays paid."""
-        reserved = self._reserved.pop(key)
+        _, reserved = self._freed(key)
         energy = Cost(energy_uj=reserved.energy_uj, emissions_g_co2e=reserved.emissions_g_co2e)
         self.spent = self.spent + energy
 
     def total(self) -> Cost:
         """Everything spent, with the time elapsed."""
         return replace(self.spent, wall_s=self.elapsed_s)
+
+    def _freed(self, key: str) -> tuple[LegKind, Cost]:
+        kind, reserved = self._reserved.pop(key)
+        # What nobody has reserved is nothing, exactly: sums of floats drift.
+        self._total_reserved = self._total_reserved - reserved if self._reserved else Cost()
+        return kind, reserved

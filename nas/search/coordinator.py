@@ -7,16 +7,17 @@ run again under their numbers.
 
 from __future__ import annotations
 
-import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Literal
 
 from nas.errors import UserError
 from nas.execution.executor import Answer, Executor
-from nas.ledger import Ledger
-from nas.search.plan import Measured, Progress, SearchOutcome, SearchPlan, Trial
+from nas.ledger import Event, Ledger, read_events
+from nas.rung_store import RungStore
+from nas.search.plan import Measured, Progress, SearchOutcome, SearchPlan, Start, Trial
 from nas.search.state import SearchState
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ def search(
     ledger: Ledger,
     progress: OnProgress | None = None,
     poll_s: float = 1.0,
+    store: RungStore | None = None,
 ) -> SearchOutcome:
     """Searches until the budget or the proposals run out, continuing from what `ledger` holds of the same search.
 
@@ -40,29 +42,35 @@ def search(
         ledger: the run's ledger; jobs of other kinds in it are left alone.
         progress: told after every trial, and every `poll_s` seconds while trials run.
         poll_s: longest time between two calls of `progress`.
+        store: keeps states of training between rungs; without one, every leg trains from the start.
 
     Raises:
         UserError: the ledger holds a search of another plan, or no candidate keeps to the limits.
     """
-    return Coordinator(plan, executor, ledger, progress or (lambda _: None)).run(poll_s)
+    return Coordinator(plan, executor, ledger, progress or (lambda _: None), store).run(poll_s)
 
 
 class Coordinator:
     """One search in progress; `search` is the way in."""
 
-    def __init__(self, plan: SearchPlan, executor: Executor, ledger: Ledger, progress: OnProgress) -> None:
+    def __init__(
+        self, plan: SearchPlan, executor: Executor, ledger: Ledger, progress: OnProgress, store: RungStore | None
+    ) -> None:
         self._plan = plan
         self._state = SearchState(plan)
         self._executor = executor
         self._ledger = ledger
         self._progress = progress
+        self._store = store
+        self._news: list[Event] = []
         self._waiting: dict[int, list[int]] = {}
         self._queue: deque[Trial] = deque()
         self._flying: dict[str, Trial] = {}
         self._submitted: dict[str, float] = {}
-        self._measured: dict[Genome, tuple[Genome, Measured]] = {}
+        self._max_proposals = plan.proposals()
+        self._measure = lru_cache(maxsize=1_000)(self._measure_anew)
         self._before_s = 0.0
-        self._start = time.perf_counter()
+        self._start = self._executor.now()
         self._busy_s = 0.0
         self._idle_s = 0.0
 
@@ -71,7 +79,7 @@ class Coordinator:
         self._before_s = self._state.replay(self._events(), self._ledger.path)
         for warning in self._state.warnings:
             self._tell_progress(warning)
-        self._start = time.perf_counter()
+        self._start = self._executor.now()
         self._log("opened", identity=self._plan.identity())
         for trial in self._state.trials:
             if not trial.settled:
@@ -84,55 +92,64 @@ class Coordinator:
             for answer in self._wait(poll_s):
                 self._settle(answer)
 
-    def _events(self) -> list[dict[str, Any]]:
-        return [event for event in self._ledger.events if event.get("search") == self._plan.name]
+    def _events(self) -> Iterator[Event]:
+        return (event for event in read_events(self._ledger.path) if event.get("search") == self._plan.name)
 
     # Asking
 
     def _fill(self) -> None:
-        """Gives every free worker a trial, as long as there is one to give."""
+        """Gives every free worker a leg, as long as there is one to give: what is queued, what goes on, what is new."""
         while self._executor.free() > 0:
             if self._queue:
                 self._submit(self._queue.popleft())
-            elif self._may_ask():
+            elif not self._promoted():
+                if not self._may_ask():
+                    break
                 self._ask()
-            else:
-                break
+
+    def _promoted(self) -> bool:
+        """Whether a paused trial was found that goes on."""
+        closing = not self._flying and not self._may_ask()
+        number = self._state.hurdles.candidate(closing)
+        if number is None or not self._state.admits(self._state.trials[number]):
+            return False
+        self._log("promoted", trial=number, closing=closing)
+        self._enqueue(self._state.trials[number])
+        return True
 
     def _may_ask(self) -> bool:
         self._state.account.elapsed_s = self._elapsed_s()
-        return len(self._state.trials) < self._plan.proposals() and self._state.account.admits()
+        more = len(self._state.trials) < self._max_proposals
+        return more and self._state.admits(None) and not self._state.bought_little()
 
     def _ask(self) -> None:
         number = len(self._state.trials)
-        genome = self._state.propose(self._plan.seeds[number] if number < len(self._plan.seeds) else None)
+        genome, parent = self._state.propose(self._plan.seeds[number] if number < len(self._plan.seeds) else None)
         candidate, measured = self._measure(genome)
-        job = self._plan.make_job(number, candidate)
         self._log(
             "asked",
             trial=number,
-            job=job.job_id,
+            job=f"{self._plan.name}/trial{number}",
             genome=list(genome),
             candidate=list(candidate),
             figures=dict(measured.figures),
             violations=measured.violations(),
+            **({} if parent is None else {"parent": parent}),
         )
         self._place(self._state.trials[number])
         if self._state.trials[number].settled:
             self._tell_progress()
 
-    def _measure(self, genome: Genome) -> tuple[Genome, Measured]:
-        if genome not in self._measured:
-            candidate = self._plan.space.canonical(genome)
-            self._measured[genome] = candidate, self._plan.measure(candidate)
-        return self._measured[genome]
+    def _measure_anew(self, genome: Genome) -> tuple[Genome, Measured]:
+        candidate = self._plan.space.canonical(genome)
+        return candidate, self._plan.measure(candidate)
 
     def _place(self, trial: Trial) -> None:
         """Sends a trial that was asked where it belongs: out, to its twin, or to a worker."""
         owner = self._state.owner.setdefault(trial.candidate, trial.number)
-        if any(value > 0 for value in trial.violations.values()):
+        if not trial.feasible:
             self._log("infeasible", trial=trial.number)
-        elif owner == trial.number:
+        elif owner == trial.number or self._plan.repeat:
             self._enqueue(trial)
         elif self._state.trials[owner].settled:
             self._log("duplicate", trial=trial.number, of=owner)
@@ -147,17 +164,32 @@ class Coordinator:
 
     def _submit(self, trial: Trial) -> None:
         reserved = self._state.account.reserved(trial.job_id).to_json()
-        self._log("started", trial=trial.number, job=trial.job_id, attempt=trial.attempts + 1, reserved=reserved)
+        start = self._start_of(trial)
+        more = {"rung": trial.rung, "reserved": reserved} | ({} if start is None else {"from": start.trial.number})
+        self._log("started", trial=trial.number, job=trial.job_id, attempt=trial.attempts + 1, **more)
         self._flying[trial.job_id] = trial
-        self._submitted[trial.job_id] = time.perf_counter()
-        job = self._plan.make_job(trial.number, trial.candidate)
+        self._submitted[trial.job_id] = self._executor.now()
+        job = self._plan.make_job(trial, trial.rung, start)
         self._executor.submit(replace(job, attempt=trial.attempts))
+
+    def _start_of(self, trial: Trial) -> Start | None:
+        """What the next leg of a trial starts from, None for nothing: its own state, or the weights of its parent."""
+        if self._store is None:
+            return None
+        if trial.rung > 0 and not self._state.screens(trial.rung - 1):
+            held = self._store.load(trial.number, trial.rung)
+            if held is not None:
+                return Start(trial, *held)
+        if not self._plan.inherit or trial.parent is None or self._state.screens(trial.rung):
+            return None
+        held = self._store.load(trial.parent)
+        return None if held is None else Start(self._state.trials[trial.parent], *held)
 
     def _wait(self, poll_s: float) -> list[Answer]:
         """Answers; keeps the books of worker time: busy with trials, or idle because there was nothing to give."""
-        start, idle = time.perf_counter(), self._executor.free()
+        start, idle = self._executor.now(), self._executor.free()
         answers = self._executor.wait(poll_s)
-        now = time.perf_counter()
+        now = self._executor.now()
         self._idle_s += idle * (now - start)
         for answer in answers:
             submitted = self._submitted.pop(answer.job.job_id)
@@ -173,11 +205,11 @@ class Coordinator:
             "duration_s": answer.duration_s,
         }
         if answer.kind == "finished":
-            self._log("finished", **common, result=answer.result)
+            self._reach(trial, answer, common)
         elif answer.kind == "failed":
             self._log("failed", **common, reason=answer.reason)
         else:
-            again = trial.lost + 1 < self._plan.attempts and self._state.account.admits(trials=0)
+            again = trial.lost + 1 < self._plan.attempts and self._state.retry_fits(trial)
             self._log("lost", **common, reason=answer.reason, final=not again)
             if again:
                 self._enqueue(trial)
@@ -186,44 +218,72 @@ class Coordinator:
                 self._log("duplicate", trial=twin, of=trial.number)
         self._tell_progress()
 
+    def _reach(self, trial: Trial, answer: Answer, common: dict[str, Any]) -> None:
+        """A trial reached a rung: its state is kept, the hurdles are asked, and it goes on, pauses or ends."""
+        result = dict(answer.result or {})
+        state = result.pop("state", {})
+        last = trial.rung == len(self._state.hurdles.rungs) - 1
+        if self._store is not None and answer.arrays:
+            self._store.keep(trial.number, trial.rung + 1, state, answer.arrays)
+        verdict = self._state.judge(trial, result)
+        try:
+            if last:
+                self._log("finished", **common, result=result)
+            else:
+                self._log("rung", **common, rung=trial.rung, result=result, verdict=verdict)
+        except ValueError as error:  # NaN, say, which is not JSON
+            self._log("failed", **common, reason=f"expected a result of plain finite data: {error}")
+        if trial.status == "asked":
+            if self._state.admits(trial):
+                self._enqueue(trial)
+            else:
+                self._log("stopped", trial=trial.number, reason="the budget has no room for its next leg")
+        if self._store is not None and trial.status in ("complete", "stopped", "failed") and not self._plan.inherit:
+            self._store.drop(trial.number)
+
     # Writing and telling
 
     def _log(self, kind: str, **fields: Any) -> None:
         event = self._ledger.append(kind, search=self._plan.name, elapsed_s=round(self._elapsed_s(), 3), **fields)
+        self._news.append(event)
         self._state.apply(event)
 
     def _elapsed_s(self) -> float:
-        return self._before_s + time.perf_counter() - self._start
+        return self._before_s + self._executor.now() - self._start
 
     def _tell_progress(self, message: str | None = None) -> None:
         state = self._state
         state.account.elapsed_s = self._elapsed_s()
+        events, self._news = tuple(self._news), []
         self._progress(
             Progress(
                 proposals=len(state.trials),
-                complete=state.count["complete"],
-                failed=state.count["failed"] + state.count["lost"],
-                infeasible=state.count["infeasible"],
-                duplicates=state.count["duplicate"],
+                counts=dict(state.count),
                 running=len(self._flying),
                 spent=state.account.total(),
                 best=state.best,
+                events=events,
                 message=message,
             )
         )
 
     def _outcome(self) -> SearchOutcome:
-        state, wall_s = self._state, time.perf_counter() - self._start
+        state, wall_s = self._state, self._executor.now() - self._start
         if state.trials and state.count["infeasible"] == len(state.trials):
             raise UserError(self._nothing_feasible())
         return SearchOutcome(
             trials=tuple(state.trials),
             spent=state.account.total(),
-            stopped="proposals" if len(state.trials) >= self._plan.proposals() else "budget",
+            stopped=self._stopped(),
             warnings=tuple(state.warnings),
             wall_s=wall_s,
             overhead_s=max(0.0, wall_s - (self._busy_s + self._idle_s) / self._executor.num_workers),
         )
+
+    def _stopped(self) -> Literal["budget", "proposals", "stop rule"]:
+        if self._state.bought_little():
+            return "stop rule"
+        return "proposals" if len(self._state.trials) >= self._max_proposals else "budget"
 
     def _nothing_feasible(self) -> str:
         _, measured = self._measure(self._state.trials[0].genome)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 from nas.execution.executor import Answer, Executor, Job
-from nas.ledger import Event, Ledger
+from nas.ledger import Event, Ledger, read_events
 
 OnAnswer = Callable[[int, int, Answer | None], None]
 
@@ -37,8 +37,8 @@ def run_jobs(
     if len({job.job_id for job in jobs}) != len(jobs):
         raise ValueError("expected distinct job ids")
     tell = progress or (lambda done, total, answer: None)
-    answers = finished_jobs(ledger.events, jobs)
-    begun = started_attempts(ledger.events)
+    answers = finished_jobs(read_events(ledger.path), jobs)
+    begun = started_attempts(read_events(ledger.path))
     queue = deque(replace(job, attempt=begun.get(job.job_id, 0) + 1) for job in jobs if job.job_id not in answers)
     lost: dict[str, int] = {}
     tell(len(answers), len(jobs), None)

@@ -9,54 +9,47 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import optuna
-
 from nas.errors import UserError
+from nas.execution.executor import Result
 from nas.ledger import Event
-from nas.search.budget import Account
-from nas.search.plan import Direction, SearchPlan, Trial, TrialStatus
-from nas.search.recorded import RecordedSampler
-from nas.search.strategies import distributions, strategy
+from nas.search.budget import Account, Cost, LegKind
+from nas.search.dominance import losses_of
+from nas.search.history import History
+from nas.search.hurdles import Standing, Verdict
+from nas.search.plan import SearchPlan, Trial, TrialStatus
 
 if TYPE_CHECKING:
     from search_spaces.space import Genome
 
+AFTER: dict[Verdict, TrialStatus] = {"continue": "asked", "pause": "paused", "stop": "stopped"}
+WORST = {"minimize": math.inf, "maximize": -math.inf}
+
 
 class SearchState:
-    """The trials, the study, the account and the owners of candidates. Only `apply` changes what became of a trial."""
+    """The trials, their history, the account, the hurdles and the owners of candidates. Only `apply` changes a trial."""
 
     def __init__(self, plan: SearchPlan) -> None:
-        chosen = strategy(plan.strategy)
-        if chosen.single_objective and len(plan.directions) > 1:
-            raise UserError(f"strategy {plan.strategy}: expected one objective, got {len(plan.directions)}; choose nsga2")
         for seed in plan.seeds:
             plan.space.check(seed)
         self.plan = plan
+        self.history = History(plan)
+        self.hurdles = plan.hurdles()
         self.trials: list[Trial] = []
-        self.account = Account(plan.budget, plan.planned)
+        self.account = Account(plan.budget, plan.planned, plan.paid)
         self.owner: dict[Genome, int] = {}
         self.count: Counter[TrialStatus] = Counter()
         self.best: Trial | None = None
         self.warnings: list[str] = []
-        self._genes = distributions(plan.space)
-        sampler = chosen.build(plan.space, plan.seed, {**chosen.options, **plan.options})
-        self._sampler = RecordedSampler(sampler, self._genes)
-        self._study = _quiet_study(self._sampler, plan.directions)
-        self._open: dict[int, optuna.Trial] = {}
-
-    def propose(self, adopt: Genome | None) -> Genome:
-        """The next trial's genome: `adopt`, or what the strategy proposes, which it is made to do in both cases."""
-        self._sampler.adopt = None if adopt is None else dict(zip(self._genes, adopt, strict=True))
-        trial = self._study.ask(dict(self._genes))
-        self._open[trial.number] = trial
-        return tuple(trial.params[name] for name in self._genes)
+        self.gains: list[tuple[Cost, float]] = []  # what was spent at each new best, and its loss
 
     def apply(self, event: Event) -> None:
         """Takes one event of this search into account."""
         kind = event["kind"]
+        self.account.elapsed_s = float(event["elapsed_s"])
         if kind == "opened":
             return
         if kind == "asked":
@@ -67,7 +60,11 @@ class SearchState:
         getattr(self, f"_apply_{kind}")(trial, event)
         self.count[trial.status] += 1
 
-    def replay(self, events: list[Event], path: Path) -> float:
+    def propose(self, adopt: Genome | None) -> tuple[Genome, int | None]:
+        """The next trial's genome and its parent; the genome is `adopt` where one is given."""
+        return self.history.propose(len(self.trials), adopt)
+
+    def replay(self, events: Iterable[Event], path: Path) -> float:
         """Drives everything through the events of earlier starts; returns the seconds that those took.
 
         Raises:
@@ -77,67 +74,173 @@ class SearchState:
             if event["kind"] == "opened":
                 self._check_identity(event["identity"], path)
                 self._release_interrupted()
-            elif event["kind"] == "asked":
-                self._replay_proposal(event)
-            elif event["kind"] == "started":
-                self.reserve(self.trials[event["trial"]])
+            else:
+                self._drive(event)
             self.apply(event)
         self._release_interrupted()
-        return float(events[-1]["elapsed_s"]) if events else 0.0
+        return self.account.elapsed_s
+
+    def _drive(self, event: Event) -> None:
+        """Makes strategy and hurdles do what they did when the event was written."""
+        kind, number = event["kind"], event["trial"]
+        if kind == "asked":
+            recorded = tuple(event["genome"])
+            self.propose(recorded)
+            if number >= len(self.plan.seeds) and self.history.proposal(recorded) != recorded:
+                self._warn(number, "the strategy now proposes another genome than the ledger has")
+        elif kind == "started":
+            self.reserve(self.trials[number])
+        elif kind in ("rung", "finished"):
+            verdict = self.judge(self.trials[number], event["result"])
+            if kind == "rung" and verdict != event["verdict"]:
+                self._warn(number, f"the hurdles now say {verdict} where the ledger has {event['verdict']}")
+        elif kind == "promoted":
+            if self.hurdles.candidate(event["closing"]) != number:
+                self._warn(number, "the hurdles now promote another trial than the ledger has")
+
+    def _warn(self, number: int, text: str) -> None:
+        self.warnings.append(f"trial {number}: {text}; kept the ledger's")
+
+    # Legs
+
+    def begins(self, trial: Trial) -> int:
+        """1 where the next leg is the first that trains the trial (which is what a budget of trials counts), else 0."""
+        rungs = self.hurdles.rungs
+        begun = trial.lost > 0 or any(tokens > 0 for tokens in rungs[: trial.rung])
+        return 0 if begun or rungs[trial.rung] == 0 else 1
+
+    def admits(self, trial: Trial | None) -> bool:
+        """Whether the budget has room for the next leg of a trial, or for the first of a new one."""
+        if trial is None:  # a candidate is not screened unless it could be trained
+            first = next(rung for rung, tokens in enumerate(self.hurdles.rungs) if tokens > 0)
+            return self.account.admits((first, False), 1)
+        return self.account.admits(self._kind(trial), self.begins(trial))
+
+    def retry_fits(self, trial: Trial) -> bool:
+        """Whether the budget has room for another attempt of a leg whose worker was lost."""
+        return self.account.admits(self._kind(trial), 0)
+
+    def bought_little(self) -> bool:
+        """Whether the stop rule says that the last of what was spent bought too little."""
+        rule = self.plan.stop_rule
+        if rule is None or not self.gains:
+            return False
+        since = getattr(self.account.total(), rule.unit) - rule.last
+        before = [loss for spent, loss in self.gains if getattr(spent, rule.unit) <= since]
+        return bool(before) and before[-1] - self.gains[-1][1] < rule.gain
 
     def reserve(self, trial: Trial) -> None:
-        """Sets the cost of the next attempt aside; a trial that was lost before counts no second time."""
-        self.account.reserve(trial.job_id, trials=0 if trial.lost else 1)
+        """Sets the cost of the next leg aside."""
+        self.account.reserve(trial.job_id, self._kind(trial), self.begins(trial))
+
+    def _kind(self, trial: Trial) -> LegKind:
+        return trial.rung, self.plan.inherit and trial.parent is not None
+
+    def judge(self, trial: Trial, result: Result) -> Verdict:
+        """What the hurdles say of a trial that reached its next rung with a result. To be called once for each."""
+        if self.screens(trial.rung):
+            standing = Standing(trial.number, trial.rung, 0.0, (self.plan.screen_of(result),))
+        elif self._wrong(values := self.values_in(result)) is None:
+            violation = sum(max(0.0, one) for one in self.plan.limits_of(result).values())
+            standing = Standing(trial.number, trial.rung, violation, losses_of(values, self.plan.directions))
+        else:
+            self.hurdles.gone(trial.number)
+            return "stop"
+        return self.hurdles.reached(standing)
+
+    def _wrong(self, values: tuple[float, ...]) -> str | None:
+        """What is wrong with objectives, None where nothing is."""
+        wanted = len(self.plan.directions)
+        right = len(values) == wanted and all(math.isfinite(value) for value in values)
+        return None if right else f"expected {wanted} finite objectives, got {values}"
+
+    def screens(self, rung: int) -> bool:
+        """Whether nothing is trained for a rung: its result holds a proxy."""
+        return self.hurdles.rungs[rung] == 0
+
+    def values_in(self, result: Result) -> tuple[float, ...]:
+        """The objectives in a result."""
+        return tuple(float(value) for value in self.plan.value_of(result))
+
+    # Events
 
     def _apply_asked(self, event: Event) -> None:
+        genome, candidate = tuple(event["genome"]), tuple(event["candidate"])
         trial = Trial(
             number=event["trial"],
-            genome=tuple(event["genome"]),
-            candidate=tuple(event["candidate"]),
+            genome=genome,
+            candidate=genome if candidate == genome else candidate,
             job_id=event["job"],
             figures=event["figures"],
             violations=event["violations"],
+            parent=event.get("parent"),
         )
         self.trials.append(trial)
         self.count[trial.status] += 1
 
     def _apply_infeasible(self, trial: Trial, event: Event) -> None:
         trial.status = "infeasible"
-        worst = tuple(math.inf if one == "minimize" else -math.inf for one in self.plan.directions)
-        self._tell(trial, worst)
+        self.history.tell(trial, tuple(WORST[one] for one in self.plan.directions))
 
     def _apply_duplicate(self, trial: Trial, event: Event) -> None:
         twin = self.trials[event["of"]]
         trial.status, trial.duplicate_of, trial.values = "duplicate", twin.number, twin.values
-        self._tell(trial, twin.values)
+        self.history.tell(trial, twin.values)
 
     def _apply_started(self, trial: Trial, event: Event) -> None:
         trial.status, trial.attempts = "running", event["attempt"]
-        self.owner[trial.candidate] = trial.number
+        trial.inherited = trial.inherited or event.get("from", trial.number) != trial.number
+        self.owner.setdefault(trial.candidate, trial.number)
+
+    def _apply_rung(self, trial: Trial, event: Event) -> None:
+        self._reach(trial, event)
+        if trial.status == "failed":
+            return
+        trial.status = AFTER[event["verdict"]]
+        if trial.status != "asked" and trial.values is not None:
+            self.history.tell(trial, trial.values)
+
+    def _apply_promoted(self, trial: Trial, event: Event) -> None:
+        self.hurdles.promote(trial.number)
+        trial.status = "asked"
+
+    def _apply_stopped(self, trial: Trial, event: Event) -> None:
+        trial.status, trial.reason = "stopped", event["reason"]
+        self.history.tell(trial, trial.values)
 
     def _apply_finished(self, trial: Trial, event: Event) -> None:
-        trial.result = event["result"]
-        values = tuple(float(value) for value in self.plan.value_of(event["result"]))
-        self.account.settle(trial.job_id, self.plan.cost_of(event["result"]), event["duration_s"])
-        if len(values) == len(self.plan.directions) and all(math.isfinite(value) for value in values):
-            trial.status, trial.values = "complete", values
-            self._keep_best(trial, values)
-        else:
-            trial.status, trial.reason = (
-                "failed",
-                f"expected {len(self.plan.directions)} finite objectives, got {values}",
-            )
-        self._tell(trial, trial.values)
+        self._reach(trial, event)
+        if trial.status != "failed":
+            trial.status = "complete"
+            self.history.tell(trial, trial.values)
+
+    def _reach(self, trial: Trial, event: Event) -> None:
+        """One more rung: what it cost, what came out."""
+        result = event["result"]
+        self.account.settle(trial.job_id, self.plan.cost_of(result), event["duration_s"])
+        screened = self.screens(trial.rung)
+        trial.results, trial.lost, trial.rung = (*trial.results, result), 0, trial.rung + 1
+        if screened:
+            return
+        values = self.values_in(result)
+        if (reason := self._wrong(values)) is not None:
+            trial.status, trial.reason = "failed", reason
+            self.history.tell(trial, None)
+            return
+        trial.values = values
+        trial.violations = {**trial.violations, **self.plan.limits_of(result)}
+        self._keep_best(trial, values)
 
     def _keep_best(self, trial: Trial, values: tuple[float, ...]) -> None:
-        sign = 1 if self.plan.directions[0] == "minimize" else -1
-        if self.best is None or self.best.values is None or sign * values[0] < sign * self.best.values[0]:
+        loss = losses_of(values, self.plan.directions)[0]
+        if trial.feasible and (not self.gains or loss < self.gains[-1][1]):
             self.best = trial
+            self.gains.append((self.account.total(), loss))
 
     def _apply_failed(self, trial: Trial, event: Event) -> None:
         self.account.settle(trial.job_id, None)
         trial.status, trial.reason = "failed", event["reason"]
-        self._tell(trial, None)
+        self._end(trial)
 
     def _apply_lost(self, trial: Trial, event: Event) -> None:
         self.account.settle(trial.job_id, None)
@@ -145,14 +248,13 @@ class SearchState:
         trial.reason = event["reason"]
         trial.status = "lost" if event["final"] else "asked"
         if event["final"]:
-            self._tell(trial, None)
+            self._end(trial)
 
-    def _tell(self, trial: Trial, values: tuple[float, ...] | None) -> None:
-        asked = self._open.pop(trial.number)
-        for name, violation in trial.violations.items():
-            asked.set_constraint(name, violation)
-        state = optuna.trial.TrialState.FAIL if values is None else optuna.trial.TrialState.COMPLETE
-        self._study.tell(asked, values, state=state)
+    def _end(self, trial: Trial) -> None:
+        self.hurdles.gone(trial.number)
+        self.history.tell(trial, None)
+
+    # Resuming
 
     def _release_interrupted(self) -> None:
         """A stop of the coordinator ended these attempts: they are tried again and not counted as lost."""
@@ -165,30 +267,12 @@ class SearchState:
 
     def _check_identity(self, identity: dict[str, Any], path: Path) -> None:
         ours = self.plan.identity()
-        for name in ours:
-            if identity.get(name) != ours[name]:
+        for name in sorted(ours.keys() | identity.keys()):
+            if identity.get(name) != ours.get(name):
                 raise UserError(
-                    f"{path}: expected a search with {name} {_short(identity.get(name))}, got {_short(ours[name])}; "
+                    f"{path}: expected a search with {name} {_short(identity.get(name))}, got {_short(ours.get(name))}; "
                     "resume with the settings it was started with, or start a new run"
                 )
-
-    def _replay_proposal(self, event: Event) -> None:
-        number, recorded = event["trial"], tuple(event["genome"])
-        self.propose(recorded)
-        proposed = tuple(self._sampler.proposal.get(name, recorded[place]) for place, name in enumerate(self._genes))
-        if number >= len(self.plan.seeds) and proposed != recorded:
-            self.warnings.append(
-                f"trial {number}: the strategy now proposes another genome than the ledger has; kept the ledger's"
-            )
-
-
-def _quiet_study(sampler: RecordedSampler, directions: tuple[Direction, ...]) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
-        return optuna.create_study(sampler=sampler, directions=list(directions))
-    finally:
-        optuna.logging.set_verbosity(verbosity)
 
 
 def _short(value: object) -> str:

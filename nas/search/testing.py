@@ -1,12 +1,14 @@
 """A closed-form space and a plan over it, for tests and for measuring the engine."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from nas.execution.executor import Job
 from nas.execution.testing import CHOICES, GENES
 from nas.search.budget import Budget, Cost
-from nas.search.plan import Measured, SearchPlan
+from nas.search.hurdles import Hurdles, NoHurdles
+from nas.search.plan import Measured, SearchPlan, Start, Trial
 from nas.search.strategies import resolve_options
 from search_spaces.space import Gene, Genome, OutsideSpace, Space
 
@@ -56,9 +58,8 @@ def toy_plan(strategy: str, trials: int, mac_limit: int | None = None, **changes
     """A search of the toy space for `trials` trials; `changes` replace fields of the plan."""
     limits = {} if mac_limit is None else {"macs": mac_limit}
 
-    def make_job(number: int, genome: Genome) -> Job:
-        payload = {"genome": list(genome), "tokens": TOKENS}
-        return Job(f"{changes.get('name', 'search')}/trial{number}", 1, payload)
+    def make_job(trial: Trial, rung: int, start: Start | None) -> Job:
+        return Job(trial.job_id, 1, {"genome": list(trial.candidate), "tokens": TOKENS})
 
     plan = SearchPlan(
         space=ToySpace(),
@@ -67,10 +68,35 @@ def toy_plan(strategy: str, trials: int, mac_limit: int | None = None, **changes
         seed=7,
         directions=("minimize",),
         budget=Budget(trials=trials),
-        planned=Cost(tokens=TOKENS),
+        hurdles=lambda: NoHurdles(TOKENS),
+        planned=lambda rung, inherits: Cost(tokens=TOKENS),
         measure=lambda genome: Measured({"macs": macs(genome)}, limits),
         make_job=make_job,
         value_of=lambda result: (result["loss"],),
         cost_of=lambda result: Cost(tokens=result["tokens"]),
     )
     return replace(plan, **changes)
+
+
+def leg_plan(strategy: str, trials: int, make_hurdles: Callable[[], Hurdles], **changes: Any) -> SearchPlan:
+    """A search of the toy space in legs, to the rungs of the hurdles; losses fall with the tokens."""
+    rungs = make_hurdles().rungs
+
+    def make_job(trial: Trial, rung: int, start: Start | None) -> Job:
+        payload = {"genome": list(trial.candidate), "until": rungs[rung]}
+        return Job(trial.job_id, 1, payload, {} if start is None else start.arrays)
+
+    def planned(rung: int, inherits: bool) -> Cost:
+        return Cost(tokens=rungs[rung] - (rungs[rung - 1] if rung else 0))
+
+    return toy_plan(
+        strategy,
+        trials,
+        **{
+            "hurdles": make_hurdles,
+            "make_job": make_job,
+            "planned": planned,
+            "screen_of": lambda result: result["proxy"],
+            **changes,
+        },
+    )

@@ -209,7 +209,7 @@ class DifferentialAttentionModule(DifferentialModule):
 
     def lambda_(self) -> Tensor:
         """The layer's lambda (equation 2), a scalar in float32 or finer."""
-        query_1, key_1, query_2, key_2 = (at_least_float32(self.get_parameter(name)) for name in LAMBDAS)
+        query_1, key_1, query_2, key_2 = (at_least_float32(getattr(self, name)) for name in LAMBDAS)
         first, second = ((one * other).sum() for one, other in ((query_1, key_1), (query_2, key_2)))
         return first.exp() - second.exp() + self.lambda_init
 

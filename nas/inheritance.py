@@ -1,0 +1,33 @@
+"""Weights that a model starts from: those of its parent in a search, of a supernet, or of the model that it was made of."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+import torch
+
+from search_spaces.counting import parameters
+from search_spaces.model import Model
+from search_spaces.slicing import transfer
+
+Arrays = Mapping[str, npt.NDArray[Any]]
+
+WEIGHTS = "weights."
+
+
+def weights_in(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:
+    """Weights by name, from weights or from the arrays of a state of training."""
+    states = {name.removeprefix(WEIGHTS): array for name, array in arrays.items() if name.startswith(WEIGHTS)}
+    return states or dict(arrays)
+
+
+def inherit(model: Model, weights: Arrays) -> float:
+    """Gives a model the part of other weights that it has in common with them, by name; returns its share of all entries.
+
+    A narrower model gets slices, a wider one keeps the rest as it was drawn. Ops of other kinds share what has the same
+    name: query, key, value and output of all attention.
+    """
+    wanted = parameters(model.architecture, model.sizes)
+    own = dict(model.named_parameters())
+    sources = {name: torch.tensor(weights[name]) for name in wanted if name in weights}
+    return transfer(sources, own, wanted) / sum(one.numel() for one in own.values())

@@ -1,0 +1,170 @@
+"""The search of a run: a supernet where there is one, the trials, the finalists, and the controls of cheap scores."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from manual_designs.all_designs import find_design
+from nas.errors import UserError
+from nas.evaluation import Assignment, sizes_of
+from nas.execution.executor import Answer, Arrays, Executor, Job
+from nas.records import Record, merged
+from nas.rung_store import RungStore
+from nas.search.budget import Cost
+from nas.search.coordinator import search
+from nas.search.dominance import best_first, losses_of
+from nas.search.jobs import run_jobs
+from nas.search.plan import SearchOutcome, SearchPlan, Trial
+from nas.search_parts import SearchPart
+from nas.search_plan import cost_of, plan_of, searched_design
+from nas.search_progress import SearchTeller
+from nas.supernet import Sandwich
+from nas.tasks.encoding import EncodedTask
+from nas.worker import supernet_payload
+from nas.workshop import Workshop
+from search_spaces.design import Design
+from search_spaces.spaces.all_spaces import find_space
+
+STORE_BYTES = 2 * 2**30
+
+
+@dataclass
+class SearchPhase:
+    """Everything between the hand designs and the champions. Workers never hold test data here.
+
+    `name` is the search's in the ledger, which the ids of its jobs begin with; a run may hold several searches.
+    """
+
+    shop: Workshop
+    name: str = "search"
+
+    def run(self) -> list[Record]:
+        """The records of the finalists that came through."""
+        shop, part = self.shop, self.shop.experiment.search_part
+        task = shop.task.without_test()
+        weights, paid = self.prepare(task)
+        with shop.executor(task, weights) as executor:
+            with shop.phase("search", "search"):
+                outcome = self.search(executor, paid)
+            with shop.phase("finalists", "finalists"):
+                finalists = shop.evaluate(executor, "finalist", self._finalists(outcome))
+            if part.supernet is not None and part.supernet.correlation_trials:
+                with shop.phase("controls", "controls of the supernet's ranking"):
+                    self._train_controls(executor, outcome, part.supernet.correlation_trials)
+        return finalists
+
+    def prepare(self, task: EncodedTask) -> tuple[Arrays | None, Cost]:
+        """The supernet's tensors, None where the search has none, and what training them cost.
+
+        Legs that an earlier start finished are not trained again.
+        """
+        shop, part = self.shop, self.shop.experiment.search_part
+        if part.supernet is None:
+            return None, Cost()
+        legs = part.supernet.legs
+        store = RungStore(self.folder("supernet"), STORE_BYTES)
+        records = []
+        with shop.phase("supernet", "supernet"), shop.executor(task) as executor:
+            for leg in range(1, legs + 1):
+                job = self._supernet_job(part, leg, store)
+
+                def keep(answer: Answer, leg: int = leg) -> None:
+                    store.keep(0, leg, (answer.result or {}).pop("state", {}), answer.arrays)
+
+                (answer,) = run_jobs([job], executor, shop.ledger, keep=keep)
+                if answer.result is None:
+                    raise UserError(f"expected to train a supernet, got: {answer.reason}; mend that, then resume")
+                records.append(Record.from_plain(answer.result["record"]))
+                loss = records[-1].metrics["valid_loss_largest"]
+                shop.terminal.line(f"  leg {leg} of {legs}: validation loss {loss:.3f} nats (a largest member), {shop.spent()}")
+        shop.book.add(merged(records))
+        carbon = shop.experiment.carbon
+        costs = [cost_of(one, shop.intensity.g_per_kwh, carbon.pue) or Cost() for one in records]
+        held = store.load(0, legs)
+        if held is None:
+            raise UserError(f"expected the supernet that was trained in {self.folder('supernet')}, got none; start a new run")
+        return held[1], sum(costs, Cost())
+
+    def _supernet_job(self, part: SearchPart, leg: int, store: RungStore) -> Job:
+        assert part.supernet is not None
+        tokens, legs = part.supernet.tokens, part.supernet.legs
+        assignment = Assignment(record_id=f"{self.name}/supernet", role="search", strategy="supernet")
+        sandwich = Sandwich(num_random=part.supernet.drawn, mac_limit=part.mac_limit)
+        state, arrays = (store.load(0, leg - 1) if leg > 1 else None) or (None, {})
+        given = supernet_payload(
+            part.space,
+            tokens,
+            part.seed,
+            assignment,
+            sandwich,
+            until_tokens=tokens * leg // legs if leg < legs else None,
+            keep_state=leg < legs,
+            keep_weights=leg == legs,
+            state=state,
+            valid_sentences=part.valid_sentences,
+        )
+        return Job(f"{self.name}/supernet/leg{leg}", 1, given, arrays)
+
+    def folder(self, what: str) -> Path:
+        """Where states of this search lie; the only search of a run has the folder to itself."""
+        base = self.shop.run.path / what
+        return base if self.name == "search" else base / self.name.removeprefix("search/").replace("/", "-")
+
+    def search(self, executor: Executor, paid: Cost) -> SearchOutcome:
+        """Searches, or finishes what a stopped run left; `paid` is what was spent before."""
+        shop = self.shop
+        plan = self.plan(paid)
+        teller = SearchTeller(shop.terminal, shop.experiment.search_part, plan, shop.ledger, shop.spent)
+        store = RungStore(self.folder("rungs"), STORE_BYTES)
+        outcome = search(plan, executor, shop.ledger, teller.told, store=store)
+        shop.book.add_trials(outcome)
+        if outcome.wall_s >= 1:
+            share = outcome.overhead_s / outcome.wall_s
+            shop.run.update(engine={"overhead_share": share, "overhead_s": outcome.overhead_s, "wall_s": outcome.wall_s})
+        teller.ended(outcome)
+        return outcome
+
+    def _finalists(self, outcome: SearchOutcome) -> list[Design]:
+        """The best searched candidates that are not hand designs themselves; of several objectives, of the first fronts."""
+        part = self.shop.experiment.search_part
+        hand = {find_design(name).architecture for name in self.shop.experiment.hand.designs}
+        ranked = self.ranked(outcome)
+        designs = [self._design(trial) for trial in ranked]
+        chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
+        if not chosen:
+            raise UserError(
+                f"expected the search to train a candidate that is not a hand design, got {len(ranked)} trials trained; "
+                f"see {self.shop.run.records} for why, or start a run with a larger budget"
+            )
+        return chosen
+
+    def _design(self, trial: Trial) -> Design:
+        return searched_design(find_space(self.shop.experiment.search_part.space), trial.number, trial.candidate)
+
+    def ranked(self, outcome: SearchOutcome) -> list[Trial]:
+        """Trials that were trained, or scored, and are within limits, best first."""
+        directions = self.plan(Cost()).directions
+        scored = [one for one in outcome.trials if one.results and one.values and one.feasible and one.status != "failed"]
+        return [scored[index] for index in best_first([losses_of(one.values or (), directions) for one in scored])]
+
+    def plan(self, paid: Cost) -> SearchPlan:
+        """The plan that is carried out."""
+        shop, uj_per_token = self.shop, self._uj_per_token()
+        return plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid, uj_per_token)
+
+    def _uj_per_token(self) -> float:
+        """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""
+        names = [f"hand/{name}/seed0" for name in self.shop.experiment.hand.designs]
+        phases = [record.phase("train") for record in self.shop.book.complete(names)]
+        return max((one.loaded_uj / one.tokens for one in phases if one and one.loaded_uj and one.tokens), default=0.0)
+
+    def _train_controls(self, executor: Executor, outcome: SearchOutcome, number: int) -> None:
+        """Trains members from scratch that are spread evenly over the ranks, beside the finalists, which are at their top.
+
+        The report tells how their ranking agrees with that by inherited weights.
+        """
+        ranked = self.ranked(outcome)
+        places = sorted({round(place * (len(ranked) - 1) / max(1, number - 1)) for place in range(number)})
+        trained = {design.name for design in self._finalists(outcome)}
+        designs = [self._design(ranked[place]) for place in places]
+        if chosen := [design for design in designs if design.name not in trained]:
+            self.shop.evaluate(executor, "control", chosen)

@@ -1,0 +1,105 @@
+"""What every phase of a run needs: workers, the ledger, records, and words on the terminal."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from nas.carbon import intensity
+from nas.checkpoints import save_checkpoint
+from nas.evaluation import Assignment, sizes_of
+from nas.execution.executor import Answer, Arrays, Executor, Job
+from nas.experiment_parts import Experiment
+from nas.ledger import Ledger, read_events
+from nas.progress import Pace, Terminal, amount, result_words
+from nas.records import Record, Role
+from nas.run_folder import RunFolder
+from nas.run_records import RecordBook
+from nas.search.jobs import finished_jobs, run_jobs
+from nas.tasks.encoding import EncodedTask
+from nas.worker import context, payload
+from nas.workplace import Workplace
+from search_spaces.design import Design
+
+
+@dataclass
+class Workshop:
+    """One run at work. Each phase can be cut short and gone through again: the ledger knows what is done."""
+
+    experiment: Experiment
+    run: RunFolder
+    task: EncodedTask
+    ledger: Ledger
+    place: Workplace
+    terminal: Terminal
+
+    def __post_init__(self) -> None:
+        self.source = self.place.source()
+        self.intensity = intensity(self.experiment.carbon.searched_in)
+        self.book = RecordBook(self.run, self.experiment, self.task, self.place, self.source)
+        self.run.update(energy=vars(self.source), corpus=self.task.describe())
+        if self.task.tokenizer is not None:
+            self.run.keep_tokenizer(self.task.tokenizer.json_text)
+
+    @contextmanager
+    def phase(self, name: str, title: str) -> Iterator[None]:
+        """A part of the run whose time is kept."""
+        start = time.monotonic()
+        self.terminal.line(f"{title}:")
+        try:
+            with self.terminal.live(title):
+                yield
+        finally:
+            self.run.add_phase(name, time.monotonic() - start)
+
+    @contextmanager
+    def executor(self, task: EncodedTask, supernet: Arrays | None = None) -> Iterator[Executor]:
+        """Workers that hold this task, and a supernet's tensors where there is one."""
+        repetition = self.experiment.execution.repetition
+        given = context(self.run.run_id, task, self.experiment.recipe, self.place.meter_call, repetition, supernet)
+        executor = self.place.executor(given)
+        try:
+            yield executor
+        finally:
+            executor.close()
+
+    def evaluate(self, executor: Executor, role: Role, designs: Sequence[Design], seeds: Sequence[int] = (0,)) -> list[Record]:
+        """Trains every design with every seed at the full budget; records of those that came through, in order.
+
+        All designs come once before any comes again, so that a run that was stopped has as many seeds of each.
+        """
+        budget = self.experiment.final.tokens
+        jobs, names = [], {}
+        for seed in seeds:
+            for design in designs:
+                assignment = Assignment(record_id=f"{role}/{design.name}/seed{seed}", role=role)
+                jobs.append(Job(assignment.record_id, 1, payload(design, budget, seed, assignment, keep_weights=True)))
+                names[assignment.record_id] = f"{design.name} seed {seed}"
+        width = max(map(len, names.values()))
+        pace = Pace()
+
+        def told(done: int, total: int, answer: Answer | None) -> None:
+            standing = f"{self.spent()} so far, {pace.left(done / total)}"
+            if answer is not None:
+                record = self.book.add_answer(answer)
+                name = names[record.record_id].ljust(width)
+                self.terminal.done(f"  {done:{len(str(total))}} of {total}  {name}  {result_words(record)}", standing)
+            self.terminal.status(f"{role}: {done} of {total} trained, {standing}")
+
+        if kept := len(finished_jobs(read_events(self.ledger.path), jobs)):
+            self.terminal.line(f"  {kept} of {len(jobs)} were trained already")
+        run_jobs(jobs, executor, self.ledger, told, keep=self._keep_weights)
+        return self.book.complete([job.job_id for job in jobs])
+
+    def _keep_weights(self, answer: Answer) -> None:
+        """Saves the weights in an answer before the ledger says that its job is finished."""
+        design, sizes = answer.job.payload["design"], sizes_of(self.task)
+        save_checkpoint(self.run.checkpoints, answer.job.job_id, design, sizes, answer.arrays)
+
+    def spent(self) -> str:
+        """Energy and grams so far, in words."""
+        try:
+            totals = self.place.energy_uj()
+        except Exception:  # the meter does not answer just now; the run goes on
+            return "energy unknown"
+        return amount(totals["machine"] - totals["foreign"], self.intensity.g_per_kwh, self.experiment.carbon.pue)
