@@ -19,7 +19,7 @@ from nas.records import Record
 from nas.run_folder import RunFolder, check_new
 from nas.search_phase import SearchPhase
 from nas.search_plan import plan_of
-from nas.workplace import LocalWorkplace, RayWorkplace, Workplace, check_address
+from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.counting import size
 from search_spaces.design import Design
@@ -58,7 +58,7 @@ def run_experiment(
         check_fit(find_design(name), task)
     if run is not None:
         run.check_corpus(task.describe())
-    with _workplace(experiment, address) as place:
+    with open_workplace(experiment.execution, address) as place:
         run = run or RunFolder.create(folder, experiment)
         run.adopt(experiment)
         with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
@@ -104,13 +104,6 @@ def _nominal_sizes(experiment: Experiment) -> Sizes:
     """Sizes before the corpus was read: the counted MACs leave the vocabulary out."""
     vocabulary = experiment.task.vocabulary_size
     return Sizes(source_vocabulary=vocabulary, target_vocabulary=vocabulary)
-
-
-def _workplace(experiment: Experiment, address: str | None) -> Workplace:
-    part = experiment.execution
-    if part.executor == "local" and address is None:
-        return LocalWorkplace(part.power_source)
-    return RayWorkplace(part.workers, address, part.power_source)
 
 
 def carry_out(shop: Workshop) -> None:

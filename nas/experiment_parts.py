@@ -4,7 +4,7 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nas.phases import Repetition
 from nas.recipe import Recipe
@@ -35,13 +35,33 @@ class ExecutionPart(Part):
 
     `power_source` is one of `carbon-nas power`, auto the best there is. Inference on test data is repeated until
     `inference_seconds` have passed or `inference_outputs` were made.
+
+    Each of the `workers` has `worker_cpus` cores, as many threads, and `worker_gpus` GPUs: a whole number, or a part of one.
+    On a cluster that was joined, it is an error when none of them is ready within `start_minutes`. With `ship_package` its
+    nodes run our code as it is installed here, by Ray's runtime_env, instead of what is installed there.
     """
 
     executor: Literal["ray", "local"] = "ray"
     workers: Positive = 2
+    worker_cpus: float = 1
+    worker_gpus: float = 0
+    start_minutes: float = Field(default=10, gt=0)
+    ship_package: bool = False
     power_source: str = "auto"
     inference_seconds: float = Field(default=10.0, ge=0)
     inference_outputs: Positive = 1000
+
+    @field_validator("worker_cpus", "worker_gpus")
+    @classmethod
+    def _whole_or_part(cls, given: float, info: ValidationInfo) -> float:
+        cores = info.field_name == "worker_cpus"
+        if not (0.01 <= given <= 1 or given == int(given) >= cores):
+            what = "cores" if cores else "GPUs"
+            raise ValueError(
+                f"execution.{info.field_name}: expected a whole number of {what}, or a part of one of 0.01 or more, "
+                f"got {given:g}; mend it"
+            )
+        return given
 
     @property
     def repetition(self) -> Repetition:

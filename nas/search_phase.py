@@ -148,11 +148,23 @@ class SearchPhase:
 
     def plan(self, paid: Cost) -> SearchPlan:
         """The plan that is carried out."""
-        shop = self.shop
-        return plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid)
+        shop, uj_per_token = self.shop, self._uj_per_token()
+        return plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid, uj_per_token)
+
+    def _uj_per_token(self) -> float:
+        """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""
+        names = [f"hand/{name}/seed0" for name in self.shop.experiment.hand.designs]
+        phases = [record.phase("train") for record in self.shop.book.complete(names)]
+        return max((one.loaded_uj / one.tokens for one in phases if one and one.loaded_uj and one.tokens), default=0.0)
 
     def _train_controls(self, executor: Executor, outcome: SearchOutcome, number: int) -> None:
-        """Trains members from scratch that are spread evenly over the ranks: the report tells how the two rankings agree."""
+        """Trains members from scratch that are spread evenly over the ranks, beside the finalists, which are at their top.
+
+        The report tells how their ranking agrees with that by inherited weights.
+        """
         ranked = self.ranked(outcome)
         places = sorted({round(place * (len(ranked) - 1) / max(1, number - 1)) for place in range(number)})
-        self.shop.evaluate(executor, "control", [self._design(ranked[place]) for place in places])
+        trained = {design.name for design in self._finalists(outcome)}
+        designs = [self._design(ranked[place]) for place in places]
+        if chosen := [design for design in designs if design.name not in trained]:
+            self.shop.evaluate(executor, "control", chosen)

@@ -33,7 +33,14 @@ def searched_design(space: Space, number: int, genome: Genome) -> Design:
     return Design(name=f"searched-{number}", family="searched", architecture=space.decode(genome))
 
 
-def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float, name: str = "search", paid: Cost | None = None) -> SearchPlan:
+def plan_of(
+    experiment: Experiment,
+    sizes: Sizes,
+    g_per_kwh: float,
+    name: str = "search",
+    paid: Cost | None = None,
+    uj_per_token: float = 0.0,
+) -> SearchPlan:
     """The plan of an experiment's search.
 
     Args:
@@ -42,6 +49,7 @@ def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float, name: str = 
         g_per_kwh: carbon intensity where it is searched.
         name: of the search in its ledger; with a slash behind it, what the ids of its jobs begin with.
         paid: what was spent for it before its first trial.
+        uj_per_token: fully loaded microjoules that training is expected to draw, until a trial was seen.
 
     Raises:
         UserError: a first design does not fit the space or the limit.
@@ -49,7 +57,7 @@ def plan_of(experiment: Experiment, sizes: Sizes, g_per_kwh: float, name: str = 
     part = experiment.search_part
     space = find_space(part.space)
     objectives = tuple(find_objective(one) for one in part.objectives)
-    jobs = _Jobs(part, space, objectives)
+    jobs = _Jobs(part, space, objectives, uj_per_token, g_per_kwh * experiment.carbon.pue)
     return SearchPlan(
         name=name,
         space=space,
@@ -82,6 +90,8 @@ class _Jobs:
     part: SearchPart
     space: Space
     objectives: tuple[Objective, ...]
+    uj_per_token: float
+    g_per_kwh: float
 
     @property
     def last(self) -> int:
@@ -92,8 +102,9 @@ class _Jobs:
         """What a leg is expected to cost. Members of a supernet are not trained."""
         if self.part.weights == "supernet":
             return Cost()
-        before = self.part.tokens_at(rung - 1, inherits) if rung else 0
-        return Cost(tokens=self.part.tokens_at(rung, inherits) - before)
+        tokens = self.part.tokens_at(rung, inherits) - (self.part.tokens_at(rung - 1, inherits) if rung else 0)
+        energy_uj = round(self.uj_per_token * tokens)
+        return Cost(tokens=tokens, energy_uj=energy_uj, emissions_g_co2e=emissions_g_co2e(energy_uj, self.g_per_kwh, 1.0))
 
     def make(self, trial: Trial, rung: int, start: Start | None) -> Job:
         """The job of a leg; where it goes on from a state, or from a parent's weights, these are its arrays."""

@@ -3,8 +3,6 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from torchmetrics.functional.text.rouge import rouge_score
-
 KEYS = ("rouge1", "rouge2", "rougeL")
 
 
@@ -14,6 +12,9 @@ def rouge(hypotheses: Sequence[str], references: Sequence[str]) -> Mapping[str, 
         raise ValueError(
             f"expected as many hypotheses as references and one at least, got {len(hypotheses)} and {len(references)}"
         )
+    # Imported only where it is needed: it brings matplotlib, which takes seconds and writes into the home of every node.
+    from torchmetrics.functional.text.rouge import rouge_score
+
     scores = rouge_score(list(hypotheses), list(references), normalizer=_words, rouge_keys=KEYS)
     return {key: 100 * float(scores[f"{key}_fmeasure"]) for key in KEYS}
 

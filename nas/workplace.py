@@ -5,23 +5,25 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from nas.energy.client import local_call
 from nas.energy.meter import Meter
 from nas.errors import UserError
+from nas.execution.crew import WorkerSize
 from nas.execution.executor import Context, Executor
 from nas.execution.local import LocalExecutor
 from nas.execution.machines import METER_NAME, START_S, Machines
+from nas.execution.on_ray import HEAD, NODE, MachineCall, RayCluster, connect
 from nas.execution.ray_access import probe, resolve_address
+from nas.execution.ray_executor import RayExecutor, check_room
+from nas.experiment_parts import ExecutionPart
 from nas.records import EnergySource
 from nas.worker import FACTORY
-
-if TYPE_CHECKING:
-    from nas.execution.on_ray import RayCluster
 
 
 def check_address(address: str) -> None:
@@ -32,6 +34,7 @@ def check_address(address: str) -> None:
 log = logging.getLogger(__name__)
 
 CALL_S = 5.0
+LOST_S = 10.0  # for meters to stop that still live though their cluster's head node is lost
 
 
 class Workplace(ABC):
@@ -87,15 +90,26 @@ class Workplace(ABC):
         self.close()
 
 
-class LocalWorkplace(Workplace):
-    """Everything in this process, one worker with one thread as on a cluster."""
+def open_workplace(part: ExecutionPart, address: str | None) -> Workplace:
+    """The workplace that an experiment asks for; with an address it is on that cluster, whatever the experiment says.
 
-    def __init__(self, power_source: str) -> None:
-        self._power_source = power_source
+    Raises:
+        UserError: see RayWorkplace.
+    """
+    if part.executor == "local" and address is None:
+        return LocalWorkplace(part.power_source, WorkerSize(part.worker_cpus).threads)
+    return RayWorkplace(part, address)
+
+
+class LocalWorkplace(Workplace):
+    """Everything in this process, one worker with as many threads as on a cluster."""
+
+    def __init__(self, power_source: str, threads: int = 1) -> None:
+        self._power_source, self._threads = power_source, threads
 
     def executor(self, context: Context) -> Executor:
         """See Workplace."""
-        torch.set_num_threads(1)
+        torch.set_num_threads(self._threads)
         return LocalExecutor(FACTORY, context)
 
     def source(self) -> EnergySource:
@@ -132,27 +146,25 @@ class RayWorkplace(Workplace):
     """Workers and the meters of their machines as actors of a Ray cluster, one started here unless an address is given.
 
     Raises:
-        UserError: the cluster does not answer, does not accept the token, or has fewer cores than workers were asked for.
+        UserError: the cluster does not answer, does not accept the token, or is too small where it was started here.
     """
 
-    def __init__(self, num_workers: int, address: str | None, power_source: str) -> None:
-        from nas.execution.on_ray import MachineCall, connect
-
-        self._num_workers, self._power_source = num_workers, power_source
-        self._cluster: RayCluster = connect(address, num_cpus=num_workers)
+    def __init__(self, part: ExecutionPart, address: str | None) -> None:
+        self._part, self._size = part, WorkerSize(part.worker_cpus, part.worker_gpus)
+        cores = ceil(part.workers * part.worker_cpus)
+        self._cluster: RayCluster = connect(address, num_cpus=cores, ship_package=part.ship_package)
         self.meter_call = MachineCall(METER_NAME)
-        if (cores := self._cluster.num_cpus()) < num_workers:
-            self._cluster.close()
-            raise UserError(f"execution.workers: expected at most {cores}, the cores of the Ray cluster, got {num_workers}")
+        if not self._cluster.joined:
+            try:
+                check_room(self._cluster, part.workers, self._size)
+            except UserError:
+                self._cluster.close()
+                raise
 
     def executor(self, context: Context) -> Executor:
         """See Workplace."""
-        from nas.execution.on_ray import RayExecutor
-
-        try:
-            return RayExecutor(FACTORY, context, self._num_workers, cluster=self._cluster)
-        except RuntimeError as error:
-            raise UserError(f"expected {self._num_workers} workers, but {error}; mend that, then resume") from error
+        start_s = 60 * self._part.start_minutes
+        return RayExecutor(FACTORY, context, self._part.workers, self._cluster, self._size, start_s)
 
     def source(self) -> EnergySource:
         """See Workplace."""
@@ -172,10 +184,12 @@ class RayWorkplace(Workplace):
 
     def _start_meter(self, energy_ledger: Path) -> None:
         try:
-            self._machines = Machines(self._cluster, energy_ledger, self._power_source)
+            self._machines = Machines(self._cluster, energy_ledger, self._part.power_source)
         except Exception as error:  # ours, and whatever Ray may raise
             cause = " ".join(str(error).split())
             raise UserError(f"expected to meter this machine's energy, but {cause}; mend that, then resume") from error
 
     def _stop_meter(self) -> None:
-        self._machines.stop()
+        # Its ledger is on the disk line by line; without this machine's node there is no meter left, nor a way to ask.
+        patience_s = {None: START_S, HEAD: LOST_S, NODE: 0.0}[self._cluster.lost()]
+        self._machines.stop(patience_s)

@@ -206,6 +206,13 @@ def test_a_node_that_dies_leaves_its_copy_and_returns_with_the_gap_metered(clust
     machines.stop()
 
 
+def test_meters_that_cannot_be_asked_are_left_as_they_are(cluster: FakeCluster, tmp_path: Path) -> None:
+    cluster.join("node0", "boot-a", namespace=7)
+    machines = Machines(cluster, ledger_of(tmp_path), "auto", at_once)
+    machines.stop(timeout_s=0.0)
+    assert [line["kind"] for line in read_lines(ledger_of(tmp_path))][-1] != "stop"
+
+
 def test_a_trial_is_closed_wherever_it_was_open(cluster: FakeCluster, tmp_path: Path) -> None:
     cluster.join("node0", "boot-a", namespace=7)
     far = cluster.join("node1", "boot-b", namespace=7)

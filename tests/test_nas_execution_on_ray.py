@@ -1,6 +1,7 @@
 """Ray: workers that die, services, a cluster joined by address with a token."""
 
 import os
+import re
 import signal
 import socket
 import stat
@@ -20,9 +21,11 @@ from nas.energy.sources import find_source
 from nas.energy.ticks import Procfs
 from nas.errors import UserError
 from nas.execution import on_ray, ray_access
+from nas.execution.crew import WorkerSize
 from nas.execution.executor import Gone, Job
 from nas.execution.machines import METER_NAME, Machines
 from nas.execution.processes import session_roots
+from nas.execution.ray_executor import RayExecutor
 from nas.execution.testing import objective
 from nas.ledger import Ledger
 from nas.search.coordinator import search
@@ -56,7 +59,7 @@ def cluster(environment):
 
 @pytest.fixture
 def executor(cluster):
-    with on_ray.RayExecutor(WORKER, {"array": np.zeros(100_000)}, 2, cluster=cluster) as executor:
+    with RayExecutor(WORKER, {"array": np.zeros(100_000)}, 2, cluster=cluster) as executor:
         yield executor
 
 
@@ -106,6 +109,15 @@ def test_workers_get_the_context_once_and_have_one_thread(executor):
     assert answers[0].duration_s >= 0.2
 
 
+def test_a_larger_worker_has_more_threads(cluster):
+    with RayExecutor(WORKER, {}, 1, cluster, WorkerSize(2)) as executor:
+        executor.submit(Job("a", 1, {}))
+        assert _answers(executor, 1)[0].result["threads"] == "2"
+        assert cluster.ray.available_resources().get("CPU", 0) == 0
+    with pytest.raises(UserError, match="at most 1, for the Ray cluster has 2 cores, got 2 with 2 cores each"):
+        RayExecutor(WORKER, {}, 2, cluster, WorkerSize(2))
+
+
 def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp_path, capfd):
     before = _pids(executor)
     executor.submit(Job("dead", 1, {"kill_once": str(tmp_path / "marker")}))
@@ -113,7 +125,7 @@ def test_an_exception_fails_and_a_dead_worker_is_lost_and_replaced(executor, tmp
     answers = {answer.job.job_id: answer for answer in _answers(executor, 2)}
     assert (answers["bad"].kind, answers["bad"].reason) == ("failed", "ValueError: asked to fail, so it fails: yes")
     assert answers["dead"].kind == "lost" and "process died" in answers["dead"].reason
-    assert executor.free() == 2
+    until(lambda: executor.free() == 2)
     after = _pids(executor)
     assert len(after) == 2 and len(after & before) == 1
     assert "died" not in "".join(capfd.readouterr())
@@ -135,17 +147,23 @@ def test_a_search_survives_the_death_of_a_worker(executor, tmp_path):
     assert answers[0].result["loss"] == objective(GENOME)
 
 
-def test_workers_that_only_die_end_the_search(executor, tmp_path):
-    with pytest.raises(UserError, match="7 died one after another"):
-        for number in range(7):
-            executor.submit(Job(f"dead{number}", 1, {"kill_once": str(tmp_path / f"marker{number}")}))
-            _answers(executor, 1)
+def test_workers_that_only_die_end_the_search_and_an_answer_forgives_deaths(cluster, tmp_path):
+    """Three deaths a worker one after another are borne; all of them are told before the fourth ends the search."""
+    told = []
+    with RayExecutor(WORKER, {}, 1, cluster=cluster) as executor:
+        with pytest.raises(UserError, match="4 died one after another, the last one: the worker's process died: .*of memory"):
+            for number in (0, 1, 2, None, 4, 5, 6, 7, 8):
+                assert executor.free() == 1
+                fate = {} if number is None else {"kill_once": str(tmp_path / f"marker{number}")}
+                executor.submit(Job(f"job{number}", 1, fate))
+                told += _answers(executor, 1)
+    assert [answer.kind for answer in told] == ["lost"] * 3 + ["finished"] + ["lost"] * 4
 
 
 def test_a_service_answers_workers_and_never_raises(cluster):
     service = cluster.start_actor(COUNTER, {"start": 10})
     assert service.ask("add", 5) == 15
-    with on_ray.RayExecutor(WORKER, {"meter": service}, 1, cluster=cluster) as executor:
+    with RayExecutor(WORKER, {"meter": service}, 1, cluster=cluster) as executor:
         executor.submit(Job("a", 1, {}))
         (answer,) = _answers(executor, 1)
         assert answer.result["meter"] == 16
@@ -157,8 +175,15 @@ def test_a_service_answers_workers_and_never_raises(cluster):
     os.kill(other.ask("pid"), signal.SIGKILL)
     assert until(lambda: _answer_of(other)) in (2, 3, 4)
     cluster.ray.kill(other._handle)
-    with pytest.raises(Gone):
-        other.ask("add", 1)
+    until(lambda: _is_gone(other))
+
+
+def _is_gone(service):
+    try:
+        service.ask("add", 1)
+    except Gone:
+        return True
+    return False
 
 
 def _answer_of(service):
@@ -171,10 +196,10 @@ def _answer_of(service):
 def test_what_cannot_start_says_why(cluster):
     with pytest.raises(RuntimeError, match="could not be started on Ray.*no_such_module"):
         cluster.start_actor("no_such_module:Thing", {})
-    with pytest.raises(RuntimeError, match="a worker could not be started on Ray.*no_such_module"):
-        on_ray.RayExecutor("no_such_module:factory", {}, 1, cluster=cluster)
-    with pytest.raises(UserError, match="at most 2, the cores of the Ray cluster, got 3"):
-        on_ray.RayExecutor(WORKER, {}, 3, cluster=cluster)
+    with pytest.raises(UserError, match="a worker could not be started on Ray.*no_such_module.*install no_such_module there"):
+        RayExecutor("no_such_module:factory", {}, 1, cluster=cluster)
+    with pytest.raises(UserError, match="at most 2, for the Ray cluster has 2 cores, got 3 with 1 core each"):
+        RayExecutor(WORKER, {}, 3, cluster=cluster)
 
 
 def test_authentication_is_on_and_the_token_private(cluster, environment):
@@ -233,12 +258,16 @@ def _cmdline(process):
 
 
 def test_a_running_cluster_is_joined_by_address(head, tmp_path):
-    with (
-        on_ray.RayExecutor(WORKER, {"array": np.zeros(10)}, 2, address=head) as executor,
-        Ledger.open(tmp_path / "ledger.jsonl") as ledger,
-    ):
-        outcome = search(toy_plan("nsga2", 12), executor, ledger)
-        assert outcome.spent.trials == 12
+    cluster = on_ray.connect(head)
+    try:
+        with (
+            RayExecutor(WORKER, {"array": np.zeros(10)}, 2, cluster) as executor,
+            Ledger.open(tmp_path / "ledger.jsonl") as ledger,
+        ):
+            outcome = search(toy_plan("nsga2", 12), executor, ledger)
+            assert outcome.spent.trials == 12
+    finally:
+        cluster.close()
 
 
 CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -258,7 +287,8 @@ def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head
         late = subprocess.Popen([*inside, *_node_command(f"--address={head}", "--block")], env=_node_environment())
         until(lambda: len(cluster.node_ids()) == 3)
         context = {"meter_call": on_ray.MachineCall(METER_NAME)}
-        with on_ray.RayExecutor("nas.execution.testing:metered", context, 6, cluster=cluster) as executor:
+        with RayExecutor("nas.execution.testing:metered", context, 6, cluster=cluster) as executor:
+            until(lambda: executor.free() == 6)
             for number in range(6):
                 executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
             results = [answer.result for answer in _answers(executor, 6)]
@@ -313,7 +343,8 @@ def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, t
             machines = Machines(cluster, tmp_path / "run" / "energy.jsonl", "load_table")
             until(lambda: len(cluster.node_ids()) == 2)
             context = {"meter_call": on_ray.MachineCall(METER_NAME)}
-            with on_ray.RayExecutor("nas.execution.testing:metered", context, 3, cluster=cluster) as executor:
+            with RayExecutor("nas.execution.testing:metered", context, 3, cluster=cluster) as executor:
+                until(lambda: executor.free() == 3)
                 for number in range(3):
                     executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
                 results = [answer.result for answer in _answers(executor, 3)]
@@ -395,7 +426,7 @@ def test_a_killed_meter_meters_the_gap_and_trials_are_charged_again(environment,
     try:
         machines = Machines(cluster, ledger, "auto")
         context = {"meter_call": on_ray.MachineCall(METER_NAME)}
-        with on_ray.RayExecutor("nas.execution.testing:metered", context, 1, cluster=cluster) as executor:
+        with RayExecutor("nas.execution.testing:metered", context, 1, cluster=cluster) as executor:
             executor.submit(Job("before", 1, {"trial": "before", "burn_s": 0.1}))
             _answers(executor, 1)
             os.kill(until(lambda: _holder_of(ledger)), signal.SIGKILL)
@@ -463,9 +494,9 @@ def test_a_fresh_token_is_made_private(monkeypatch):
 
 def test_only_one_module_imports_ray():
     root = Path(on_ray.__file__).parents[1]
-    importing = [path.name for path in root.rglob("*.py") if "import ray" in path.read_text() and path.name != "on_ray.py"]
-    assert [name for name in importing if name != "ray_access.py"] == []
-    code = "import sys, nas.execution.on_ray, nas.search.coordinator; print('ray' in sys.modules, 'torch' in sys.modules)"
+    assert [path.name for path in root.rglob("*.py") if re.search(r"import ray\b", path.read_text())] == ["on_ray.py"]
+    code = "import sys, nas.execution.ray_executor; print('torch' in sys.modules)\n"
+    code += "import nas.search.coordinator, nas.workplace; print('ray' in sys.modules)"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.split() == ["False", "False"]

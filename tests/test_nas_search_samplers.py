@@ -152,7 +152,7 @@ def test_options_are_sized_and_checked():
     assert resolve_options("aging_evolution", {}) == {"population": 20, "sample": 5, "crossover": 0}
     assert resolve_options("aging_evolution", {"sample": 3}, trials=50) == {"population": 10, "sample": 3, "crossover": 0}
     assert resolve_options("mo_aging_evolution", {"archive": 7})["archive"] == 7
-    assert resolve_options("tpe", {}, trials=30) == {"startup": 6}
+    assert resolve_options("tpe", {}, trials=30) == {"startup": 6, "history": 0}
     with pytest.raises(
         UserError, match="expected one of random, tpe, nsga2, aging_evolution, mo_aging_evolution, got 'annealing'"
     ):

@@ -12,13 +12,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "manual_designs", "nas", "reports")
-SHIPPED = (".py", ".csv", ".html", ".toml")
+SHIPPED = (".py", ".csv", ".html", ".npz", ".toml")
 DATA = (
     "reports/template.html",
     "manual_designs/hat.csv",
     "nas/carbon_intensity.csv",
     "nas/experiments/quickstart.toml",
     "nas/experiments/smoke.toml",
+    "nas/search/testbeds/nas_bench_201.npz",
 )
 
 

@@ -22,7 +22,7 @@ from nas.search.budget import Cost
 from nas.search.plan import Direction, SearchOutcome, Trial
 from nas.search_phase import SearchPhase
 from nas.tasks.encoding import EncodedTask
-from nas.workplace import LocalWorkplace, RayWorkplace, Workplace, check_address
+from nas.workplace import Workplace, check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.design import Design
 from search_spaces.space import Genome
@@ -54,7 +54,7 @@ def compare_on_task(
     task = experiment.task.prepare(cache_folder())
     if run is not None:
         run.check_corpus(task.describe())
-    with _workplace(experiment, address) as place:
+    with open_workplace(experiment.execution, address) as place:
         run = run or RunFolder.create(folder, comparison)
         with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
             searches = Searches(comparison, run, task.without_test(), ledger, place, terminal)
@@ -62,13 +62,6 @@ def compare_on_task(
             run.add_phase("corpus and start", time.monotonic() - started)
             searches.run_all()
     return run
-
-
-def _workplace(experiment: Experiment, address: str | None) -> Workplace:
-    part = experiment.execution
-    if part.executor == "local" and address is None:
-        return LocalWorkplace(part.power_source)
-    return RayWorkplace(part.workers, address, part.power_source)
 
 
 @dataclass

@@ -7,31 +7,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from nas.execution.executor import Arrays, Context, Payload, given, load, one_line, parted
+from nas.execution.packages import digest
 
-_ENVIRONMENT = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+_THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 # torch keeps a prepared matrix product for each of the last 1,024 shapes, and sentences come in hundreds of shapes: workers
 # grew to 1.4 GB. With 16 they stay at 0.8 GB and are no slower.
-_ENVIRONMENT["LRU_CACHE_CAPACITY"] = "16"
+_ENVIRONMENT = {"LRU_CACHE_CAPACITY": "16"}
 
 
 class Worker:
-    """Makes a worker's function from its factory and runs payloads through it, with one thread."""
+    """Makes a worker's function from its factory and runs payloads through it, with so many threads."""
 
-    def __init__(self, factory: str, context: Context) -> None:
-        os.environ.update(_ENVIRONMENT)
+    def __init__(self, factory: str, context: Context, threads: int = 1) -> None:
+        os.environ.update(_ENVIRONMENT | dict.fromkeys(_THREADS, str(threads)))
         self._run = load(factory)(context)
         if torch := sys.modules.get("torch"):
-            torch.set_num_threads(1)
+            torch.set_num_threads(threads)
 
-    def ready(self) -> tuple[int, int]:
-        """Process ids of this worker and of its parent, once it is made."""
-        return os.getpid(), os.getppid()
+    def ready(self) -> str:
+        """The digest of our packages here, once this worker is made."""
+        return digest()
 
     def run(self, payload: Payload, arrays: Arrays) -> tuple[str, Any, Arrays, float]:
         """What became of a payload, the result or the reason, the result's arrays, and the seconds it took."""
         start = time.perf_counter()
         try:
             result, left = parted(self._run(given(payload, arrays)))
+        except MemoryError as error:  # Python's own has no text
+            return "failed", f"out of memory, {one_line(error)}".rstrip(" :"), {}, time.perf_counter() - start
         except Exception as error:
             return "failed", one_line(error), {}, time.perf_counter() - start
         return "finished", result, left, time.perf_counter() - start

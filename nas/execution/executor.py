@@ -64,9 +64,13 @@ class Executor(ABC):
         """Seconds of the clock by which these workers live: the machine's, unless time is simulated."""
         return time.perf_counter()
 
+    def absent_s(self) -> float:
+        """Seconds so far that some of `num_workers` were not there, summed over them: neither busy nor free."""
+        return 0.0
+
     @abstractmethod
     def free(self) -> int:
-        """Number of workers without a job."""
+        """Number of workers without a job; 0 only while jobs run."""
 
     @abstractmethod
     def submit(self, job: Job) -> None:

@@ -141,8 +141,7 @@ class Machines:
         self._cluster, self._ledger, self._power_source, self._spawn = cluster, ledger.resolve(), power_source, spawn
         self._nodes: dict[str, _Node] = {}
         self._machines: dict[str, _Machine] = {}
-        self._token = secrets.token_hex(8)
-        self._rounds = 0
+        self._token, self._rounds = secrets.token_hex(8), 0
         self._ended = threading.Event()
         own = _Node(self._cluster.node_ids()[0], _Chore("this machine's node"))
         self._own = own.node_id
@@ -195,21 +194,22 @@ class Machines:
         known = [(seconds, number) for number, seconds in enumerate(opened) if seconds is not None]
         return _asked(meters[max(known)[1]], "close", trial) if known else None
 
-    def stop(self) -> None:
-        """Stops every meter properly, all at once: last ticks are taken and copied."""
+    def stop(self, timeout_s: float = START_S) -> None:
+        """Stops every meter properly, all at once: last ticks are taken and copied. Zero seconds leaves them as they are."""
         self._ended.set()
         self._thread.join(ROUND_S + CALL_S)
-        threads = [threading.Thread(target=self._stop, args=item, daemon=True) for item in self._machines.items()]
+        stops = [partial(self._stop, timeout_s, *item) for item in self._machines.items()] if timeout_s else []
+        threads = [threading.Thread(target=stop, daemon=True) for stop in stops]
         for thread in threads:
             thread.start()
-        end = time.monotonic() + START_S
+        end = time.monotonic() + timeout_s
         for thread in threads:
             thread.join(max(0.0, end - time.monotonic()))
 
-    def _stop(self, boot_id: str, machine: _Machine) -> None:
+    def _stop(self, timeout_s: float, boot_id: str, machine: _Machine) -> None:
         try:
             if machine.meter is not None:
-                machine.meter.ask("stop", timeout_s=START_S)
+                machine.meter.ask("stop", timeout_s=timeout_s)
                 self._copy(machine)
                 if machine.copy is not None:
                     machine.meter.ask("discard", timeout_s=CALL_S)
@@ -237,8 +237,8 @@ class Machines:
         except Gone:
             node.collector = None
             raise
-        # Machines that cannot tell their boot id are not taken for one.
-        node.site = site if site.boot_id != "unknown" else Site(f"unknown-{node.node_id[:16]}", site.namespace)
+        unknown = site.boot_id == "unknown"  # machines that cannot tell their boot id are not taken for one
+        node.site = Site(f"unknown-{node.node_id[:16]}", site.namespace) if unknown else site
 
     def _care_for(self, boot_id: str, machine: _Machine) -> None:
         nodes = {one.node_id: one for one in list(self._nodes.values()) if one.site and one.site.boot_id == boot_id}

@@ -1,14 +1,18 @@
-"""The executor on Ray: one actor a worker. The only module that imports ray, and only inside functions.
+"""A connection to a Ray cluster, and calls to its actors. The only module that imports ray, and only inside functions.
 
-Nothing but import names, plain data and numpy arrays crosses the wire. Liveness comes from Ray: an actor that dies is
-an answer "lost", and another takes its place.
+Where the head node or this machine's own node is lost, Ray would end this process without a word: the head node by
+`_exit` after a time-out, the own node with the next thing that needs it. So both are watched (see `nas.execution.watch`),
+and from the moment that one is lost nothing of Ray's is called any more that needs it.
 """
 
+import atexit
+import os
 import shutil
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,8 +20,9 @@ from typing import Any
 from nas.energy.client import NotYet
 from nas.energy.ticks import Procfs
 from nas.errors import UserError
-from nas.execution.actors import Service, Worker
-from nas.execution.executor import Answer, Context, Executor, Gone, Job, one_line
+from nas.execution.actors import Service
+from nas.execution.executor import Gone, one_line
+from nas.execution.packages import folders
 from nas.execution.ray_access import (
     prepare_environment,
     probe,
@@ -27,10 +32,14 @@ from nas.execution.ray_access import (
     token_for_joining,
     token_for_new_cluster,
 )
+from nas.execution.watch import Server, Watch, answers
 
 OBJECT_STORE_BYTES = 256 * 2**20
 START_S = 180.0
 RETRY_S = 0.2
+HEAD, NODE = "head node", "node on this machine"
+HEAD_GRACE_S = 30.0  # a head node with a store of its own may come back
+NODE_GRACE_S = 2.0  # a node's daemon never does
 _QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": False}
 
 
@@ -79,12 +88,40 @@ class MachineCall:
 
 
 class RayCluster:
-    """A connection to a Ray cluster; `connect` makes it."""
+    """A connection to a Ray cluster; `connect` makes it.
+
+    Args:
+        ray: the module, connected.
+        folder: where the files of a cluster lie that was started here; None for one that was joined.
+    """
 
     def __init__(self, ray: ModuleType, folder: Path | None) -> None:
         self.ray = ray
+        self.joined = folder is None
         self._folder = folder
         self._services: list[Any] = []
+        context = ray.get_runtime_context()
+        own = next(node for node in ray.nodes() if node["NodeID"] == context.get_node_id())
+        node = Server(NODE, f"{own['NodeManagerAddress']}:{own['NodeManagerPort']}", NODE_GRACE_S)
+        self._watch = Watch((node, head := Server(HEAD, context.gcs_address, HEAD_GRACE_S)))
+        self._head = head.address
+
+    def lost(self) -> str | None:
+        """HEAD or NODE where that has not answered for so long that it is lost; nothing here works from then on."""
+        server = self._watch.lost()
+        return None if server is None else server.name
+
+    def answers(self) -> bool:
+        """Whether the head node answers now, so that what needs it does not wait for it."""
+        return answers(self._head)
+
+    def check(self) -> None:
+        """Raises UserError where the cluster is gone."""
+        if server := self._watch.lost():
+            raise UserError(
+                f"the Ray cluster is gone: its {server.name} at {server.address} has not answered for {server.grace_s:g} s; "
+                "start it again, then go on with --resume"
+            )
 
     def start_actor(
         self, name: str, kwargs: Mapping[str, Any], node_id: str | None = None, actor_name: str | None = None
@@ -132,28 +169,45 @@ class RayCluster:
                     found.setdefault(actor["Address"]["NodeID"], set()).add(actor["Pid"])
         return found
 
-    def num_cpus(self) -> int:
-        """Cores that the cluster offers to workers."""
-        return int(self.ray.cluster_resources().get("CPU", 0))
+    def total(self, resource: str) -> float:
+        """How much of CPU or GPU the cluster offers to workers."""
+        return float(self.ray.cluster_resources().get(resource, 0))
+
+    def describe(self) -> str:
+        """The cluster in words."""
+        if not self.answers():
+            return "its head node does not answer"
+        return f"{len(self.node_ids())} nodes with {self.total('CPU'):g} cores and {self.total('GPU'):g} GPUs in all"
 
     def close(self) -> None:
-        """Leaves the cluster; one that `connect` started ends with this."""
+        """Leaves the cluster; one that `connect` started ends with this. From a lost one there is no way out but to end."""
+        self._watch.close()
         self._services.clear()
-        self.ray.shutdown()
+        if self.lost() == NODE:
+            _leave_at_exit()
+        else:
+            self.ray.shutdown()
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def connect(address: str | None = None, num_cpus: int = 2) -> RayCluster:
-    """Joins the cluster at `address` (HOST:PORT or auto), or starts one on this machine with `num_cpus` cores.
+def connect(address: str | None = None, num_cpus: int = 2, ship_package: bool = False) -> RayCluster:
+    """Joins the cluster at `address` (HOST:PORT or auto), or starts one on this machine.
+
+    Args:
+        address: of the cluster to join; None starts one.
+        num_cpus: cores of a cluster that is started; its GPUs are those that Ray finds.
+        ship_package: whether the nodes of a joined cluster get our packages from here, as they are installed, and use them
+            instead of any that they have. They are source files: nothing else is shipped, and nothing is pickled.
 
     Raises:
         UserError: the address does not answer, is not a Ray head node, or does not accept the token.
     """
     prepare_environment()
+    atexit.register(_leave)
     if address is None:
         return _start(num_cpus)
-    return _join(resolve_address(address))
+    return _join(resolve_address(address), ship_package)
 
 
 def _start(num_cpus: int) -> RayCluster:
@@ -174,13 +228,15 @@ def _start(num_cpus: int) -> RayCluster:
     return RayCluster(ray, folder)
 
 
-def _join(address: str) -> RayCluster:
+def _join(address: str, ship_package: bool) -> RayCluster:
     token_for_joining()
     probe(address)
     import ray
 
+    environment = {"py_modules": [str(folder) for folder in folders()]} if ship_package else None
     try:
-        ray.init(address=address, **_QUIET)
+        with chdir("/"):  # Ray puts the current folder before all others on the paths of workers: no code comes from there
+            ray.init(address=address, runtime_env=environment, **_QUIET)
     except (ConnectionError, RuntimeError) as error:
         raise UserError(
             f"address {address}: expected to join the Ray cluster, got: {one_line(error)}; "
@@ -190,108 +246,21 @@ def _join(address: str) -> RayCluster:
     return RayCluster(ray, None)
 
 
-class RayExecutor(Executor):
-    """One actor with one core and one thread a worker.
+_leaving = False
 
-    Args:
-        factory: import name (`package.module:name`) of the worker factory.
-        context: what the factory receives; put into the object store once, arrays arrive read-only without a copy.
-        num_workers: number of workers.
-        address: cluster to join; None starts one. Not used with `cluster`.
-        cluster: a connection to use, which stays open when the executor is closed.
-    """
 
-    def __init__(
-        self,
-        factory: str,
-        context: Context,
-        num_workers: int,
-        address: str | None = None,
-        cluster: RayCluster | None = None,
-    ) -> None:
-        self.num_workers = num_workers
-        self._owns_cluster = cluster is None
-        self._cluster = cluster or connect(address, num_cpus=num_workers)
-        self._ray = self._cluster.ray
-        self._factory = factory
-        self._context = self._ray.put(context)
-        self._jobs: dict[Any, tuple[Any, Job]] = {}
-        self._ready: dict[Any, Any] = {}
-        self._deaths = 0
-        self._idle = [self._start_worker() for _ in range(num_workers)]
-        try:
-            self._check_start()
-        except BaseException:
-            self.close()
-            raise
+def _leave_at_exit() -> None:
+    """Has this process end without Ray's own farewell, which would end it at once, whatever else there is to do."""
+    global _leaving
+    import ray
 
-    def _start_worker(self) -> Any:
-        actor = self._ray.remote(Worker).options(num_cpus=1, max_restarts=0, max_task_retries=0)
-        handle = actor.remote(self._factory, self._context)
-        self._ready[handle] = handle.ready.remote()
-        return handle
+    _leaving = True
+    atexit.unregister(ray.shutdown)
 
-    def _check_start(self) -> None:
-        cpus = self._cluster.num_cpus()
-        if cpus < self.num_workers:
-            raise UserError(f"workers: expected at most {cpus}, the cores of the Ray cluster, got {self.num_workers}")
-        for handle in self._idle:
-            try:
-                self._ray.get(self._ready[handle], timeout=START_S)
-            except self._ray.exceptions.RayError as error:
-                raise RuntimeError(f"a worker could not be started on Ray: {ray_cause(error)}") from error
 
-    def free(self) -> int:
-        """Workers without a job."""
-        return len(self._idle)
-
-    def submit(self, job: Job) -> None:
-        """Sends `job` to a free worker."""
-        if not self._idle:
-            raise ValueError(f"expected a free worker for {job.job_id}, but all {self.num_workers} are busy; wait first")
-        handle = self._idle.pop(0)
-        self._jobs[handle.run.remote(job.payload, job.arrays)] = (handle, job)
-
-    def wait(self, timeout_s: float) -> list[Answer]:
-        """The answers that came within `timeout_s`: as soon as there is one, all that are there."""
-        if not self._jobs:
-            return []
-        references = list(self._jobs)
-        done, _ = self._ray.wait(references, num_returns=1, timeout=timeout_s, fetch_local=True)
-        if done:
-            done, _ = self._ray.wait(references, num_returns=len(references), timeout=0, fetch_local=True)
-        return [self._answer(reference) for reference in done]
-
-    def _answer(self, reference: Any) -> Answer:
-        handle, job = self._jobs.pop(reference)
-        try:
-            kind, outcome, arrays, duration_s = self._ray.get(reference)
-        except self._ray.exceptions.RayError as error:
-            self._replace(handle)
-            return Answer(job, "lost", reason=ray_cause(error))
-        self._deaths = 0
-        self._idle.append(handle)
-        if kind == "failed":
-            return Answer(job, "failed", reason=outcome, duration_s=duration_s)
-        return Answer(job, "finished", outcome, duration_s=duration_s, arrays=arrays)
-
-    def _replace(self, handle: Any) -> None:
-        """A new worker for a dead one, as long as workers do not only die."""
-        self._deaths += 1
-        self._ready.pop(handle)
-        self._ray.kill(handle)
-        if self._deaths > 3 * self.num_workers:
-            raise UserError(
-                f"expected workers that live, but {self._deaths} died one after another (out of memory?); "
-                "give them more memory or smaller designs, then resume"
-            )
-        self._idle.append(self._start_worker())
-
-    def close(self) -> None:
-        """Stops the workers, and Ray where this executor connected to it."""
-        for handle in self._ready:
-            self._ray.kill(handle)
-        self._ready.clear()
-        self._jobs.clear()
-        if self._owns_cluster:
-            self._cluster.close()
+def _leave() -> None:
+    """Ends this process as after a UserError. Without Ray's farewell the interpreter would crash on its way out."""
+    if _leaving:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(2)

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import ModuleType
 
 from nas.errors import UserError
+from nas.execution.packages import PACKAGES
 
 ENVIRONMENT = {
     "RAY_AUTH_MODE": "token",
@@ -21,6 +22,9 @@ ENVIRONMENT = {
     "RAY_enable_metrics_collection": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+# Where the head node is away for longer, Ray ends the process at once, by default after 60 s. We stop before that (see
+# nas.execution.on_ray); this is for what may hang in Ray by then.
+_LATER = {"RAY_gcs_rpc_server_reconnect_timeout_s": "120"}
 _TOKEN = "RAY_AUTH_TOKEN"
 _TOKEN_PATH = "RAY_AUTH_TOKEN_PATH"
 # An HTTP/2 client preface with empty settings; a gRPC server answers with its own settings (frame type 4).
@@ -30,7 +34,7 @@ _SETTINGS = 4
 
 def prepare_environment() -> None:
     """Sets Ray's environment variables for this process and those that it starts."""
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(_LATER | os.environ | ENVIRONMENT)
 
 
 def token_for_new_cluster() -> None:
@@ -52,13 +56,14 @@ def token_for_joining() -> None:
     """Makes sure that there is a token to join a running cluster with. Raises UserError when there is none."""
     if os.environ.get(_TOKEN):
         return
-    path = Path(os.environ.get(_TOKEN_PATH) or Path.home() / ".ray" / "auth_token")
+    path = Path(os.environ.get(_TOKEN_PATH) or Path.home() / ".ray" / "auth_token").absolute()
     if not path.is_file():
         raise UserError(
             f"expected the cluster's token in {path}, got no such file; copy it from the head node (mode 0600) "
             f"or name its file in {_TOKEN_PATH}"
         )
     _only_owner(path)
+    os.environ[_TOKEN_PATH] = str(path)
 
 
 def _only_owner(path: Path) -> None:
@@ -98,11 +103,27 @@ def probe(address: str, timeout_s: float = 10.0) -> None:
 
 def ray_cause(error: BaseException) -> str:
     """Why, in one line: Ray's texts are long, and an exception raised in an actor stands at their end."""
-    text = str(error)
+    text, kind = str(error), type(error).__name__
+    if full := re.search(r"Memory on the node \(IP: ([^,)]+).*?\) was (\S+ used / \S+) limit", text):
+        return f"out of memory: Ray ended the worker, for its node {full[1]} had {full[2]}"
     if detail := re.search(r"Worker exit detail: ([^.]*)", text):
+        if "OOM" in text:  # what Ray says whenever it does not know who ended a process
+            return "the worker's process died: it crashed or was killed from outside, often by a system that is out of memory"
         return f"the worker's process died: {detail[1].strip()}"[:300]
+    if kind == "ActorUnavailableError":
+        return "the worker cannot be reached any more: its node, or the network to it, is gone"
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[-1] if lines else 'no reason given'}"[:300]
+    return f"{kind}: {lines[-1] if lines else 'no reason given'}"[:300]
+
+
+def advice(cause: str) -> str:
+    """What to do about a worker that could not be made for a cause given by `ray_cause`, in the imperative."""
+    missing = re.search(r"No module named '(\w+)", cause)
+    if (missing and missing[1] in PACKAGES) or "other code of carbon-nas" in cause:
+        return "install the same carbon-nas there, or set execution.ship_package = true"
+    if missing:
+        return f"install {missing[1]} there: what carbon-nas needs has to be on every node"
+    return "mend that"
 
 
 def silence(ray: ModuleType) -> None:

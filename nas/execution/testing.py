@@ -2,6 +2,7 @@
 
 import os
 import random
+import resource
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -164,3 +165,15 @@ class Crowd(Executor):
     def close(self) -> None:
         """Forgets all jobs."""
         self._jobs.clear()
+
+
+def hungry(context: Context) -> Run:
+    """A worker that takes `bytes` of memory; with `room` it can have no more than so many besides what it has."""
+
+    def run(payload: Payload) -> Result:
+        if room := payload.get("room"):
+            own = resource.getpagesize() * int(Path("/proc/self/statm").read_text().split()[0])
+            resource.setrlimit(resource.RLIMIT_AS, (own + room, resource.getrlimit(resource.RLIMIT_AS)[1]))
+        return {"bytes": len(bytearray(payload["bytes"]))}
+
+    return run

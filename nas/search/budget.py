@@ -62,8 +62,8 @@ LegKind = tuple[int, bool]  # the rung at which a leg ends, and whether its tria
 class Account:
     """What was spent and what is reserved by legs that run.
 
-    A leg is admitted only if spent + reserved + its own reservation stays within every limit. Where the planned
-    reservation says less than a leg of that kind was seen to need (energy, time), the dearest one so far is reserved.
+    A leg is admitted only if spent + reserved + its own reservation stays within every limit. Its energy and its time are
+    reserved as those of the dearest leg of its kind that was seen; before one was, as planned.
     """
 
     def __init__(self, budget: Budget, planned: Callable[[int, bool], Cost], paid: Cost) -> None:
@@ -104,9 +104,11 @@ class Account:
         kind, reserved = self._freed(key)
         paid = replace(cost, trials=reserved.trials) if cost else reserved
         self.spent = self.spent + replace(paid, wall_s=0.0)
-        before = self.expected(kind, 0)
-        dearest = {name: max(getattr(before, name), getattr(paid, name)) for name in ("energy_uj", "emissions_g_co2e")}
-        self._dearest[kind] = replace(before, wall_s=max(before.wall_s, duration_s), **dearest)
+        before, seen = self.expected(kind, 0), self._dearest.get(kind, Cost())
+        if cost is not None:  # what was seen takes the place of what was planned
+            dearest = {name: max(getattr(seen, name), getattr(paid, name)) for name in ("energy_uj", "emissions_g_co2e")}
+            before = replace(before, **dearest)
+        self._dearest[kind] = replace(before, wall_s=max(before.wall_s, duration_s))
 
     def release(self, key: str) -> None:
         """Drops the reservation of an attempt that a stop of the coordinator cut short; its energy stays paid."""

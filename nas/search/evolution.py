@@ -43,6 +43,13 @@ class Member:
     violation: float
 
 
+def member_of(study: Study, trial: FrozenTrial, values: Sequence[float] | None) -> Member:
+    """A trial that is told `values`: they may not be in it yet."""
+    directions = [direction.name.lower() for direction in study.directions]
+    violation = sum(value for value in trial.constraints.values() if value > 0)
+    return Member(trial.number, trial.params, losses_of(values or (), directions), violation)
+
+
 class Population:
     """The last feasible members, newest first; when many told trials brought too few, the least violations fill up.
 
@@ -179,9 +186,7 @@ class EvolutionSampler(BaseSampler):
             self._space = dict(sorted(trial.distributions.items()))
         elif self._space != trial.distributions:
             self._space = {name: one for name, one in self._space.items() if trial.distributions.get(name) == one}
-        directions = [direction.name.lower() for direction in study.directions]
-        violation = sum(value for value in trial.constraints.values() if value > 0)
-        self._take(Member(trial.number, trial.params, losses_of(values or (), directions), violation))
+        self._take(member_of(study, trial, values))
 
     def _take(self, member: Member) -> None:
         self._population.add(member)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,12 +13,15 @@ from optuna.samplers import BaseSampler, NSGAIISampler, RandomSampler, TPESample
 
 from nas.errors import UserError
 from nas.search.aging_evolution import AgingEvolutionSampler
+from nas.search.bounded import BestAndLast, BoundedSampler, LastGenerations
 from nas.search.evolution import Canonical
 from nas.search.mo_aging_evolution import MOAgingEvolutionSampler
+from nas.search.outside import build, check_options, find_sampler, is_path
 
 if TYPE_CHECKING:
     from search_spaces.space import Space
 
+Value = int | float | str | bool
 Options = Mapping[str, Any]
 
 
@@ -30,7 +34,7 @@ class Strategy:
 
     name: str
     build: Callable[[Space, int, Options], BaseSampler]
-    options: Mapping[str, int]
+    options: Mapping[str, Value]
     least: Mapping[str, int] = field(default_factory=dict)
     single_objective: bool
     summary: str
@@ -46,11 +50,12 @@ def _random(space: Space, seed: int, options: Options) -> BaseSampler:
 
 
 def _tpe(space: Space, seed: int, options: Options) -> BaseSampler:
-    return TPESampler(seed=seed, n_startup_trials=options["startup"])
+    sampler = TPESampler(seed=seed, n_startup_trials=options["startup"])
+    return BoundedSampler(sampler, BestAndLast(options["history"])) if options["history"] else sampler
 
 
 def _nsga2(space: Space, seed: int, options: Options) -> BaseSampler:
-    return NSGAIISampler(seed=seed, population_size=options["population"])
+    return BoundedSampler(NSGAIISampler(seed=seed, population_size=options["population"]), LastGenerations())
 
 
 def _canonical(space: Space) -> Canonical:
@@ -79,9 +84,11 @@ ALL_STRATEGIES: tuple[Strategy, ...] = (
     Strategy(
         name="tpe",
         build=_tpe,
-        options={"startup": 10},
+        options={"startup": 10, "history": 0},
+        least={"history": 0},
         single_objective=False,
-        summary="Tree-structured Parzen estimator (Optuna's); `startup` random trials come first.",
+        summary="Tree-structured Parzen estimator (Optuna's); `startup` random trials come first. It sees `history` trials, "
+        "a tenth of them the best of all and the others the last, or with 0 all, at a cost that grows with them.",
     ),
     Strategy(
         name="nsga2",
@@ -112,34 +119,60 @@ ALL_STRATEGIES: tuple[Strategy, ...] = (
 
 
 def strategy(name: str) -> Strategy:
-    """The strategy of that name. Raises UserError that lists the known ones."""
+    """The strategy of that name, or the sampler of that import path (see `nas.search.outside`).
+
+    Raises:
+        UserError: there is none; the message lists the known ones.
+    """
     for one in ALL_STRATEGIES:
         if one.name == name:
             return one
-    raise UserError(f"strategy: expected one of {', '.join(one.name for one in ALL_STRATEGIES)}, got {name!r}")
+    if not is_path(name):
+        names = ", ".join(one.name for one in ALL_STRATEGIES)
+        raise UserError(f"strategy: expected one of {names}, got {name!r} (or an import path, as optuna.samplers.GPSampler)")
+    return Strategy(
+        name=name,
+        build=lambda space, seed, options: build(name, seed, options),
+        options={},
+        single_objective=False,
+        summary=(inspect.getdoc(find_sampler(name)) or "A sampler from outside.").splitlines()[0],
+    )
 
 
-def resolve_options(name: str, given: Options, trials: int | None = None) -> dict[str, int]:
+def resolve_options(name: str, given: Options, trials: int | None = None) -> dict[str, Value]:
     """All options of a strategy: those given, and for the others defaults that suit a search of `trials` trials.
 
-    A population or start-up that fills most of a small budget would make every strategy random search; it gets a fifth.
+    A population or start-up that fills most of a small budget would make every strategy random search; it gets a fifth. A
+    sampler from outside keeps its own defaults.
 
     Raises:
-        UserError: an option is unknown or not a positive integer.
+        UserError: an option is unknown or not a positive integer, or a sampler from outside does not take it.
     """
     chosen = strategy(name)
+    if is_path(name):
+        check_options(name, given)
+        return dict(given)
     unknown = sorted(set(given) - set(chosen.options))
     if unknown:
         known = ", ".join(chosen.options) or "no options"
         raise UserError(f"strategy {name}: expected {known}, got the option {unknown[0]!r}; remove it")
     room = max(4, trials // 5) if trials else 10**9
-    options = {key: min(default, room) for key, default in chosen.options.items()} | dict(given)
+    options = {key: min(int(default), room) for key, default in chosen.options.items()} | dict(given)
     for key, value in options.items():
         least = chosen.least.get(key, 1)
         if not isinstance(value, int) or isinstance(value, bool) or value < least:
             raise UserError(f"strategy {name}: expected {key} to be an integer of {least} or more, got {value!r}")
+    _check_together(name, options)
+    return {**options}
+
+
+def _check_together(name: str, options: Mapping[str, int]) -> None:
+    if 0 < options.get("history", 0) < options.get("startup", 0):
+        raise UserError(
+            f"strategy {name}: expected history to be 0 (all trials) or at least startup ({options['startup']}), "
+            f"got {options['history']}"
+        )
     if options.get("crossover", 0) > 100:
         raise UserError(f"strategy {name}: expected crossover in percent, 0 to 100, got {options['crossover']}")
     if options.get("sample", 0) > options.get("population", 10**9):
         raise UserError(f"strategy {name}: expected sample <= population, got {options['sample']} > {options['population']}")
-    return options
