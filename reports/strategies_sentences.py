@@ -137,6 +137,8 @@ def _not_separable(strategies: Strategies) -> list[Sentence]:
 def _apart(tests: Tests, rival: Rival, who: str) -> str:
     seeds = plural(tests.num_seeds, "seed")
     text = f"cannot be told apart from {who} with {seeds}"
+    if not any(rival.differences):
+        return f"{text}: both came to the same with every one."
     if tests.num_seeds > 1:
         text += f": it gained {gain_words(rival)}"
     if tests.powerless:

@@ -275,7 +275,7 @@ TOY = ("compare-strategies", "--benchmark", "toy")
         ((*SMOKE, *variants(RANDOM)), "compare.variants: expected 2 or more to compare, got 1"),
         ((*SMOKE, *variants(RANDOM, RANDOM)), "compare.variants: expected each once, got 'random' 2 times"),
         ((*SMOKE, *variants(RANDOM, '{strategy="tpe"}')), "expected each to have a name"),
-        ((*SMOKE, *variants(RANDOM, '{name="a/b"}')), "expected each to have a name of at most 40 letters"),
+        ((*SMOKE, *variants(RANDOM, '{name="a/b"}')), "expected each to have a name of at most 24 letters"),
         ((*SMOKE, *variants(RANDOM, '{name="x",nosuch=1}')), "variant x: unknown key 'search.nosuch'; expected one of space,"),
         ((*SMOKE, *variants(RANDOM, '{name="x",strategy="nosuch"}')), "expected one of random, tpe"),
         (
