@@ -13,6 +13,7 @@ from reports.assumptions import embodied_words, error_words, pue_words, region_w
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.content import Content
+from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
 from reports.export import write_csv, write_json
 from reports.interchange import energy_results
@@ -66,7 +67,7 @@ def write_report(
     try:
         output.mkdir(parents=True, exist_ok=True)
         (output / "index.html").write_text(page, encoding="utf-8")
-        for drawing in content.drawings:
+        for drawing in content.all_drawings:
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(content.results, output / "results.json")
         write_csv(runs, output / "results.csv")
@@ -89,6 +90,10 @@ def _write_cards(cards: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def _plates(drawings: Sequence[Drawing]) -> list[tuple[Drawing, Markup, Markup]]:
+    return [(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in drawings]
+
+
 def render_page(content: Content) -> str:
     """The page as HTML."""
     loader = FunctionLoader(lambda name: files("reports").joinpath(name).read_text(encoding="utf-8"))
@@ -100,7 +105,8 @@ def render_page(content: Content) -> str:
         verdict=content.verdict,
         tiles=content.tiles,
         provenance_words=PROVENANCE_WORDS,
-        figures=[(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in content.drawings],
+        figures=_plates(content.drawings),
+        sections=[(section, _plates(section.drawings)) for section in content.sections],
         published=content.published,
         payers=content.payers,
         setup=content.setup,
