@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.analysis import Analysis
-from reports.cheap_scores import Agreement, Source, screening_proxy
+from reports.cheap_scores import MOST_PAIRS, Agreement, Source, screening_proxy
 from reports.content import Section
 from reports.drawing import SEARCHED_COLOUR, SURFACE, Paper, Sketch, render
 from reports.load import CONTROL
@@ -94,9 +94,9 @@ def agreements_table(analysis: Analysis) -> Table:
     rows = tuple(
         (
             (f"{one.run_id}: " if several else "") + one.name,
-            str(one.num_pairs),
-            _tau_words(one),
             told_words(one),
+            f"{one.num_pairs:,}",
+            _tau_words(one),
         )
         for one in found
     )
@@ -105,8 +105,10 @@ def agreements_table(analysis: Analysis) -> Table:
         f"draws, each row by itself. Nothing is told by fewer than {LEAST_PAIRS} candidates or where the interval holds 0, and "
         f"up to {MOST_ORDERED} candidates only what fewer than 5 % of all their orders would show."
     )
-    heads = ("Cheap score", "Candidates", "Tau, 95 % interval", "What it tells")
-    return Table("Rank correlation", heads, rows, frozenset((1, 2)), note)
+    if any(one.num_pairs > MOST_PAIRS for one in found):
+        note += f" Of more than {MOST_PAIRS:,} candidates, {MOST_PAIRS:,} drawn at random were compared."
+    heads = ("Cheap score", "What it tells", "Candidates", "Tau, 95 % interval")
+    return Table("Rank correlation", heads, rows, frozenset((2, 3)), note)
 
 
 def _tau_words(one: Agreement) -> str:
@@ -135,6 +137,7 @@ def scatter(analysis: Analysis) -> Sketch | None:
         figure, panels = paper.figure(250 if paper.narrow else 300, panels=len(chosen))
         for axes, one in zip(panels, chosen, strict=True):
             _draw(axes, one)
+            axes.set_title(one.run_id if len(analysis.runs) > 1 else "")
         return figure
 
     less = list(dict.fromkeys(WORDS[one.quality.name] for one in chosen if not one.quality.maximised))

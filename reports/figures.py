@@ -1,6 +1,7 @@
 """The figures of the report, each a function of the analysis."""
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -174,7 +175,7 @@ def best_against_carbon(analysis: Analysis) -> Sketch:
 def _draw_progress(axes: Axes, analysis: Analysis, points: Sequence[ProgressPoint]) -> None:
     trials = [point for point in points if point.record.role == "search"]
     grams = [analysis.settings.searched_g(point.cumulative_uj) for point in trials]
-    best = [max(point.valid_bleu for point in trials[: index + 1]) for index in range(len(trials))]
+    best = list(accumulate((point.valid_bleu for point in trials), max))
     last = max((analysis.settings.searched_g(point.cumulative_uj) for point in points), default=0.0)
     draw_trials(axes, [(x, point.valid_bleu, inherited(point.record)) for x, point in zip(grams, trials, strict=True)])
     if trials:

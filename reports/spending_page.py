@@ -16,7 +16,7 @@ def spending_section(analysis: Analysis) -> Section:
     spent = analysis.spending
     fates = sorted((one for one in spent.fates if one.tokens), key=lambda one: -one.tokens)[:MOST_NAMED]
     told = ", ".join(f"{one.tokens / spent.tokens:.0%} {one.words.split(',')[0]}" for one in fates)
-    text = f"Of {spent.tokens:,} target tokens that the search trained on, the most were: {told}." if fates else ""
+    text = f"Of the {spent.tokens:,} target tokens that the search trained on: {told}." if fates else ""
     return Section(
         title="Where the search's tokens and energy went",
         paragraphs=(text,) if text else (),

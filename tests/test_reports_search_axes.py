@@ -293,8 +293,18 @@ def test_selection_is_said(analysis: Analysis, one_shot: Analysis) -> None:
     told = " ".join(section.paragraphs)
     assert "1 was screened out and never trained" in told and "2 were stopped on the way" in told
     assert "4 controls were trained from scratch" in " ".join(other.paragraphs)
-    assert [row[1] for row in agreements_table(analysis).rows] == ["6"] * 4
+    assert [row[2] for row in agreements_table(analysis).rows] == ["6"] * 4
     assert [drawing.name for drawing in section.drawings] == ["cheap-scores"]
+
+
+def test_of_many_candidates_some_are_drawn(analysis: Analysis) -> None:
+    rung = next(one for one in analysis.agreements if one.source == "rung")
+    many = replace(rung, cheap=tuple(map(float, range(1_200))), trained=tuple(map(float, range(1_200))))
+    assert many.tau == pytest.approx(1.0) and many.told and many.num_pairs == 1_200
+    drawn = replace(analysis)
+    drawn.__dict__["agreements"] = (many,)
+    assert "1,000 drawn at random" in agreements_table(drawn).note
+    assert "drawn at random" not in agreements_table(analysis).note
 
 
 def test_a_plain_search_has_no_such_section() -> None:
