@@ -19,7 +19,14 @@ UNRECORDED = "no record"
 UNPAID = "idle and overhead that no trial paid"
 IDLE, OVERHEAD, FOREIGN = "idle power", "overhead", "foreign work"
 
-PHASE_GROUPS = {"setup": "training", "train": "training", "validate": "evaluation", "inference": "inference"}
+PHASE_GROUPS = {
+    "setup": "training",
+    "proxy": "proxies",
+    "train": "training",
+    "validate": "evaluation",
+    "inference": "inference",
+    "latency": "latency",
+}
 
 
 @dataclass(frozen=True)

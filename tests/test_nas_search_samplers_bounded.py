@@ -69,7 +69,7 @@ def _goes_on(study, sampler, number, values):
 def test_nsga2_proposes_what_it_proposes_with_all_trials(population, objectives, workers, constrained):
     stock = NSGAIISampler(population_size=population, seed=3)
     bounded = BoundedSampler(NSGAIISampler(population_size=population, seed=3), LastGenerations())
-    ours, theirs = (_search(one, objectives, workers, 150, constrained) for one in (bounded, stock))
+    ours, theirs = (_search(one, objectives, workers, 100, constrained) for one in (bounded, stock))
     assert ours == theirs and len(set(ours)) > 30
 
 
@@ -77,7 +77,7 @@ def test_nsga2_proposes_what_it_proposes_with_all_trials(population, objectives,
 def test_tpe_proposes_what_it_proposes_with_all_trials_while_they_fit(objectives, workers):
     stock = TPESampler(n_startup_trials=5, seed=3)
     bounded = BoundedSampler(TPESampler(n_startup_trials=5, seed=3), BestAndLast(60))
-    assert _search(bounded, objectives, workers, 40) == _search(stock, objectives, workers, 40)
+    assert _search(bounded, objectives, workers, 30) == _search(stock, objectives, workers, 30)
 
 
 class Looker(TPESampler):
