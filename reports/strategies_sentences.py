@@ -55,15 +55,16 @@ def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy:
 
 def _headline(strategies: Strategies) -> str:
     tests, who, seeds = strategies.tests, baseline_words(strategies), plural(len(strategies.run.seeds), "seed")
-    best = next((one for one in strategies.ranked if one.mean is not None), None)
-    if best is None:
+    leaders = strategies.leaders
+    if not leaders:
         return "No verdict: no strategy found anything within the limits with every seed."
+    ahead = f"{leaders_words(strategies)} {'ends' if len(leaders) == 1 else 'end'} best"
     if strategies.run.baseline is None:
-        return f"No verdict: {best.name} ends best, but there is no baseline to tell it from chance."
+        return f"No verdict: {ahead}, but there is no baseline to tell that from chance."
     if tests is None or not tests.rivals:
         return f"No verdict: there is nothing to compare with {who}."
     if tests.powerless:
-        leads = "" if best.name == strategies.run.baseline else f"{best.name} ends best, but "
+        leads = "" if strategies.run.baseline in [one.name for one in leaders] else f"{ahead}, but "
         return (
             f"No verdict: {leads}with {seeds} no difference from {who}, however large, could have been told from chance; it "
             f"takes {tests.seeds_needed}."
@@ -98,20 +99,26 @@ def _compared(strategies: Strategies) -> Sentence:
 
 
 def _best(strategies: Strategies) -> Sentence | None:
-    ranked = [one for one in strategies.ranked if one.mean is not None]
-    if not ranked:
+    leaders = strategies.leaders
+    if not leaders:
         return None
-    best = ranked[0]
-    text = f"{best.name} ends at a mean {strategies.quality.name} of {quality_words(best.mean)}"
-    if best.interval is not None:
+    best, verb = leaders[0], "ends" if len(leaders) == 1 else "end"
+    text = f"{leaders_words(strategies)} {verb} at a mean {strategies.quality.name} of {quality_words(best.mean)}"
+    if best.interval is not None and len(leaders) == 1:
         text += f" (95 % interval over seeds {quality_words(best.interval.low)} to {quality_words(best.interval.high)})"
     if best.regret is not None:
-        text += f", {significant(best.regret)} from the best there is"
-    beside = next((one for one in ranked if one.name == strategies.run.baseline), None)
-    if beside is not None and beside is not best:
+        text += f", {significant(best.regret)} from the best there is" if best.regret else ", the best there is"
+    beside = next((one for one in strategies.ranked if one.name == strategies.run.baseline), None)
+    if beside is not None and beside.mean is not None and beside not in leaders:
         text += f"; {baseline_words(strategies)} at {quality_words(beside.mean)}"
     better = "Higher" if strategies.quality.maximised else "Lower"
     return Sentence("Best", f"{text}. {better} is better.")
+
+
+def leaders_words(strategies: Strategies) -> str:
+    """The names of those that end best."""
+    names = [one.name for one in strategies.leaders]
+    return listed(names) if len(names) <= FEW else f"{len(names)} strategies"
 
 
 def _standing(strategies: Strategies, standing: str, topic: str) -> Sentence | None:
