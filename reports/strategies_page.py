@@ -174,8 +174,9 @@ def _speed_tile(strategies: Strategies) -> Tile:
         return Tile(title, "unknown", "there is no baseline, or it found nothing")
     name = min(speeds, key=lambda one: speeds[one].ratio)
     found = speeds[name]
-    ends = f"95 %: {ratio_words(found.interval.low)} to {ratio_words(found.interval.high)}"
-    return Tile(title, ratio_words(found.ratio), f"of its {UNIT_WORDS[unit]}: {name}; {ends}")
+    several = len(strategies.run.seeds) > 1
+    ends = f"; 95 %: {ratio_words(found.interval.low)} to {ratio_words(found.interval.high)}" if several else ""
+    return Tile(title, ratio_words(found.ratio), f"of its {UNIT_WORDS[unit]}: {name}{ends}")
 
 
 def _cost_tile(strategies: Strategies, basis: Basis | None) -> Tile:

@@ -18,7 +18,7 @@ from reports.strategies_words import (
     gain_words,
     num_strategies,
     quality_words,
-    ratio_words,
+    speed_words,
 )
 from reports.words import energy_between, mass_between, significant
 
@@ -174,17 +174,17 @@ def _speed(strategies: Strategies) -> Sentence | None:
         for result in strategies.ranked:
             speed = strategies.speed(result.name, unit) if result.name != strategies.run.baseline else None
             if speed is not None:
-                ends = f"{ratio_words(speed.interval.low)} to {ratio_words(speed.interval.high)}"
-                found.append(f"{result.name} {ratio_words(speed.ratio)} ({ends})")
+                found.append(f"{result.name} {speed_words(speed, len(strategies.run.seeds))}")
         if found:
             parts.append(f"of its {UNIT_WORDS[unit]}: {', '.join(found)}")
     if not parts:
         return None
     who = baseline_words(strategies)
+    between = " (95 % interval over seeds)" if len(strategies.run.seeds) > 1 else ""
     return Sentence(
         "How soon",
-        f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent (95 % interval over "
-        f"seeds): {'; '.join(parts)}.",
+        f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent"
+        f"{between}: {'; '.join(parts)}.",
     )
 
 
