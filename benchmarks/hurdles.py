@@ -32,14 +32,14 @@ from search_spaces.space import Genome
 
 TOKENS, TRIALS, WORKERS = CrossingCurves.tokens, 150, 4
 EVEN = tuple(TOKENS * part // 4 for part in (1, 2, 3, 4))
-HALVED = (TOKENS // 9, TOKENS // 3, TOKENS)
+HALVED = (TOKENS // 4, TOKENS // 2, TOKENS)
 CONTESTANTS: dict[str, tuple[str, Callable[[], Hurdles]]] = {
     "aging evolution": ("aging_evolution", lambda: NoHurdles(TOKENS)),
     "random": ("random", lambda: NoHurdles(TOKENS)),
-    "aging evolution, PDH": ("aging_evolution", lambda: ProgressiveDynamicHurdles(EVEN, every=20, population=20)),
-    "aging evolution, ASHA": ("aging_evolution", lambda: AsynchronousHalving(HALVED, eta=3)),
-    "aging evolution, halving": ("aging_evolution", lambda: SuccessiveHalving(HALVED, cohort=9, eta=3)),
-    "random, ASHA": ("random", lambda: AsynchronousHalving(HALVED, eta=3)),
+    "aging evolution, PDH": ("aging_evolution", lambda: ProgressiveDynamicHurdles(EVEN, every=10, population=20)),
+    "aging evolution, ASHA": ("aging_evolution", lambda: AsynchronousHalving(HALVED, eta=2)),
+    "aging evolution, halving": ("aging_evolution", lambda: SuccessiveHalving(HALVED, cohort=8, eta=2)),
+    "random, ASHA": ("random", lambda: AsynchronousHalving(HALVED, eta=2)),
 }
 
 

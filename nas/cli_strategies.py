@@ -35,7 +35,7 @@ def compare_strategies(
     from nas.run_folder import default_folder
 
     if (comparison is None) == (benchmark is None):
-        raise UserError("expected a comparison or --benchmark, one of both; for example strategies_smoke or --benchmark toy")
+        raise UserError("expected a comparison or --benchmark, one of both; for example strategies_smoke or --benchmark nk")
     loaded: TaskComparison | BenchmarkComparison
     if benchmark is not None:
         if address is not None or power_source is not None:

@@ -17,6 +17,7 @@ from nas.ledger import Ledger
 from nas.progress import Terminal
 from nas.records import Record
 from nas.run_folder import RunFolder, check_new
+from nas.search.history import check_strategy
 from nas.search_phase import SearchPhase
 from nas.search_plan import plan_of
 from nas.workplace import check_address, open_workplace
@@ -97,7 +98,7 @@ def _check_search_limit(experiment: Experiment, sizes: Sizes, hand: dict[str, in
             f"search.mac_limit: expected a hand design within it, got {limit:,} MACs where the smallest, "
             f"{min(hand, key=lambda name: hand[name])}, has {min(hand.values()):,}; raise the limit or add a smaller design"
         )
-    plan_of(experiment, sizes, 0.0)
+    check_strategy(plan_of(experiment, sizes, 0.0))
 
 
 def _nominal_sizes(experiment: Experiment) -> Sizes:

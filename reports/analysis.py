@@ -5,11 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from reports.basis import Basis, common_source, margin_of, region_warnings, run_warnings
+from reports.cheap_scores import Agreement, agreements
 from reports.energy import search_cost, search_metered_s, split_energy
 from reports.load import Run
 from reports.models import champion, collect_models, collect_references
+from reports.outcomes import Spending, controls_uj, spending
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
+from reports.trials import Trial, trials_of
 from reports.verdict import Evidence, Findings, judge
 
 
@@ -29,6 +32,26 @@ class Analysis(Basis):
     def search_g(self) -> Range:
         """Grams of CO2e of the search's energy."""
         return self.settings.searched_range_g(self.search_uj)
+
+    @cached_property
+    def trials(self) -> tuple[Trial, ...]:
+        """The trials of the search."""
+        return tuple(one for run in self.runs for one in trials_of(run))
+
+    @cached_property
+    def spending(self) -> Spending:
+        """Where the search's tokens and energy went."""
+        return spending(self.worlds)
+
+    @cached_property
+    def agreements(self) -> tuple[Agreement, ...]:
+        """How cheap scores ranked candidates beside their training."""
+        return agreements(self.runs)
+
+    @cached_property
+    def controls_uj(self) -> Range:
+        """Microjoules of the controls, fully loaded; no part of the search's."""
+        return controls_uj(self.worlds)
 
     @property
     def search_embodied_g(self) -> Range | None:

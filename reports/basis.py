@@ -119,7 +119,7 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
         )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""
-        found += [prefix + one for one in run.warnings]
+        found += [prefix + one for one in (*run.warnings, *changes_of(run))]
         full = [record for record in run.records if record.role in FULL_BUDGET_ROLES]
         for record in full[1:]:
             for name, expected in setting(full[0]).items():
@@ -131,6 +131,16 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
                 f"{prefix}other work on the machine held up the inference of {', '.join(crowded)} (under "
                 f"{CROWDED_SHARE:.0%} of a core): their fully loaded energy per output is overstated, the dynamic one is not"
             )
+    return tuple(found)
+
+
+def changes_of(run: Run) -> tuple[str, ...]:
+    """What of a run's configuration was changed when it was resumed, each time in words."""
+    found = []
+    for change in run.info.get("changes") or ():
+        keys = {key: one for key, one in change.items() if isinstance(one, Mapping)}
+        told = "; ".join(f"{key} was {one.get('before')} and became {one.get('after')}" for key, one in keys.items())
+        found.append(f"the run was resumed with another configuration ({change.get('at')}): {told}")
     return tuple(found)
 
 

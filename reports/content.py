@@ -22,6 +22,16 @@ class Tile:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Section:
+    """A part of a page that only some runs have: paragraphs, tables, figures."""
+
+    title: str
+    paragraphs: tuple[str, ...]
+    tables: tuple[Table, ...]
+    drawings: tuple[Drawing, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
 
@@ -41,3 +51,9 @@ class Content:
     cards: Mapping[str, str]
     own: Mapping[str, Any]
     results: Mapping[str, Any]
+    sections: tuple[Section, ...] = ()
+
+    @property
+    def all_drawings(self) -> tuple[Drawing, ...]:
+        """Those of its sections as well."""
+        return (*self.drawings, *(one for section in self.sections for one in section.drawings))

@@ -2,8 +2,8 @@
 
 The search's cost is defined by the energy ledgers: everything a machine drew, except other people's work (foreign),
 from the first search trial to the last finalist, less what other trials were charged meanwhile, summed over machines. It
-holds every trial (failed, infeasible, lost), the finalists, the engine's overhead and all idle power of that time. Only when
-a run has no ledger is it the sum of the records' loaded energies.
+holds every trial (stopped, failed, infeasible, lost), a supernet's training, the finalists, the engine's overhead and all idle
+power of that time; controls are not in it. Only when a run has no ledger is it the sum of the records' loaded energies.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,9 +12,18 @@ from datetime import UTC, datetime
 
 from nas.records import Phase, Record
 from reports.ledgers import Machine, Tick
-from reports.load import SEARCH_ROLES, Run
+from reports.load import CONTROL, SEARCH_ROLES, Run
 
-PART_NAMES = ("search", "training", "inference", "idle", "overhead", "foreign")
+PART_NAMES = ("search", "training", "inference", "controls", "other", "idle", "overhead", "foreign")
+RARE_PARTS = ("controls", "other")
+PHASE_PARTS = {
+    "setup": "training",
+    "proxy": "training",
+    "train": "training",
+    "validate": "training",
+    "inference": "inference",
+    "latency": "inference",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +42,7 @@ class SearchCost:
 
 @dataclass(frozen=True)
 class Split:
-    """The machines' energy over the whole run, in parts.
+    """The machines' energy over the whole run, in parts; those of RARE_PARTS only where there is any.
 
     `exact` says that there is a ledger and that the parts of every single machine sum to its total, to the microjoule.
     """
@@ -160,7 +169,7 @@ def run_cost_uj(runs: Iterable[Run]) -> int:
 def _part(role: str, phase: str) -> str:
     if role in SEARCH_ROLES:
         return "search"
-    return "training" if phase in ("train", "validate") else "inference"
+    return "controls" if role == CONTROL else PHASE_PARTS.get(phase, "other")
 
 
 def split_energy(runs: Iterable[Run]) -> Split:
@@ -168,7 +177,7 @@ def split_energy(runs: Iterable[Run]) -> Split:
     splits = [split for run in runs for split in _splits(run)]
     added = {name: sum(dict(split.parts)[name] for split in splits) for name in PART_NAMES}
     return Split(
-        parts=tuple(added.items()),
+        parts=tuple((name, uj) for name, uj in added.items() if uj or name not in RARE_PARTS),
         total_uj=sum(split.total_uj for split in splits),
         from_ledger=all(split.from_ledger for split in splits),
         exact=all(split.exact for split in splits),

@@ -11,10 +11,14 @@ import numpy as np
 import pandas as pd
 
 from reports.analysis import Analysis
+from reports.cheap_scores import Agreement
 from reports.comparison import LEVEL, Compared
 from reports.load import Run, records_table
 from reports.models import Model
+from reports.pareto import undominated, within_limits
+from reports.quality import objectives_of
 from reports.sentences import Verdict
+from reports.trials import Trial, train_tokens
 
 RESULTS_SCHEMA = 2
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -49,10 +53,47 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         "too_weak": list(findings.too_weak),
         "references": {one.design: plain(one.record.metrics) for one in analysis.evidence.references},
         "models": [_model(analysis, model) for model in analysis.evidence.models],
+        "trials": [_trial(trial) for trial in analysis.trials],
+        "rank_correlations": [_agreement(one) for one in analysis.agreements],
+        "search_spending": plain(asdict(analysis.spending)),
+        "pareto_fronts": {run.run_id: _front(run) for run in analysis.runs if len(objectives_of(run)) > 1},
         "energy_split_uj": dict(analysis.split.parts)
         | {"machine": analysis.split.total_uj, "from_ledger": analysis.split.from_ledger},
         "warnings": list(analysis.warnings),
     }
+
+
+def _trial(trial: Trial) -> dict[str, Any]:
+    record = trial.record
+    return {
+        "run": record.run_id,
+        "trial": record.record_id,
+        "design": record.design,
+        "status": record.status,
+        "outcome": trial.outcome.kind,
+        "rungs_trained": len(trial.trained_legs) or None,
+        "train_tokens": train_tokens(record),
+        "metrics": plain(record.metrics),
+    }
+
+
+def _agreement(one: Agreement) -> dict[str, Any]:
+    return {
+        "run": one.run_id,
+        "cheap_score": one.key,
+        "set_against": one.quality.name,
+        "num_pairs": one.num_pairs,
+        "kendall_tau_b": one.tau,
+        "interval": None if one.interval is None else list(one.interval),
+        "told": one.told,
+        "why_not": one.why_not or None,
+    }
+
+
+def _front(run: Run) -> list[dict[str, Any]]:
+    candidates, objectives = within_limits(run), objectives_of(run)
+    chosen = [candidates[index][0].record for index in undominated([losses for _, losses in candidates])]
+    return [{"design": one.design} | {objective.name: objective.of(one) for objective in objectives} for one in chosen]
 
 
 def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:

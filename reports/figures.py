@@ -1,7 +1,7 @@
 """The figures of the report, each a function of the analysis."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from itertools import accumulate
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -26,6 +26,7 @@ from reports.energy import ProgressPoint, search_progress
 from reports.marks import (
     draw_champions,
     draw_families,
+    draw_trials,
     legend,
     look,
     macs_millions,
@@ -33,7 +34,9 @@ from reports.marks import (
     output_j,
     readable,
     scale_x,
+    unequal_words,
 )
+from reports.trials import TRAINED, inherited
 from reports.verdict import envelope_of
 from reports.words import significant
 
@@ -41,23 +44,14 @@ from reports.words import significant
 def quality_against_macs(analysis: Analysis) -> Sketch:
     """Validation and test quality against MACs: hand families, search trials, champions."""
     trials = [
-        (record.counts.macs_paper / 1e6, record.metrics["valid_bleu"])
-        for record in analysis.records("search")
-        if record.counts and record.status == "complete" and "valid_bleu" in record.metrics
+        (record.counts.macs_paper / 1e6, record.metrics["valid_bleu"], inherited(record))
+        for record in (one.record for one in analysis.trials if one.outcome.kind in TRAINED)
+        if record.counts and "valid_bleu" in record.metrics
     ]
 
     def draw(paper: Paper) -> Figure:
         figure, (valid, test) = paper.figure(300 if paper.narrow else 380, panels=2)
-        valid.plot(
-            [x for x, _ in trials],
-            [y for _, y in trials],
-            "o",
-            color=SEARCHED_COLOUR,
-            alpha=0.35,
-            markersize=5,
-            markeredgewidth=0,
-            label="search trial (short budget)",
-        )
+        draw_trials(valid, trials)
         draw_families(valid, analysis, macs_millions, lambda model: model.valid_bleu)
         finalists = [model for model in analysis.evidence.models if model.searched]
         pairs = [(macs_millions(model), model.valid_bleu) for model in finalists]
@@ -88,7 +82,7 @@ def quality_against_macs(analysis: Analysis) -> Sketch:
         caption="Left, what was chosen on: validation BLEU of the hand designs and finalists at the full budget, and of search "
         "trials at their short one. Right, the verdict's test BLEU; bars are 95 % intervals over seeds and test sentences, "
         "wider than that of a difference between models, which share their sentences. "
-        "MACs: 30 source and 30 target tokens, linear layers and attention.",
+        f"MACs: 30 source and 30 target tokens, linear layers and attention.{unequal_words(analysis.trials)}",
         alt=f"BLEU against multiply-accumulates for {model_words(analysis)}, and {len(trials)} search trials.",
         draw=draw,
     )
@@ -170,7 +164,8 @@ def best_against_carbon(analysis: Analysis) -> Sketch:
         name="best-carbon",
         title="What the search had found, and what it had emitted by then",
         caption="Trials ran at a short budget, finalists and hand designs (dashed levels) at the full one, so only diamonds "
-        "compare with the levels. Every trial, idle power and supervision are on the horizontal axis.",
+        "compare with the levels. Every trial, idle power and supervision are on the horizontal axis."
+        f"{unequal_words(analysis.trials)}",
         alt=f"Best validation BLEU of the search so far, ending at {best:.1f}, against cumulative grams of CO2e, with "
         f"{len(levels)} hand designs as horizontal lines.",
         draw=draw,
@@ -180,10 +175,9 @@ def best_against_carbon(analysis: Analysis) -> Sketch:
 def _draw_progress(axes: Axes, analysis: Analysis, points: Sequence[ProgressPoint]) -> None:
     trials = [point for point in points if point.record.role == "search"]
     grams = [analysis.settings.searched_g(point.cumulative_uj) for point in trials]
-    best = [max(point.valid_bleu for point in trials[: index + 1]) for index in range(len(trials))]
+    best = list(accumulate((point.valid_bleu for point in trials), max))
     last = max((analysis.settings.searched_g(point.cumulative_uj) for point in points), default=0.0)
-    faint: dict[str, Any] = {"color": SEARCHED_COLOUR, "alpha": 0.35, "markeredgewidth": 0, "markersize": 5}
-    axes.plot(grams, [point.valid_bleu for point in trials], "o", label="search trial (short budget)", **faint)
+    draw_trials(axes, [(x, point.valid_bleu, inherited(point.record)) for x, point in zip(grams, trials, strict=True)])
     if trials:
         axes.step([*grams, last], [*best, best[-1]], where="post", color=SEARCHED_COLOUR, label="best trial so far")
     finalists = [point for point in points if point.record.role == "finalist"]
@@ -202,6 +196,8 @@ PART_LOOKS = {
     "search": ("search", SEARCHED_COLOUR),
     "training": ("training of hand\ndesigns and finals", FAMILY_COLOURS[0]),
     "inference": ("inference and test", FAMILY_COLOURS[1]),
+    "controls": ("controls of the\nsearch's ranking", FAMILY_COLOURS[2]),
+    "other": ("other work", FAMILY_COLOURS[5]),
     "idle": ("idle", MUTED),
     "overhead": ("overhead", MUTED),
     "foreign": ("foreign", MUTED),

@@ -1,5 +1,6 @@
 """The terms of the report, each in a sentence or two."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -51,6 +52,53 @@ GLOSSARY: tuple[Term, ...] = (
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Use", "One output, for example one sentence translated."),
 )
+
+AXIS_TERMS: dict[str, tuple[Term, ...]] = {
+    "hurdles": (
+        Term("Hurdle", "A rule by which only the better trials are trained beyond a rung; the others stop there."),
+        Term("Rung", "A number of training tokens after which trials are scored and hurdles decide which of them go on."),
+        Term("Stopped", "A trial that was not trained to the end. Its score is of less training, and compares with no other's."),
+    ),
+    "proxy": (
+        Term("Proxy", "A figure of a model before training, such as its number of parameters, taken for its quality to come."),
+        Term("Screened out", "A candidate that was not trained since others of its group had a better proxy."),
+    ),
+    "parent": (
+        Term(
+            "Inherited weights",
+            "A trial begins with its parent's weights as far as they fit and trains for less; its score rests on both trainings.",
+        ),
+    ),
+    "supernet": (
+        Term(
+            "Supernet",
+            "One set of weights that holds every design of the space. It is trained once; candidates are scored with their part "
+            "of it (inherited weights), without training of their own.",
+        ),
+    ),
+    "controls": (
+        Term(
+            "Control",
+            "A candidate that is trained from scratch only to tell how far inherited weights rank candidates rightly. Its energy "
+            "is no part of the search's cost.",
+        ),
+    ),
+    "agreements": (
+        Term(
+            "Kendall's tau-b",
+            "How far two scores put candidates in the same order, by all pairs of them: 1 in all, 0 no relation, −1 in none.",
+        ),
+    ),
+    "objectives": (Term("Pareto front", "The trials that no other trial beats in one objective without losing in another."),),
+}
+"""Terms that only searches need which do more than train every trial from scratch to its end."""
+
+
+def search_glossary(axes: Collection[str]) -> tuple[Term, ...]:
+    """The terms of a search's report that has these axes."""
+    more = (term for name in axes for term in AXIS_TERMS[name])
+    return tuple(sorted((*GLOSSARY, *more), key=lambda term: term.name.lower()))
+
 
 OF_SEARCHES = ("Break-even uses", "Champion", "Finalist", "Minimum detectable difference")
 COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(

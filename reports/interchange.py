@@ -18,6 +18,7 @@ from reports.ledgers import PARTS, Machine
 from reports.payers import Bill, TrialBill
 from reports.scenarios import Range
 from reports.settings import Settings
+from reports.trials import train_tokens
 
 SCHEMA = 1
 
@@ -53,7 +54,7 @@ def energy_results(basis: Basis) -> dict[str, Any]:
 
 
 def _part(basis: Basis, name: str) -> Range:
-    return basis.worlds.range(lambda runs: dict(split_energy(runs).parts)[name])
+    return basis.worlds.range(lambda runs: dict(split_energy(runs).parts).get(name, 0))
 
 
 def _span(value: Range | None) -> dict[str, float] | None:
@@ -147,6 +148,7 @@ def _trial(basis: Basis, one: TrialBill) -> dict[str, Any]:
         "role": record.role if record else None,
         "strategy": record.strategy if record else None,
         "status": record.status if record else None,
+        "num_train_tokens": train_tokens(record) if record else None,
         "design": record.design if record else None,
         "dynamic_j": _joules(one.dynamic_uj),
         **_energy(basis, one.loaded_uj),

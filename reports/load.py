@@ -11,6 +11,7 @@ import pandas as pd
 from nas.errors import UserError
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
 from reports.ledgers import Machine, Tick, load_machines, source_of
+from reports.search_ledger import SearchLedger, load_search_ledger
 
 RUN_SCHEMA = 1
 
@@ -29,11 +30,16 @@ PHASE_QUANTITIES = (
 
 SEARCH_ROLES = ("search", "finalist")
 """Roles whose energy is the search's."""
+CONTROL = "control"
+"""The role of what is trained only to tell how far a search's cheap scores can be trusted; it is no part of the search's cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run folder as read: every line of it is a value here or named in `warnings`."""
+    """One run folder as read: every line of it is a value here or named in `warnings`.
+
+    `search_ledger` is None where the folder has none, or a damaged one.
+    """
 
     folder: Path
     info: Mapping[str, Any]
@@ -41,6 +47,7 @@ class Run:
     machines: tuple[Machine, ...]
     source: EnergySource | None
     warnings: tuple[str, ...]
+    search_ledger: SearchLedger | None = None
 
     @property
     def run_id(self) -> str:
@@ -85,14 +92,16 @@ def load_run(folder: Path) -> Run:
     info = _read_info(folder / "run.json")
     records, record_warnings = _load_records(folder / "records.jsonl")
     source = source_of(info.get("energy")) or next((one.energy for one in records if one.energy is not None), None)
-    machines, ledger_warnings = load_machines(folder, source)
+    machines, energy_warnings = load_machines(folder, source)
+    search_ledger, ledger_warnings = load_search_ledger(folder)
     return Run(
         folder=folder,
         info=info,
         records=records,
         machines=machines,
         source=source,
-        warnings=(*record_warnings, *ledger_warnings),
+        warnings=(*record_warnings, *energy_warnings, *ledger_warnings),
+        search_ledger=search_ledger,
     )
 
 

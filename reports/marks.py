@@ -10,6 +10,7 @@ from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
 from reports.models import Model
+from reports.trials import Kind, Trial, named, numbers
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
@@ -77,6 +78,39 @@ def draw_champions(axes: Axes, analysis: Analysis, x_of: Coordinate) -> None:
         style: dict[str, Any] = star if model.searched else hollow
         axes.errorbar([x], [model.test_bleu], yerr=error, color=colour, capsize=4, elinewidth=1.2, zorder=4)
         axes.plot([x], [model.test_bleu], color=colour, linestyle="none", label=label, zorder=5, **style)
+
+
+def draw_trials(axes: Axes, trials: Sequence[tuple[float, float, bool]]) -> None:
+    """Trials at the short budget; hollow where the third value says that they began with inherited weights."""
+    looks: dict[bool, dict[str, Any]] = {
+        False: {"alpha": 0.35, "markeredgewidth": 0, "label": "search trial (short budget)"},
+        True: {"alpha": 0.7, "markerfacecolor": "none", "label": "search trial (inherited weights)"},
+    }
+    for kind, style in looks.items():
+        found = [(x, y) for x, y, inherits in trials if inherits == kind]
+        if found:
+            xs, ys = [x for x, _ in found], [y for _, y in found]
+            axes.plot(xs, ys, "o", color=SEARCHED_COLOUR, markersize=5, **style)
+
+
+def unequal_words(trials: Sequence[Trial]) -> str:
+    """Which trials a figure leaves out or marks, since they are not on one axis of quality with the others, and why."""
+    words: dict[Kind, tuple[str, str]] = {
+        "stopped": (
+            "that was stopped early is left out: a score after less training says less.",
+            "that were stopped early are left out: scores after less training say less.",
+        ),
+        "scored": (
+            "that was scored with a supernet's weights is left out: it was not trained itself.",
+            "that were scored with a supernet's weights are left out: they were not trained themselves.",
+        ),
+        "inherited": (
+            "is hollow: it began with its parent's weights, so that its score rests on that training too.",
+            "are hollow: they began with their parents' weights, so that their scores rest on that training too.",
+        ),
+    }
+    told = named(numbers(trials), words)
+    return f" Of the trials, {' '.join(told)}" if told else ""
 
 
 def scale_x(axes: Axes, values: Sequence[float]) -> None:

@@ -68,7 +68,7 @@ def write_report(
     try:
         output.mkdir(parents=True, exist_ok=True)
         (output / "index.html").write_text(page, encoding="utf-8")
-        for drawing in content.drawings:
+        for drawing in content.all_drawings:
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(content.results, output / "results.json")
         write_csv(runs, output / "results.csv")
@@ -91,12 +91,16 @@ def _write_cards(cards: Mapping[str, str], folder: Path) -> None:
         (folder / name).write_text(text, encoding="utf-8")
 
 
+def _plates(drawings: Sequence[Drawing]) -> list[tuple[Drawing, Markup, Markup]]:
+    return [(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in drawings]
+
+
 def render(template: str, drawings: Sequence[Drawing], **values: Any) -> str:
     """A page of a template as HTML, everything in it escaped but the figures."""
     loader = FunctionLoader(lambda name: files("reports").joinpath(name).read_text(encoding="utf-8"))
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    figures = [(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in drawings]
-    return environment.get_template(template).render(figures=figures, provenance_words=PROVENANCE_WORDS, **values)
+    found = environment.get_template(template)
+    return found.render(figures=_plates(drawings), provenance_words=PROVENANCE_WORDS, **values)
 
 
 def render_page(content: Content) -> str:
@@ -109,6 +113,7 @@ def render_page(content: Content) -> str:
         run=basis.run.run_id,
         verdict=content.verdict,
         tiles=content.tiles,
+        sections=[(section, _plates(section.drawings)) for section in content.sections],
         published=content.published,
         payers=content.payers,
         setup=content.setup,

@@ -19,7 +19,14 @@ UNRECORDED = "no record"
 UNPAID = "idle and overhead that no trial paid"
 IDLE, OVERHEAD, FOREIGN = "idle power", "overhead", "foreign work"
 
-PHASE_GROUPS = {"setup": "training", "train": "training", "validate": "evaluation", "inference": "inference"}
+PHASE_GROUPS = {
+    "setup": "training",
+    "proxy": "proxies",
+    "train": "training",
+    "validate": "evaluation",
+    "inference": "inference",
+    "latency": "latency",
+}
 
 
 @dataclass(frozen=True)
@@ -233,15 +240,16 @@ def trial_bills(everywhere: Worlds) -> tuple[TrialBill, ...]:
         spent = {
             scenario: {(one.trial, one.phase): one for one in spent_by(runs[index])} for scenario, runs in everywhere.runs.items()
         }
-        names = dict.fromkeys([*(trial for trial, _ in spent["central"]), *records])
-        for trial in names:
-            keys = [key for key in spent["central"] if key[0] == trial]
+        phases: dict[str, list[str]] = {}
+        for trial, phase in spent["central"]:
+            phases.setdefault(trial, []).append(phase)
+        for trial in dict.fromkeys([*phases, *records]):
             by_phase = {
                 phase: (
                     range_of({scenario: one[trial, phase].dynamic_uj for scenario, one in spent.items()}),
                     range_of({scenario: one[trial, phase].loaded_uj for scenario, one in spent.items()}),
                 )
-                for _, phase in keys
+                for phase in phases.get(trial, ())
             }
             found.append(
                 TrialBill(

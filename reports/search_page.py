@@ -1,13 +1,17 @@
 """The report of a run with a search: was it worth its carbon?"""
 
 from reports.analysis import Analysis
+from reports.cheap_scores_page import cheap_scores_section
 from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
-from reports.glossary import GLOSSARY
+from reports.glossary import search_glossary
+from reports.load import CONTROL
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
+from reports.quality import objectives_of
 from reports.sentences import COMPARED, make_verdict
+from reports.spending_page import spending_section
 from reports.spent_tables import budget_table, uses_table
 from reports.tables import (
     costs_table,
@@ -15,8 +19,9 @@ from reports.tables import (
     references_table,
     results_table,
     search_setup_table,
-    trials_table,
 )
+from reports.trial_tables import front_tables, trials_table
+from reports.trials import numbers
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
 
 
@@ -36,16 +41,33 @@ def search_content(analysis: Analysis) -> Content:
         drawings=draw_all(analysis),
         published=(costs_table(), results_table()),
         setup=search_setup_table(analysis),
-        glossary=GLOSSARY,
+        glossary=search_glossary(axes_of(analysis)),
         margin=margin,
         payers=payers_tables(analysis),
         cards=model_cards(analysis, champions),
         own={
             "spent": [table for table in spent if table is not None],
-            "tables": (models_table(analysis), references, trials_table(analysis)),
+            "tables": (models_table(analysis), references, trials_table(analysis), *front_tables(analysis)),
         },
         results=search_results(analysis, verdict),
+        sections=tuple(one for one in (spending_section(analysis), cheap_scores_section(analysis)) if one is not None),
     )
+
+
+def axes_of(analysis: Analysis) -> set[str]:
+    """What a search did beside training every trial from scratch to its end, by the glossary's names."""
+    count = numbers(analysis.trials)
+    hurdles = analysis.lookup("search", "hurdles") or {}
+    found = {
+        "hurdles": count["stopped"] or hurdles.get("kind", "none") != "none",
+        "proxy": count["screened"] or any(one.source == "proxy" for one in analysis.agreements),
+        "parent": count["inherited"],
+        "supernet": count["scored"],
+        "controls": analysis.records(CONTROL),
+        "agreements": analysis.agreements,
+        "objectives": any(len(objectives_of(run)) > 1 for run in analysis.runs),
+    }
+    return {name for name, present in found.items() if present}
 
 
 def make_tiles(analysis: Analysis) -> tuple[Tile, ...]:

@@ -6,7 +6,9 @@ from reports.analysis import Analysis
 from reports.assumptions import at_pue, region_words
 from reports.break_even import BreakEven, Outcome
 from reports.comparison import ComparisonOutcome
-from reports.words import mass, mass_between, mass_range, number, shortest, signed, significant
+from reports.load import CONTROL
+from reports.trials import Kind, is_supernet, named, numbers
+from reports.words import energy_between, mass, mass_between, mass_range, number, shortest, signed, significant
 
 COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
 
@@ -104,11 +106,10 @@ def _compared(analysis: Analysis) -> Sentence:
     models = analysis.evidence.models
     hands = [model for model in models if not model.searched]
     families = sorted({model.family.replace("_", " ") for model in hands})
-    num_trials = sum(record.status == "complete" for record in analysis.records("search"))
     tokens = next((model.runs[0].budget_tokens for model in models if model.runs), 0)
     text = (
         f"{len(hands)} hand designs of {_plural(len(families), 'family', 'families')} ({', '.join(families)}) met the best of "
-        f"{_plural(num_trials, 'searched trial', 'searched trials')} on the same task, recipe, budget "
+        f"{_searched_words(analysis)} on the same task, recipe, budget "
         f"({number(tokens)} target tokens) and meter."
     )
     limit = analysis.lookup("search", "mac_limit")
@@ -122,6 +123,22 @@ def _compared(analysis: Analysis) -> Sentence:
             f"{analysis.findings.num_sentences:,} test sentences."
         )
     return Sentence("What was compared", text)
+
+
+def _searched_words(analysis: Analysis) -> str:
+    """The trials that the search could choose from, and those that it gave less."""
+    count = numbers(analysis.trials)
+    trained = count["complete"] + count["inherited"]
+    found = [_plural(trained, "searched trial", "searched trials")] if trained or not count["scored"] else []
+    if count["scored"]:
+        found.append(_plural(count["scored"], "member", "members") + " of a supernet, scored without training of their own,")
+    words: dict[Kind, tuple[str, str]] = {
+        "inherited": ("of them begun with its parent's weights", "of them begun with their parents' weights"),
+        "stopped": ("more was stopped early", "more were stopped early"),
+        "screened": ("more was screened out untrained", "more were screened out untrained"),
+    }
+    more = named(count, words)
+    return " and ".join(found) + (f" ({', '.join(more)})" if more else "")
 
 
 def _quality(analysis: Analysis) -> Sentence | None:
@@ -157,10 +174,28 @@ def _cost(analysis: Analysis) -> Sentence:
         "Cost of the search",
         f"The search drew {bound}{analysis.energy_words(analysis.search_uj)} and so emitted {bound}"
         f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}"
-        f"{at_pue(analysis.settings.pue)}: all trials including failed and lost ones, finalists, supervision, and "
-        "the idle power meanwhile."
-        f"{_embodied(analysis)}",
+        f"{at_pue(analysis.settings.pue)}: {_paid_words(analysis)}, finalists, supervision, and "
+        f"the idle power meanwhile.{_controls(analysis)}{_embodied(analysis)}",
         analysis.source.provenance,
+    )
+
+
+def _paid_words(analysis: Analysis) -> str:
+    """What is paid for beside trials that came to a result."""
+    count = numbers(analysis.trials)
+    more = [*["stopped"] * bool(count["stopped"]), *["screened-out"] * bool(count["screened"])]
+    supernet = "the training of the supernet, " if any(map(is_supernet, analysis.records("search"))) else ""
+    return f"{supernet}all trials including {', '.join((*more, 'failed'))} and lost ones"
+
+
+def _controls(analysis: Analysis) -> str:
+    """What trainings drew that are no part of the search; nothing where there are none."""
+    count = len(analysis.records(CONTROL))
+    if not count:
+        return ""
+    return (
+        f" {_plural(count, 'control', 'controls')}, trained only to tell how far inherited weights rank rightly, drew "
+        f"{energy_between(analysis.controls_uj)} more, which no search would need and which is not in its cost."
     )
 
 

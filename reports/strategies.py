@@ -88,6 +88,12 @@ class Strategies:
         sign = -1 if self.quality.maximised else 1
         return tuple(sorted(self.results, key=lambda one: (one.mean is None, sign * (one.mean or 0.0))))
 
+    @property
+    def leaders(self) -> tuple[Result, ...]:
+        """The best by their mean, several where they are equal; none while none is known."""
+        known = [one for one in self.ranked if one.mean is not None]
+        return tuple(one for one in known if np.isclose(one.mean or 0.0, known[0].mean or 0.0, rtol=1e-12, atol=0.0))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Retrainings:

@@ -157,9 +157,8 @@ def _draw_rows(strategies: Strategies, panels: Sequence[Panel], paper: Paper) ->
     for axes, (title, rows, line) in zip(several, panels, strict=True):
         for place, row in enumerate(rows):
             style = look_of(strategies, row.name)
-            axes.plot(
-                row.values, [place] * len(row.values), "o", color=style["color"], alpha=0.4, markersize=5, markeredgewidth=0
-            )
+            dots = {"color": style["color"], "alpha": 0.45, "markersize": 5, "markeredgewidth": 0}
+            axes.plot(row.values, [place + BELOW] * len(row.values), "o", **dots)
             reach = None if row.interval is None else _reach(row.mean, row.interval)
             mark = {"color": style["color"], "marker": style["marker"], "markersize": 8, "markeredgecolor": SURFACE}
             axes.errorbar([row.mean], [place], xerr=reach, capsize=4, elinewidth=1.6, zorder=4, **mark)

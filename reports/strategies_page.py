@@ -144,11 +144,13 @@ def make_strategies_tiles(strategies: Strategies, basis: Basis | None) -> tuple[
 
 
 def _best_tile(strategies: Strategies) -> Tile:
-    best = strategies.ranked[0]
-    if best.mean is None:
+    if not strategies.leaders:
         return Tile("Ends best", "unknown", "nothing was found within the limits")
+    best, *others = strategies.leaders
     detail = f"{strategies.quality.name} {quality_words(best.mean)}"
-    if best.interval is not None:
+    if others:
+        detail += f", as {plural(len(others), 'other')}"
+    elif best.interval is not None:
         detail += f"; 95 %: {quality_words(best.interval.low)} to {quality_words(best.interval.high)}"
     return Tile("Ends best", best.name, f"{detail}; {plural(len(strategies.run.seeds), 'seed')}")
 
@@ -172,8 +174,9 @@ def _speed_tile(strategies: Strategies) -> Tile:
         return Tile(title, "unknown", "there is no baseline, or it found nothing")
     name = min(speeds, key=lambda one: speeds[one].ratio)
     found = speeds[name]
-    ends = f"95 %: {ratio_words(found.interval.low)} to {ratio_words(found.interval.high)}"
-    return Tile(title, ratio_words(found.ratio), f"of its {UNIT_WORDS[unit]}: {name}; {ends}")
+    several = len(strategies.run.seeds) > 1
+    ends = f"; 95 %: {ratio_words(found.interval.low)} to {ratio_words(found.interval.high)}" if several else ""
+    return Tile(title, ratio_words(found.ratio), f"of its {UNIT_WORDS[unit]}: {name}{ends}")
 
 
 def _cost_tile(strategies: Strategies, basis: Basis | None) -> Tile:

@@ -18,7 +18,7 @@ from reports.strategies_words import (
     gain_words,
     num_strategies,
     quality_words,
-    ratio_words,
+    speed_words,
 )
 from reports.words import energy_between, mass_between, significant
 
@@ -55,15 +55,16 @@ def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy:
 
 def _headline(strategies: Strategies) -> str:
     tests, who, seeds = strategies.tests, baseline_words(strategies), plural(len(strategies.run.seeds), "seed")
-    best = next((one for one in strategies.ranked if one.mean is not None), None)
-    if best is None:
+    leaders = strategies.leaders
+    if not leaders:
         return "No verdict: no strategy found anything within the limits with every seed."
+    ahead = f"{leaders_words(strategies)} {'ends' if len(leaders) == 1 else 'end'} best"
     if strategies.run.baseline is None:
-        return f"No verdict: {best.name} ends best, but there is no baseline to tell it from chance."
+        return f"No verdict: {ahead}, but there is no baseline to tell that from chance."
     if tests is None or not tests.rivals:
         return f"No verdict: there is nothing to compare with {who}."
     if tests.powerless:
-        leads = "" if best.name == strategies.run.baseline else f"{best.name} ends best, but "
+        leads = "" if strategies.run.baseline in [one.name for one in leaders] else f"{ahead}, but "
         return (
             f"No verdict: {leads}with {seeds} no difference from {who}, however large, could have been told from chance; it "
             f"takes {tests.seeds_needed}."
@@ -98,20 +99,26 @@ def _compared(strategies: Strategies) -> Sentence:
 
 
 def _best(strategies: Strategies) -> Sentence | None:
-    ranked = [one for one in strategies.ranked if one.mean is not None]
-    if not ranked:
+    leaders = strategies.leaders
+    if not leaders:
         return None
-    best = ranked[0]
-    text = f"{best.name} ends at a mean {strategies.quality.name} of {quality_words(best.mean)}"
-    if best.interval is not None:
+    best, verb = leaders[0], "ends" if len(leaders) == 1 else "end"
+    text = f"{leaders_words(strategies)} {verb} at a mean {strategies.quality.name} of {quality_words(best.mean)}"
+    if best.interval is not None and len(leaders) == 1:
         text += f" (95 % interval over seeds {quality_words(best.interval.low)} to {quality_words(best.interval.high)})"
     if best.regret is not None:
-        text += f", {significant(best.regret)} from the best there is"
-    beside = next((one for one in ranked if one.name == strategies.run.baseline), None)
-    if beside is not None and beside is not best:
+        text += f", {significant(best.regret)} from the best there is" if best.regret else ", the best there is"
+    beside = next((one for one in strategies.ranked if one.name == strategies.run.baseline), None)
+    if beside is not None and beside.mean is not None and beside not in leaders:
         text += f"; {baseline_words(strategies)} at {quality_words(beside.mean)}"
     better = "Higher" if strategies.quality.maximised else "Lower"
     return Sentence("Best", f"{text}. {better} is better.")
+
+
+def leaders_words(strategies: Strategies) -> str:
+    """The names of those that end best."""
+    names = [one.name for one in strategies.leaders]
+    return listed(names) if len(names) <= FEW else f"{len(names)} strategies"
 
 
 def _standing(strategies: Strategies, standing: str, topic: str) -> Sentence | None:
@@ -137,6 +144,8 @@ def _not_separable(strategies: Strategies) -> list[Sentence]:
 def _apart(tests: Tests, rival: Rival, who: str) -> str:
     seeds = plural(tests.num_seeds, "seed")
     text = f"cannot be told apart from {who} with {seeds}"
+    if not any(rival.differences):
+        return f"{text}: both came to the same with every one."
     if tests.num_seeds > 1:
         text += f": it gained {gain_words(rival)}"
     if tests.powerless:
@@ -165,17 +174,17 @@ def _speed(strategies: Strategies) -> Sentence | None:
         for result in strategies.ranked:
             speed = strategies.speed(result.name, unit) if result.name != strategies.run.baseline else None
             if speed is not None:
-                ends = f"{ratio_words(speed.interval.low)} to {ratio_words(speed.interval.high)}"
-                found.append(f"{result.name} {ratio_words(speed.ratio)} ({ends})")
+                found.append(f"{result.name} {speed_words(speed, len(strategies.run.seeds))}")
         if found:
             parts.append(f"of its {UNIT_WORDS[unit]}: {', '.join(found)}")
     if not parts:
         return None
     who = baseline_words(strategies)
+    between = " (95 % interval over seeds)" if len(strategies.run.seeds) > 1 else ""
     return Sentence(
         "How soon",
-        f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent (95 % interval over "
-        f"seeds): {'; '.join(parts)}.",
+        f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent"
+        f"{between}: {'; '.join(parts)}.",
     )
 
 

@@ -9,9 +9,9 @@ from reports.strategies_words import (
     amount,
     gain,
     quality_words,
-    ratio_words,
     settings_words,
     signed_words,
+    speed_words,
 )
 from reports.tables import NOT_RUN, Table
 from reports.words import UNKNOWN, duration, mass_between, shortest, significant, watt_hours_between
@@ -64,11 +64,7 @@ def speed_table(strategies: Strategies) -> Table | None:
         cells = []
         for unit in strategies.units:
             speed = strategies.speed(result.name, unit)
-            if speed is None:
-                cells.append(UNKNOWN)
-                continue
-            ends = f"{ratio_words(speed.interval.low)} to {ratio_words(speed.interval.high)}"
-            cells.append(f"{ratio_words(speed.ratio)} ({ends})")
+            cells.append(UNKNOWN if speed is None else speed_words(speed, len(strategies.run.seeds)))
         rows.append((result.name, *cells))
     heads = ("Strategy", *(f"Part of {who}'s {UNIT_WORDS[unit]}" for unit in strategies.units))
     note = (

@@ -6,8 +6,8 @@ from typing import Literal
 
 import numpy as np
 
-from reports.paired import least_p, pairs_needed, sign_flip_p
-from reports.statistics import Comparison, compare, detectable, holm
+from reports.paired import detectable_shift, least_p, pairs_needed, sign_flip_p
+from reports.statistics import Comparison, compare, holm
 from reports.strategies_curves import Resampled
 
 LEVEL = 0.05
@@ -53,8 +53,9 @@ class Tests:
         return tuple(one for one in self.rivals if one.standing == standing)
 
     def detectable(self, rival: Rival) -> float:
-        """The least true difference that would have been found four times in five, at Holm's strictest step."""
-        return detectable(rival.difference.standard_error, len(self.rivals))
+        """The least true difference that this test finds four times in five, at Holm's strictest step (see detectable_shift)."""
+        deviation = rival.difference.standard_error * np.sqrt(self.num_seeds)
+        return float(deviation * detectable_shift(self.num_seeds, len(self.rivals), LEVEL))
 
     @property
     def seeds_needed(self) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 from nas.units import MICROJOULES_PER_WH, kwh
 from reports.statistics import Interval
 from reports.strategies import Strategies
+from reports.strategies_curves import Speed
 from reports.strategies_tests import Rival
 from reports.words import duration, energy, mass, number, significant
 
@@ -74,6 +75,13 @@ def signed_words(value: float) -> str:
 def ratio_words(ratio: float) -> str:
     """A part of the baseline's spending; infinite: it was never as good."""
     return "never" if ratio == float("inf") else f"{100 * ratio:.0f} %"
+
+
+def speed_words(speed: Speed, num_seeds: int) -> str:
+    """A part of the baseline's spending, with its interval where there are several seeds."""
+    if num_seeds < 2:
+        return ratio_words(speed.ratio)
+    return f"{ratio_words(speed.ratio)} ({ratio_words(speed.interval.low)} to {ratio_words(speed.interval.high)})"
 
 
 def settings_words(settings: Mapping[str, Any]) -> str:

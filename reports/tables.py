@@ -5,11 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from manual_designs.published import PUBLISHED_COSTS, PUBLISHED_RESULTS
-from nas.records import Record
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.analysis import Analysis
 from reports.assumptions import embodied_words, pue_words
-from reports.basis import Basis
+from reports.basis import Basis, changes_of
 from reports.models import Model, Reference, View
 from reports.words import (
     UNKNOWN,
@@ -105,50 +104,6 @@ def references_table(references: Sequence[Reference], note: str) -> Table:
     return Table("Without any model", ("Reference", "Valid BLEU", "Test BLEU"), rows, frozenset((1, 2)), note)
 
 
-def trials_table(analysis: Analysis) -> Table:
-    """Every trial of the search, the best first, those without a score last."""
-    records = sorted(analysis.records("search"), key=lambda one: (-one.metrics.get("valid_bleu", float("-inf")), one.trial or 0))
-    heads = ("Trial", "Genome", "MACs, M", "Valid BLEU", "J loaded", "Status")
-    return Table(
-        "Trials of the search",
-        heads,
-        tuple(_trial_row(record) for record in records),
-        frozenset((0, 2, 3, 4)),
-        "Trained at the short budget, so their scores do not compare with those of the full budget. An energy that the "
-        "meter could not attribute is unknown, and still part of the search's cost above.",
-        widest=1,
-    )
-
-
-def _trial_row(record: Record) -> tuple[str, ...]:
-    energies = [phase.loaded_uj for phase in record.phases]
-    known = [one for one in energies if one is not None]
-    spent = NOT_RUN if not energies and record.status == "infeasible" else UNKNOWN
-    if known and len(known) == len(energies):
-        spent = significant(sum(known) / MICROJOULES_PER_JOULE)
-    return (
-        NOT_RUN if record.trial is None else str(record.trial),
-        genome_words(record),
-        millions(record.counts.macs_paper if record.counts else None),
-        optional(record.metrics["valid_bleu"]) if "valid_bleu" in record.metrics else NOT_RUN,
-        spent,
-        record.status + (f": {record.error}" if record.error else ""),
-    )
-
-
-def genome_words(record: Record) -> str:
-    """A genome in short: its choices in gene order, repeated ones counted."""
-    if record.genome is None:
-        return UNKNOWN
-    runs: list[tuple[str, int]] = []
-    for choice in map(str, record.genome):
-        if runs and runs[-1][0] == choice:
-            runs[-1] = (choice, runs[-1][1] + 1)
-        else:
-            runs.append((choice, 1))
-    return " · ".join(choice if count == 1 else f"{count}×{choice}" for choice, count in runs)
-
-
 def costs_table() -> Table:
     """Published costs of searches and trainings."""
     rows = tuple((one.what, mass(one.emissions_g_co2e), one.kind, one.source, one.note) for one in PUBLISHED_COSTS)
@@ -183,7 +138,9 @@ def results_table() -> Table:
 
 def search_setup_table(analysis: Analysis) -> Table:
     """How a run with a search was done."""
-    return setup_table(analysis, (("Search", _pairs(analysis.lookup("search"))),))
+    changed = "; ".join(one for run in analysis.runs for one in changes_of(run))
+    more = (("Changed on the way", changed),) if changed else ()
+    return setup_table(analysis, (("Search", _pairs(analysis.lookup("search"))), *more))
 
 
 def setup_table(basis: Basis, more: tuple[tuple[str, str], ...] = ()) -> Table:

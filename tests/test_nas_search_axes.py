@@ -17,6 +17,7 @@ from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, sizes_of
 from nas.execution.executor import Job
 from nas.execution.local import LocalExecutor
+from nas.experiment import check_limits
 from nas.experiment_parts import Experiment
 from nas.latency import LatencyProtocol
 from nas.ledger import Ledger, read_events
@@ -213,4 +214,22 @@ def test_a_search_over_dropped_sublayers_goes_through_the_same_engine(task: Enco
 def test_mistakes_in_the_tables_are_told_in_one_line(override: str, text: str) -> None:
     with pytest.raises(UserError) as caught:
         experiment(override)
+    assert text in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "overrides,text",
+    [
+        (('search.objective=["valid_loss","macs"]',), "strategy aging_evolution: expected one objective, got 2"),
+        (
+            ('search.objective=["valid_loss","macs"]', "search.strategy=optuna.samplers.GridSampler"),
+            "strategy optuna.samplers.Grid",
+        ),
+        (("search.strategy=optuna.samplers.CmaEsSampler",), "CmaEsSampler"),
+        (("search.strategy=annealing",), "expected one of random"),
+    ],
+)
+def test_a_strategy_that_does_not_fit_is_refused_before_anything_is_trained(overrides: tuple[str, ...], text: str) -> None:
+    with pytest.raises(UserError) as caught:
+        check_limits(experiment(*overrides))
     assert text in str(caught.value) and "\n" not in str(caught.value)

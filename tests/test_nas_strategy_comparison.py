@@ -13,7 +13,7 @@ import pytest
 
 from nas import cli
 from nas.comparing.anytime import AnytimeFile, Front, SearchKey, anytime_lines, ended_line
-from nas.comparing.benchmarks import ALL_BENCHMARKS, find_benchmark
+from nas.comparing.benchmarks import ALL_BENCHMARKS, Benchmark, find_benchmark
 from nas.comparing.comparison import load_benchmark, load_comparison
 from nas.comparing.simulated import LedgerInMemory, compare_on_benchmark
 from nas.configuration import built_in_comparisons
@@ -29,6 +29,8 @@ from nas.search.hurdles import Hurdles, ProgressiveDynamicHurdles
 from nas.search.plan import SearchPlan
 from nas.search.screening import Screened
 from nas.search.testing import leg_plan, toy_plan
+from reports.strategies import analyse_strategies
+from reports.strategies_load import load_strategies
 
 RUNGS = (250, 500, 1_000)
 HURDLES: dict[str, Callable[[], Hurdles]] = {
@@ -154,21 +156,38 @@ def test_only_searches_that_ended_are_in_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("one", ALL_BENCHMARKS, ids=lambda one: one.name)
-def test_what_is_known_to_be_best_is_a_front(one: Any) -> None:
+def test_every_benchmark_has_a_name_and_knows_its_best(one: Benchmark) -> None:
+    assert find_benchmark(one.name) is one and re.fullmatch(r"[a-z0-9_-]+", one.name) and one.summary.endswith(".")
     known = one.known()
-    assert known is not None and len(known.front[0]) == len(one.objectives)
-    signs = [1 if direction == "minimize" else -1 for direction in one.objectives.values()]
-    losses = [tuple(sign * value for sign, value in zip(signs, point, strict=True)) for point in known.front]
-    assert not any(dominates(first, other) for first in losses for other in losses)
-    if known.reference is not None:
-        corner = [sign * value for sign, value in zip(signs, known.reference, strict=True)]
-        assert all(value <= most for point in losses for value, most in zip(point, corner, strict=True))
+    assert len(known.front[0]) == len(one.objectives)
+    assert (known.reference is None) == (len(one.objectives) == 1)
+
+
+def test_volumes_in_the_report_are_the_testbeds(tmp_path: Path) -> None:
+    few = ("compare.seeds=[1]", 'compare.variants=[{name="random"},{name="nsga2",strategy="nsga2"}]', "search.trials=20")
+    comparison = load_benchmark("nas-bench-201-cifar100-2", few)
+    compare_on_benchmark(comparison, tmp_path / "run", Terminal())
+    results = analyse_strategies(load_strategies(tmp_path / "run")).results
+    for one in results:
+        values = [line["values"] for line in lines_in(tmp_path / "run") if line["variant"] == one.name and "values" in line]
+        assert one.finals == (pytest.approx(comparison.benchmark.space.hypervolume_ratio(values)),)
+
+
+def test_trials_that_pass_hurdles_pay_each_token_once(tmp_path: Path) -> None:
+    few = ("compare.seeds=[1]", "search.tokens=9000", "execution.workers=3")
+    pair = 'compare.variants=[{name="random"},{name="asha",hurdles={kind="asha",rungs=2}}]'
+    compare_on_benchmark(load_benchmark("crossing-curves", (*few, pair)), tmp_path / "run", Terminal())
+    lines = [one for one in lines_in(tmp_path / "run") if one["variant"] == "asha"]
+    reached = [(one["trial"], one["rung"]) for one in lines if one["kind"] in ("rung", "finished")]
+    assert len(reached) == len(set(reached)) and {rung for _, rung in reached} == {0, 1}
+    assert lines[-2]["spent"]["tokens"] == sum(667 if rung else 333 for _, rung in reached) <= 9_000
+    assert lines[-2]["spent"]["elapsed_s"] < 60  # three at a time, a second for a hundred tokens
 
 
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("compared") / "whole"
-    compare_on_benchmark(load_benchmark("toy", FEW), folder, Terminal())
+    compare_on_benchmark(load_benchmark("nk", FEW), folder, Terminal())
     return folder
 
 
@@ -189,7 +208,7 @@ def test_every_variant_searches_once_a_seed_seed_by_seed(compared: Path) -> None
 
 
 def test_a_comparison_that_was_stopped_goes_on_to_the_same_lines(compared: Path, tmp_path: Path, monkeypatch: Any) -> None:
-    comparison, append, calls = load_benchmark("toy", FEW), AnytimeFile.append, []
+    comparison, append, calls = load_benchmark("nk", FEW), AnytimeFile.append, []
 
     def stopping(self: AnytimeFile, lines: Any) -> None:
         calls.append(1)
@@ -218,20 +237,20 @@ def test_a_comparison_that_was_stopped_goes_on_to_the_same_lines(compared: Path,
 )
 def test_another_comparison_is_not_gone_on_with(compared: Path, changed: str, words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)) as refused:
-        compare_on_benchmark(load_benchmark("toy", (*FEW, changed)), compared, Terminal(), resume=True)
+        compare_on_benchmark(load_benchmark("nk", (*FEW, changed)), compared, Terminal(), resume=True)
     assert "--allow-change" not in str(refused.value)
 
 
 def test_all_strategies_that_fit_are_compared_unless_others_are_named() -> None:
-    one, two = load_benchmark("toy"), load_benchmark("toy_two")
+    one, two = load_benchmark("nk"), load_benchmark("two-ends-2")
     assert {"random", "tpe", "nsga2", "aging_evolution"} <= set(one.part.names) and len(one.part.seeds) == 10
     assert "random" in two.part.names and "aging_evolution" not in two.part.names
     asha = '{name="asha",hurdles={kind="asha",rungs=2}}'
-    curve = load_benchmark("toy_curve", (f'compare.variants=[{{name="random"}},{asha}]', "search.tokens=9000"))
+    curve = load_benchmark("crossing-curves", (f'compare.variants=[{{name="random"}},{asha}]', "search.tokens=9000"))
     assert curve.plan("asha", 5).hurdles().rungs == (333, 1_000) and curve.plan("random", 5).hurdles().rungs == (1_000,)
     assert (curve.plan("asha", 5).seed, curve.plan("asha", 5).name) == (5, "search/asha/seed5")
     assert curve.plan("asha", 5).budget == Budget(tokens=9_000)
-    with pytest.raises(UserError, match="--benchmark: expected one of toy .*; got 'nosuch'"):
+    with pytest.raises(UserError, match="--benchmark: expected one of depth, traps, nk.*; got 'nosuch'"):
         find_benchmark("nosuch")
 
 
@@ -259,23 +278,23 @@ def variants(*tables: str) -> tuple[str, str]:
 
 RANDOM, EVO = '{name="random",strategy="random"}', '{name="evo",strategy="aging_evolution"}'
 SMOKE = ("compare-strategies", "strategies_smoke")
-TOY = ("compare-strategies", "--benchmark", "toy")
+BENCHMARK = ("compare-strategies", "--benchmark", "nk")
 
 
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
         (("compare-strategies",), "expected a comparison or --benchmark, one of both"),
-        ((*SMOKE, "--benchmark", "toy"), "expected a comparison or --benchmark, one of both"),
-        ((*TOY, "--address", "auto"), "--benchmark: expected no --address"),
-        (("compare-strategies", "--benchmark", "nosuch"), "--benchmark: expected one of toy"),
+        ((*SMOKE, "--benchmark", "nk"), "expected a comparison or --benchmark, one of both"),
+        ((*BENCHMARK, "--address", "auto"), "--benchmark: expected no --address"),
+        (("compare-strategies", "--benchmark", "nosuch"), "--benchmark: expected one of depth, traps, nk"),
         (("compare-strategies", "nosuch"), "expected an experiment of strategies_smoke, strategies_translation or the path"),
         (("compare-strategies", "smoke"), "smoke: expected the tables [search] and [compare], got no [compare]"),
         (("run", "strategies_smoke"), "got a comparison of strategies: it has a [compare] table; run it with carbon-nas compare"),
         ((*SMOKE, *variants(RANDOM)), "compare.variants: expected 2 or more to compare, got 1"),
         ((*SMOKE, *variants(RANDOM, RANDOM)), "compare.variants: expected each once, got 'random' 2 times"),
         ((*SMOKE, *variants(RANDOM, '{strategy="tpe"}')), "expected each to have a name"),
-        ((*SMOKE, *variants(RANDOM, '{name="a/b"}')), "expected each to have a name of at most 40 letters"),
+        ((*SMOKE, *variants(RANDOM, '{name="a/b"}')), "expected each to have a name of at most 24 letters"),
         ((*SMOKE, *variants(RANDOM, '{name="x",nosuch=1}')), "variant x: unknown key 'search.nosuch'; expected one of space,"),
         ((*SMOKE, *variants(RANDOM, '{name="x",strategy="nosuch"}')), "expected one of random, tpe"),
         (
@@ -293,11 +312,15 @@ TOY = ("compare-strategies", "--benchmark", "toy")
         ((*SMOKE, "--set", "search.mac_limit=1000"), "MACs, the smallest architecture of space 'lite', got 1,000"),
         ((*SMOKE, "--output", "taken"), "expected an empty or new folder for the run, got taken with files in it"),
         ((*SMOKE, "--output", "new", "--resume"), "expected a run to resume in new, got no run.json"),
-        ((*TOY, "--output", "taken"), "expected an empty or new folder for the run, got taken with files in it"),
-        ((*TOY, "--set", "search.nosuch=1"), "benchmark toy: unknown key 'search.nosuch'"),
-        ((*TOY, "--set", "compare.retrain=1"), "compare.retrain: expected 0, since nothing is trained, got 1"),
-        ((*TOY, *variants(RANDOM, '{name="x",hurdles={kind="pdh"}}')), "variant x: expected no hurdles"),
-        (("compare-strategies", "--benchmark", "toy_two", *variants(RANDOM, EVO)), "expected a strategy for 2 objectives"),
+        ((*BENCHMARK, "--output", "taken"), "expected an empty or new folder for the run, got taken with files in it"),
+        ((*BENCHMARK, "--set", "search.nosuch=1"), "benchmark nk: unknown key 'search.nosuch'"),
+        ((*BENCHMARK, "--set", "compare.retrain=1"), "compare.retrain: expected 0, since nothing is trained, got 1"),
+        ((*BENCHMARK, *variants(RANDOM, '{name="x",hurdles={kind="pdh"}}')), "variant x: expected no hurdles"),
+        (
+            ("compare-strategies", "--benchmark", "crossing-curves", *variants(RANDOM, '{name="x",hurdles={proxy="macs"}}')),
+            "variant x: expected no proxy",
+        ),
+        (("compare-strategies", "--benchmark", "two-ends-2", *variants(RANDOM, EVO)), "expected a strategy for 2 objectives"),
         (("report", "taken"), "expected a run folder with a run.json, got taken"),
     ],
 )
@@ -317,14 +340,14 @@ def test_a_budget_is_needed(call: Callable[..., Any]) -> None:
 
 
 def test_a_benchmark_is_compared_and_reported_in_one_go(call: Callable[..., Any], compared: Path) -> None:
-    code, output, errors = call(*TOY, *(word for one in FEW for word in ("--set", one)), "--set", "search.trials=8")
+    code, output, errors = call(*BENCHMARK, *(word for one in FEW for word in ("--set", one)), "--set", "search.trials=8")
     lines = output.splitlines()
-    assert (code, errors) == (0, "") and lines[-1] == "report: runs/strategies_toy/report/index.html"
+    assert (code, errors) == (0, "") and lines[-1] == "report: runs/strategies_nk/report/index.html"
     assert sum(bool(re.match(r"  seed [47], (random|evo): 8 trials, 8,000 tokens, best \d", line)) for line in lines) == 4
     assert any(line.startswith("No verdict: ") for line in lines)
-    again = call("report", "runs/strategies_toy", "--output", "again")
+    again = call("report", "runs/strategies_nk", "--output", "again")
     assert again[0] == 0 and Path("again/index.html").exists()
-    both = call("report", "runs/strategies_toy", str(compared), "--output", "both")
+    both = call("report", "runs/strategies_nk", str(compared), "--output", "both")
     assert both[0] == 2 and "expected one comparison of strategies at a time, got 2 runs" in both[2]
 
 
@@ -333,9 +356,9 @@ def test_a_stop_says_how_to_go_on(call: Callable[..., Any], monkeypatch: pytest.
         raise KeyboardInterrupt
 
     monkeypatch.setattr(AnytimeFile, "append", interrupted)
-    code, _, errors = call(*TOY, "--set", "search.trials=5", "--output", "here")
+    code, _, errors = call(*BENCHMARK, "--set", "search.trials=5", "--output", "here")
     assert code == 130
-    again = "compare-strategies --benchmark toy --output here --resume --set search.trials=5"
+    again = "compare-strategies --benchmark nk --output here --resume --set search.trials=5"
     assert errors == f"carbon-nas: stopped; go on with: carbon-nas {again}\n"
 
 

@@ -151,6 +151,20 @@ def test_areas_are_over_the_same_budget_for_all(tmp_path: Path) -> None:
     assert {one["name"]: one["area"] for one in found} == {"random": pytest.approx(3.0), "other": pytest.approx(3.0)}
 
 
+def test_several_may_end_best(tmp_path: Path) -> None:
+    same: Steps = [(100, (3.0,)), (200, (1.0,))]
+    searches = {(name, seed): same for seed in range(2) for name in ("random", "tpe", "nsga2")}
+    folder = write_comparison(tmp_path / "even", searches, known={"front": [[1.0]], "reference": None})
+    lines = said(folder)
+    assert lines[0].startswith("No verdict: with 2 seeds no difference from random search")
+    assert "random, tpe and nsga2 end at a mean loss of 1.000, the best there is. Lower is better." in lines
+    assert any(
+        line == "tpe cannot be told apart from random search with 2 seeds: both came to the same with every one."
+        for line in lines
+    )
+    assert {one["mean_rank"] for one in results_of(folder)["strategies"]} == {2.0}
+
+
 def test_too_few_seeds_are_said_to_be_too_few(tmp_path: Path) -> None:
     lines = said(write_comparison(tmp_path / "few", three(5)))
     assert lines[0] == (
@@ -159,12 +173,12 @@ def test_too_few_seeds_are_said_to_be_too_few(tmp_path: Path) -> None:
     )
     assert sum("so few can show no difference, however large." in line for line in lines) == 2
     alone = said(write_comparison(tmp_path / "one", three(1)))
-    assert "with 1 seed no difference" in alone[0]
+    assert "with 1 seed no difference" in alone[0] and not any("interval" in line for line in alone)
 
 
 def test_without_a_baseline_nothing_is_tested(tmp_path: Path) -> None:
     folder = write_comparison(tmp_path / "none", three(), baseline="nobody")
-    assert said(folder)[0] == "No verdict: good ends best, but there is no baseline to tell it from chance."
+    assert said(folder)[0] == "No verdict: good ends best, but there is no baseline to tell that from chance."
     page = page_of(folder)
     assert "there is no baseline among the strategies, so nothing is tested" in page and "not tested" in page
 

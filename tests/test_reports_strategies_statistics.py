@@ -9,7 +9,7 @@ from optuna._hypervolume import compute_hypervolume
 from reports.hypervolume import hypervolume
 from reports.ledgers import Machine, Share, Tick
 from reports.load import Run
-from reports.paired import EXACT, least_p, pairs_needed, sign_flip_p
+from reports.paired import EXACT, detectable_shift, least_p, pairs_needed, sign_flip_p
 from reports.scenarios import worlds
 from reports.statistics import mean_over_seeds, pick_seeds
 from reports.strategies_curves import Resampled, Track, grid, mean_curve, speed
@@ -91,6 +91,18 @@ def test_so_many_pairs_are_needed(tests: int, pairs: int) -> None:
     assert least_p(pairs) == sign_flip_p([1.0] * pairs)
 
 
+@pytest.mark.parametrize(("pairs", "tests"), [(6, 1), (10, 1), (10, 4), (14, 2)])
+def test_a_detectable_difference_is_found_four_times_in_five(pairs: int, tests: int) -> None:
+    rng, shift = np.random.default_rng(7), detectable_shift(pairs, tests, 0.05)
+    found = [tests * sign_flip_p(rng.normal(shift, 1.0, size=pairs).tolist()) < 0.05 for _ in range(300)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.08)
+
+
+def test_few_pairs_and_many_tests_need_larger_differences() -> None:
+    assert detectable_shift(5, 1, 0.05) == inf
+    assert detectable_shift(8, 4, 0.05) > detectable_shift(8, 1, 0.05) > detectable_shift(16, 1, 0.05) > 2.8 / 4
+
+
 def test_tests_are_of_pairs_and_corrected() -> None:
     base = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
     finals = {
@@ -107,7 +119,8 @@ def test_tests_are_of_pairs_and_corrected() -> None:
     assert [one.standing for one in found.rivals] == ["better", "worse", "not separable"]
     even = found.rivals[2].difference
     assert even.standard_error == pytest.approx(np.std([0.5, -0.5] * 4, ddof=1) / np.sqrt(8))
-    assert found.detectable(found.rivals[2]) == pytest.approx((2.3940 + 0.8416) * even.standard_error, rel=1e-3)
+    shift = detectable_shift(8, 3, 0.05)
+    assert found.detectable(found.rivals[2]) == pytest.approx(shift * np.std([0.5, -0.5] * 4, ddof=1))
     assert not found.powerless
     assert make_tests({"random": base[:5], "better": finals["better"][:5]}, "random", Resampled(5)).powerless
     assert make_tests(finals, "hurt", Resampled(8)) is None

@@ -149,6 +149,8 @@ def _check_variant(search: BenchmarkSearchPart, benchmark: Benchmark, origin: st
         raise UserError(
             f"{origin}: expected no hurdles, since losses of {benchmark.name} do not fall with training; leave them out"
         )
+    if search.hurdles.proxy is not None:
+        raise UserError(f"{origin}: expected no proxy, since {benchmark.name} has no models to look at; leave it out")
     if strategy(search.strategy).single_objective and len(benchmark.objectives) > 1:
         raise UserError(
             f"{origin}: expected a strategy for {len(benchmark.objectives)} objectives, got {search.strategy}; choose nsga2"

@@ -133,15 +133,15 @@ class Searches:
         if not best:
             return []
         known = self._known(key.seed)
-        new = {f"{key.variant}-{trial.number}": trial for trial in best if trial.candidate not in known}
-        if new:
+        if new := {f"{key.variant}-{trial.number}": trial for trial in best if trial.candidate not in known}:
             space = find_space(shop.experiment.search_part.space)
-            designs = [
-                Design(name=name, family="searched", architecture=space.decode(one.candidate)) for name, one in new.items()
-            ]
+            architectures = {name: space.decode(trial.candidate) for name, trial in new.items()}
+            designs = [Design(name=name, family="searched", architecture=one) for name, one in architectures.items()]
             with shop.phase("retraining", f"{key.variant}, seed {key.seed}: the best {len(best)} from scratch"):
                 records = shop.evaluate(executor, "finalist", designs, (key.seed,))
             known |= {new[record.design].candidate: _retrained(record, shop.experiment) for record in records}
+        else:
+            self.terminal.line(f"  its best {len(best)} were trained from scratch for another strategy already")
         trained = [one for one in best if one.candidate in known]
         return [{"trial": one.number, "candidate": list(one.candidate), **known[one.candidate]} for one in trained]
 

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from nas.search.budget import Budget
 from nas.search_parts import HurdlesPart, Part, Positive, Seed
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,39}")
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,23}")
 COMMON = (
     "space",
     "seed",
@@ -46,7 +46,7 @@ class ComparePart(Part):
             name = one.get("name")
             if not isinstance(name, str) or not NAME.fullmatch(name):
                 raise ValueError(
-                    "compare.variants: expected each to have a name of at most 40 letters, digits, _, ., + or -, "
+                    "compare.variants: expected each to have a name of at most 24 letters, digits, _, ., + or -, "
                     f"got {name!r}; name it"
                 )
             for key in one:

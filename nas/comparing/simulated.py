@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.comparing.anytime import AnytimeFile, SearchKey, anytime_lines, ended_line
+from nas.comparing.benchmarks import WORKER, duration
 from nas.comparing.comparison import BenchmarkComparison, described_for_report, outcome_fields
 from nas.execution.executor import Arrays
 from nas.execution.simulated import SimulatedExecutor
@@ -82,9 +83,8 @@ def compare_on_benchmark(comparison: BenchmarkComparison, folder: Path, terminal
 def _search(comparison: BenchmarkComparison, key: SearchKey, folder: Path, file: AnytimeFile) -> str:
     """One search; how it ended, in words."""
     plan, ledger = comparison.plan(key.variant, key.seed), LedgerInMemory(folder)
-    benchmark = comparison.benchmark
     workers = comparison.tables.execution.workers
-    with SimulatedExecutor(benchmark.worker, dict(benchmark.context), workers, benchmark.duration) as executor:
+    with SimulatedExecutor(WORKER, comparison.benchmark.context, workers, duration) as executor:
         outcome = search(plan, executor, ledger, store=StatesInMemory())
     lines = anytime_lines(ledger.events, plan, key)
     file.append([*lines, ended_line(key, **outcome_fields(outcome, plan))])

@@ -73,6 +73,7 @@ class Coordinator:
         self._start = self._executor.now()
         self._busy_s = 0.0
         self._idle_s = 0.0
+        self._absent_s = executor.absent_s()
 
     def run(self, poll_s: float) -> SearchOutcome:
         """Replays, finishes what was cut short, then asks until nothing more is admitted and nothing runs."""
@@ -269,6 +270,7 @@ class Coordinator:
 
     def _outcome(self) -> SearchOutcome:
         state, wall_s = self._state, self._executor.now() - self._start
+        absent_s = self._executor.absent_s() - self._absent_s
         if state.trials and state.count["infeasible"] == len(state.trials):
             raise UserError(self._nothing_feasible())
         return SearchOutcome(
@@ -277,7 +279,7 @@ class Coordinator:
             stopped=self._stopped(),
             warnings=tuple(state.warnings),
             wall_s=wall_s,
-            overhead_s=max(0.0, wall_s - (self._busy_s + self._idle_s) / self._executor.num_workers),
+            overhead_s=max(0.0, wall_s - (self._busy_s + self._idle_s + absent_s) / self._executor.num_workers),
         )
 
     def _stopped(self) -> Literal["budget", "proposals", "stop rule"]:

@@ -8,6 +8,7 @@ import optuna
 from optuna.trial import TrialState, create_trial
 
 from nas.errors import UserError
+from nas.execution.executor import one_line
 from nas.search.plan import Direction, SearchPlan, Trial
 from nas.search.recorded import RecordedSampler
 from nas.search.strategies import distributions, strategy
@@ -28,7 +29,9 @@ class History:
     def __init__(self, plan: SearchPlan) -> None:
         chosen = strategy(plan.strategy)
         if chosen.single_objective and len(plan.directions) > 1:
-            raise UserError(f"strategy {plan.strategy}: expected one objective, got {len(plan.directions)}; choose nsga2")
+            raise UserError(
+                f"strategy {plan.strategy}: expected one objective, got {len(plan.directions)}; choose mo_aging_evolution"
+            )
         self._genes = distributions(plan.space)
         sampler = chosen.build(plan.space, plan.seed, {**chosen.options, **plan.options})
         self._sampler = RecordedSampler(sampler, self._genes)
@@ -79,6 +82,23 @@ class History:
         added = self._study.get_trials(deepcopy=False)[-1]
         self._numbers[added.number] = trial.number
         self._sampler.after_trial(self._study, added, TrialState.COMPLETE, values)
+
+
+def check_strategy(plan: SearchPlan) -> None:
+    """Raises UserError, before anything is trained, where the strategy cannot propose for this plan."""
+    history = History(plan)
+    for number in range(2):  # some samplers look at their history only once there is one
+        try:
+            genome, _ = history.propose(number, None)
+            trial = Trial(number, genome, genome, "", {}, {})
+            history.tell(trial, tuple(float(number) for _ in plan.directions))
+        except UserError:
+            raise
+        except Exception as error:  # whatever somebody's sampler may raise
+            raise UserError(
+                f"strategy {plan.strategy}: expected a sampler that proposes for {len(plan.directions)} objective(s), "
+                f"got {one_line(error)}; choose another"
+            ) from error
 
 
 def _quiet_study(sampler: RecordedSampler, directions: tuple[Direction, ...]) -> optuna.Study:

@@ -188,7 +188,7 @@ class SearchOutcome:
     """A search that ended.
 
     `overhead_s` is the part of `wall_s` in which the workers, on average, neither ran a trial nor lacked one because
-    the budget was given out: asking, writing, telling and dispatching.
+    the budget was given out, nor were away: asking, writing, telling and dispatching.
     """
 
     trials: tuple[Trial, ...]
