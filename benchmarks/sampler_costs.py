@@ -1,7 +1,7 @@
 """What a proposal costs as the history grows: processor time of one ask and tell, 40 genes of four choices, in memory.
 
 Optuna's TPE and NSGA-II beside the same with a bounded view (`history` for TPE; NSGA-II proposes the same either way). TPE is
-given random trials told before it came; the others run through all trials themselves. It takes about ten minutes of one core.
+given random trials told before it came; the others run through all trials themselves. It takes about six minutes of one core.
 
     python benchmarks/sampler_costs.py --output results/benchmarks/sampler_costs.json > results/benchmarks/sampler_costs.txt
 """

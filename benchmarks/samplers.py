@@ -3,7 +3,7 @@
 Regret is how far the best value found is from the best there is; hypervolume is a share of that of the exact front, each
 objective scaled to 0..1, reference 1.1. Every proposal counts as an evaluation, repeated ones too. Strategies are compared seed
 by seed with a two-sided sign-flip test of the mean difference. TPE, which takes most of the time, has fewer seeds. It takes
-about seven minutes of one core.
+about eight minutes of one core.
 
     python benchmarks/samplers.py --output results/benchmarks/samplers.json > results/benchmarks/samplers.txt
 """
@@ -30,9 +30,9 @@ from nas.search.testbeds.nas_bench_201 import DATASETS, ERROR, SECONDS, NasBench
 from nas.search.testbeds.nk import NK
 from nas.search.testbeds.traps import Traps
 from nas.search.testbeds.two_ends import TwoEnds
+from reports.paired import sign_flip_p
 
 MARKS = (50, 100, 200, 300)
-FLIPS = 20_000
 Curves = npt.NDArray[np.float64]  # (seeds, marks)
 
 
@@ -51,6 +51,7 @@ class Contestant:
 
 
 RANDOM, NSGA2, TPE = Contestant("random"), Contestant("nsga2"), Contestant("tpe", seeds=(8, 4))
+WINDOW = Contestant("tpe", {"history": 100}, seeds=(8, 4))
 EVOLUTION, MO_EVOLUTION = Contestant("aging_evolution"), Contestant("mo_aging_evolution")
 ONE_OBJECTIVE = (
     RANDOM,
@@ -59,8 +60,9 @@ ONE_OBJECTIVE = (
     Contestant("aging_evolution", {"crossover": 50}),
     NSGA2,
     TPE,
+    WINDOW,
 )
-TWO_OBJECTIVES = (RANDOM, MO_EVOLUTION, Contestant("mo_aging_evolution", {"crossover": 50}), NSGA2, TPE)
+TWO_OBJECTIVES = (RANDOM, MO_EVOLUTION, Contestant("mo_aging_evolution", {"crossover": 50}), NSGA2, TPE, WINDOW)
 TABLES: tuple[ClosedForm, ...] = (*(NasBench201(name) for name in DATASETS), NasBench201("cifar100", (ERROR, SECONDS)))
 CLOSED: tuple[ClosedForm, ...] = (Depth(), Traps(), NK(), CrossingCurves(), TwoEnds())
 
@@ -89,14 +91,6 @@ def curves(space: ClosedForm, contestant: Contestant, seeds: int, marks: Sequenc
     return np.array([run(space, contestant, seed, marks) for seed in range(seeds)])
 
 
-def sign_flip_p(differences: npt.ArrayLike, seed: int = 0) -> float:
-    """Two-sided p-value of a mean of paired differences (N,): how often random signs give one as far from zero."""
-    values = np.asarray(differences, dtype=np.float64)
-    signs = np.random.default_rng(seed).choice((-1.0, 1.0), size=(FLIPS, len(values)))
-    as_far = np.abs(signs @ values) >= abs(values.sum()) * (1 - 1e-12)
-    return float((1 + as_far.sum()) / (1 + FLIPS))
-
-
 def table(space: ClosedForm, measured: Mapping[str, Curves], marks: Sequence[int]) -> Iterator[str]:
     """Means and standard deviations by strategy, and each strategy beside random search and NSGA-II at the last mark."""
     what = "mean regret" if space.num_objectives == 1 else "mean share of the hypervolume"
@@ -111,7 +105,8 @@ def table(space: ClosedForm, measured: Mapping[str, Curves], marks: Sequence[int
     for name, rival in pairs:
         paired = min(len(measured[name]), len(measured[rival]))
         difference = measured[name][:paired, -1] - measured[rival][:paired, -1]
-        yield f"  {name} - {rival} at {marks[-1]}: {difference.mean():+.4f}, p = {sign_flip_p(difference):.5f}, {paired} pairs"
+        mean, p_value = difference.mean(), sign_flip_p(list(difference))
+        yield f"  {name} - {rival} at {marks[-1]}: {mean:+.4f}, p = {p_value:.5f}, {paired} pairs"
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ import optuna
 import pytest
 
 from nas.search.testbeds.nas_bench_201 import ERROR, SECONDS, NasBench201
+from reports.paired import sign_flip_p
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "benchmarks" / "samplers.json"
@@ -40,7 +41,7 @@ def test_aging_evolution_finds_nearly_the_best_cell_and_random_search_does_not()
     assert ours[:, 1].mean() <= 0.15
     assert 1.0 < random[:, 1].mean() < 1.9  # 1.44 over many seeds: draws are uniform, and all are counted
     assert ours[:, 0].mean() < 0.6 * random[:, 0].mean()
-    assert samplers.sign_flip_p(ours[:, 1] - random[:, 1]) < 0.05
+    assert sign_flip_p(ours[:, 1] - random[:, 1]) < 0.05
 
 
 def test_multi_objective_aging_evolution_finds_nearly_the_front_and_no_less_than_nsga2():
@@ -60,7 +61,7 @@ def test_the_records_hold_the_lines_of_acceptance():
     assert single["aging_evolution"].mean() <= 0.15 < 1.2 < single["random"].mean()
     assert double["mo_aging_evolution"].mean() >= 0.985
     difference = double["mo_aging_evolution"] - double["nsga2"]
-    assert difference.mean() > 0 and samplers.sign_flip_p(difference) < 0.05
+    assert difference.mean() > 0 and sign_flip_p(difference) < 0.05
 
 
 def test_a_curve_is_of_the_best_so_far_and_the_same_for_the_same_seed():
@@ -73,14 +74,6 @@ def test_a_curve_is_of_the_best_so_far_and_the_same_for_the_same_seed():
         != samplers.run(space, samplers.EVOLUTION, 4, (10, 20, 60))
     )
     assert samplers.Contestant("tpe", {"startup": 4}).label == "tpe startup=4"
-
-
-def test_the_sign_flip_test():
-    assert samplers.sign_flip_p([0.0, 0.0]) == 1.0
-    assert samplers.sign_flip_p([1.0, -1.0, 1.0, -1.0]) == 1.0
-    # Two of the eight ways to sign three equal differences are as far from zero.
-    assert samplers.sign_flip_p([2.0, 2.0, 2.0]) == pytest.approx(0.25, abs=0.02)
-    assert samplers.sign_flip_p([1.0] * 12) < 0.002 and samplers.sign_flip_p([-1.0] * 12) < 0.002
 
 
 def test_the_table_compares_with_random_search_and_nsga2():
