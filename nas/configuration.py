@@ -19,7 +19,7 @@ from nas.energy.sources import check_choice
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
 from nas.recipe import Recipe
-from nas.search.strategies import resolve_options
+from nas.search.strategies import ALL_STRATEGIES, resolve_options, strategy
 from nas.search_parts import Part, SearchPart
 from nas.tasks.task import Task, find_task
 from search_spaces.spaces.all_spaces import find_space
@@ -123,6 +123,11 @@ def _check_names(experiment: Experiment, origin: str) -> None:
         raise UserError(f"{origin}: {error.args[0]}") from error
     if search is not None:
         resolve_options(search.strategy, search.options, search.trials)
+        if search.weights == "parent" and not strategy(search.strategy).names_parents:
+            able = ", ".join(one.name for one in ALL_STRATEGIES if one.names_parents)
+            raise UserError(
+                f'{origin}: search.weights: expected a strategy that names parents with "parent" ({able}), got {search.strategy}'
+            )
     try:
         check_choice(experiment.execution.power_source)
     except UserError as error:
@@ -140,12 +145,30 @@ def _check_budget(search: SearchPart, origin: str) -> None:
         raise UserError(
             f"{origin}: search: expected a budget (trials, tokens, wall_minutes, energy_kwh or emissions_g_co2e), got none"
         )
+    if search.supernet is not None:
+        _check_supernet_budget(search, origin)
+        return
     least = len(search.first) + 1
     most = min(search.trials or least, (search.tokens or least * search.trial_tokens) // search.trial_tokens)
     if most < least:
         raise UserError(
             f"{origin}: search: expected a budget for {least} trials or more ({len(search.first)} of them first designs), "
             f"got one for {most}; raise search.trials or search.tokens, or lower search.trial_tokens"
+        )
+
+
+def _check_supernet_budget(search: SearchPart, origin: str) -> None:
+    """Members of a supernet take no training tokens: its training has to fit, and something else has to end the search."""
+    assert search.supernet is not None
+    if search.tokens is not None and search.tokens < search.supernet.tokens:
+        raise UserError(
+            f"{origin}: search.tokens: expected at least search.supernet.tokens = {search.supernet.tokens:,}, "
+            f"got {search.tokens:,}; raise it"
+        )
+    others = (search.trials, search.wall_minutes, search.energy_kwh, search.emissions_g_co2e)
+    if all(limit is None for limit in others):
+        raise UserError(
+            f"{origin}: search: expected a budget beside tokens with a supernet, whose members take none, got none; add trials"
         )
 
 

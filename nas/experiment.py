@@ -88,11 +88,12 @@ def check_limits(experiment: Experiment) -> None:
 def _check_search_limit(experiment: Experiment, sizes: Sizes, hand: dict[str, int]) -> None:
     part = experiment.search_part
     limit, least = part.mac_limit, size(find_space(part.space).smallest(), sizes).macs.paper
-    if least > limit:
-        raise UserError(
-            f"search.mac_limit: expected at least {least:,} MACs, the smallest architecture of space "
-            f"{part.space!r}, got {limit:,}; raise the limit"
-        )
+    for key, given in (("search.mac_limit", limit), ("search.limits.macs", part.limits.get("macs", limit))):
+        if least > given:
+            raise UserError(
+                f"{key}: expected at least {least:,} MACs, the smallest architecture of space {part.space!r}, "
+                f"got {given:,}; raise the limit"
+            )
     if min(hand.values()) > limit:
         raise UserError(
             f"search.mac_limit: expected a hand design within it, got {limit:,} MACs where the smallest, "

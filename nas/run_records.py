@@ -66,12 +66,12 @@ class RecordBook:
         return [one for one in read_records(self._run.records) if isinstance(one, Record)]
 
     def add(self, record: Record) -> Record:
-        """Keeps a record, once; a complete one takes the place of one that is not."""
+        """Keeps a record, in the place of an earlier one that differs."""
         before = self._records.get(record.record_id)
         if before is None:
             self._records[record.record_id] = record
             self._run.append_record(record)
-        elif before.status != "complete":
+        elif before != record:
             self._records[record.record_id] = record
             self._run.rewrite_records(self._records.values())
         return record
@@ -125,9 +125,10 @@ class RecordBook:
     def add_trials(self, outcome: SearchOutcome) -> None:
         """The records of a search's trials; duplicates cost nothing and have none."""
         for trial in outcome.trials:
-            if trial.results and trial.status not in ("failed", "lost"):
-                legs = [Record.from_plain(result["record"]) for result in trial.results]
-                self.add(_of_legs(legs, trial.status == "complete"))
+            if trial.results and not trial.cut:
+                record = _of_legs([Record.from_plain(one["record"]) for one in trial.results], trial.status == "complete")
+                failed = replace(record, status="failed", error=trial.reason)
+                self.add(failed if trial.status == "failed" else record)
             elif trial.status in ("failed", "lost", "infeasible") and trial.job_id not in self._records:
                 self.add(self._of_trial(trial))
 

@@ -146,6 +146,8 @@ class SearchPart(Part):
     def _weights_fit(self) -> "SearchPart":
         if (self.supernet is not None) != (self.weights == "supernet"):
             raise ValueError('search.supernet: expected with search.weights = "supernet" and only then; add or remove one')
+        if self.supernet is not None and self.supernet.tokens < self.supernet.legs:
+            raise ValueError(f"search.supernet.tokens: expected as many as legs or more, got {self.supernet.tokens}; raise it")
         if self.weights == "supernet" and self.hurdles != HurdlesPart():
             raise ValueError("search.hurdles: expected none with a supernet, whose members are not trained; leave them out")
         if self.child_tokens is not None and (self.weights != "parent" or self.child_tokens > self.trial_tokens):
@@ -153,6 +155,14 @@ class SearchPart(Part):
                 f'search.child_tokens: expected at most search.trial_tokens, with search.weights = "parent", '
                 f"got {self.child_tokens}; mend one"
             )
+        last = len(self.hurdles.rung_tokens(self.trial_tokens)) + bool(self.hurdles.proxy)
+        for inherits in (False, True):
+            rungs = [self.tokens_at(rung, inherits) for rung in range(bool(self.hurdles.proxy), last)]
+            if not all(before < after for before, after in zip((0, *rungs), rungs, strict=False)):
+                raise ValueError(
+                    f"search.hurdles: expected rungs of ever more tokens, got {', '.join(map(str, rungs))}; "
+                    "take fewer rungs, a smaller eta, or more trial_tokens or child_tokens"
+                )
         if len(set(self.objectives)) < len(self.objectives):
             raise ValueError(f"search.objective: expected each once, got {', '.join(self.objectives)}; remove one")
         return self

@@ -1,12 +1,15 @@
 """The search of a run: a supernet where there is one, the trials, the finalists, and the controls of cheap scores."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from manual_designs.all_designs import find_design
 from nas.errors import UserError
 from nas.evaluation import Assignment, sizes_of
 from nas.execution.executor import Answer, Arrays, Executor, Job
+from nas.ledger import read_events
 from nas.records import Record, merged
 from nas.rung_store import RungStore
 from nas.search.budget import Cost
@@ -71,6 +74,7 @@ class SearchPhase:
                     store.keep(0, leg, (answer.result or {}).pop("state", {}), answer.arrays)
 
                 (answer,) = run_jobs([job], executor, shop.ledger, keep=keep)
+                store.drop_before(0, leg)
                 if answer.result is None:
                     raise UserError(f"expected to train a supernet, got: {answer.reason}; mend that, then resume")
                 records.append(Record.from_plain(answer.result["record"]))
@@ -132,7 +136,7 @@ class SearchPhase:
         chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
         if not chosen:
             raise UserError(
-                f"expected the search to train a candidate that is not a hand design, got {len(ranked)} trials trained; "
+                f"expected the search to find a candidate within all limits that is not a hand design, got {len(ranked)} within; "
                 f"see {self.shop.run.records} for why, or start a run with a larger budget"
             )
         return chosen
@@ -149,7 +153,17 @@ class SearchPhase:
     def plan(self, paid: Cost) -> SearchPlan:
         """The plan that is carried out."""
         shop, uj_per_token = self.shop, self._uj_per_token()
-        return plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid, uj_per_token)
+        plan = plan_of(shop.experiment, sizes_of(shop.task), shop.intensity.g_per_kwh, self.name, paid, uj_per_token)
+        # Defaults that suit the number of trials stay what they were when the search began, whatever the budget is now.
+        began = {**plan.options, **self._recorded_options(), **shop.experiment.search_part.options}
+        return replace(plan, options={name: began[name] for name in plan.options})
+
+    def _recorded_options(self) -> Mapping[str, Any]:
+        """The options that the ledger has of an earlier start of this search."""
+        for event in read_events(self.shop.ledger.path):
+            if event["kind"] == "opened" and event.get("search") == self.name:
+                return dict(event["identity"]["options"])
+        return {}
 
     def _uj_per_token(self) -> float:
         """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""

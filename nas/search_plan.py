@@ -109,7 +109,8 @@ class _Jobs:
     def make(self, trial: Trial, rung: int, start: Start | None) -> Job:
         """The job of a leg; where it goes on from a state, or from a parent's weights, these are its arrays."""
         part = self.part
-        inherits = trial.inherited or (start is not None and start.trial is not trial)
+        # With no weights left to go on from, a trial is trained as any that starts from scratch.
+        inherits = start is not None and (trial.inherited or start.trial is not trial)
         supernet = part.weights == "supernet"
         budget = 0 if supernet else part.tokens_at(self.last, inherits)
         assignment = Assignment(

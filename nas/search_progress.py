@@ -78,7 +78,7 @@ class SearchTeller:
 
     def _position(self, share: float) -> str:
         if self._part.trials:
-            return f"{len(self._ended):{len(str(self._part.trials))}} of {self._part.trials}"
+            return f"{min(len(self._ended), self._part.trials):{len(str(self._part.trials))}} of {self._part.trials}"
         return f"{len(self._ended):3} ({share:.0%} of the budget)"
 
     def _result(self, event: Event) -> str:

@@ -16,9 +16,9 @@ def at(trial, rung, *losses, violation=0.0):
 def promoted(hurdles, closing=False):
     """All candidates, one after another."""
     found = []
-    while (trial := hurdles.candidate(closing)) is not None:
-        hurdles.promote(trial)
-        found.append(trial)
+    while candidates := hurdles.candidates(closing):
+        hurdles.promote(candidates[0])
+        found.append(candidates[0])
     return found
 
 
@@ -79,12 +79,12 @@ def test_successive_halving_waits_for_a_cohort_and_keeps_one_in_eta():
     hurdles = SuccessiveHalving((1, 3, 9), cohort=9, eta=3)
     for trial in range(8):
         assert hurdles.reached(at(trial, 0, float(trial))) == "pause"
-        assert hurdles.candidate(closing=False) is None
+        assert not hurdles.candidates(closing=False)
     hurdles.reached(at(8, 0, 8.0))
     hurdles.reached(at(9, 0, -5.0))
     assert promoted(hurdles) == [0, 1, 2], "the tenth is of the next cohort"
     for trial, loss in ((0, 3.0), (1, 2.0), (2, 1.0)):
-        assert hurdles.candidate(closing=False) is None
+        assert not hurdles.candidates(closing=False)
         assert hurdles.reached(at(trial, 1, loss)) == "pause"
     assert promoted(hurdles) == [2]
     assert hurdles.reached(at(2, 2, 0.5)) == "stop"
@@ -98,7 +98,7 @@ def test_a_trial_that_is_gone_leaves_a_smaller_cohort_behind():
     assert promoted(hurdles) == [0, 1, 2]
     hurdles.gone(0)
     hurdles.reached(at(1, 1, 2.0))
-    assert hurdles.candidate(closing=False) is None
+    assert not hurdles.candidates(closing=False)
     hurdles.reached(at(2, 1, 1.0))
     assert promoted(hurdles) == [2]
 
@@ -113,7 +113,7 @@ def test_halving_ranks_several_objectives_by_fronts_and_leaves_out_what_is_outsi
 def test_asha_promotes_whoever_is_among_the_best_so_far():
     hurdles = AsynchronousHalving((1, 2, 4), eta=2)
     assert hurdles.reached(at(0, 0, 5.0)) == "pause"
-    assert hurdles.candidate(closing=False) is None, "one in two of one is none"
+    assert not hurdles.candidates(closing=False), "one in two of one is none"
     hurdles.reached(at(1, 0, 6.0))
     assert promoted(hurdles) == [0]
     hurdles.reached(at(2, 0, 1.0))
@@ -125,14 +125,14 @@ def test_asha_promotes_whoever_is_among_the_best_so_far():
     hurdles.reached(at(5, 0, 0.1))
     assert promoted(hurdles) == [3, 4, 5], "the highest rung first"
     assert hurdles.reached(at(3, 2, 0.1)) == "stop"
-    assert hurdles.candidate(closing=True) is None
+    assert not hurdles.candidates(closing=True)
 
 
 def test_a_screen_trains_the_best_few_by_proxy_and_hands_them_on():
     hurdles = Screened(AsynchronousHalving((10, 20), eta=2), keep=2, among=4)
     assert hurdles.rungs == (0, 10, 20)
     for trial, proxy in enumerate((4.0, 3.0, 2.0, 1.0)):
-        assert hurdles.candidate(closing=False) is None
+        assert not hurdles.candidates(closing=False)
         assert hurdles.reached(at(trial, 0, proxy)) == "pause"
     assert promoted(hurdles) == [3, 2]
     assert hurdles.reached(at(3, 1, 8.0)) == "pause"

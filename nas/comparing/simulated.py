@@ -51,6 +51,13 @@ class StatesInMemory(RungStore):
         """See RungStore."""
         self._held.pop(trial, None)
 
+    def has(self, trial: int) -> bool:
+        """See RungStore."""
+        return trial in self._held
+
+    def drop_before(self, trial: int, rung: int) -> None:
+        """See RungStore; there is one state a trial."""
+
 
 def compare_on_benchmark(comparison: BenchmarkComparison, folder: Path, terminal: Terminal, resume: bool = False) -> RunFolder:
     """Searches once a variant and seed, seed by seed, into `anytime.jsonl`; goes on after the searches that are in there.

@@ -7,6 +7,7 @@ run again under their numbers.
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -17,8 +18,9 @@ from nas.errors import UserError
 from nas.execution.executor import Answer, Executor
 from nas.ledger import Event, Ledger, read_events
 from nas.rung_store import RungStore
-from nas.search.plan import Measured, Progress, SearchOutcome, SearchPlan, Start, Trial
+from nas.search.plan import Measured, Progress, SearchOutcome, SearchPlan, Trial
 from nas.search.state import SearchState
+from nas.search.states import States
 
 if TYPE_CHECKING:
     from search_spaces.space import Genome
@@ -61,7 +63,7 @@ class Coordinator:
         self._executor = executor
         self._ledger = ledger
         self._progress = progress
-        self._store = store
+        self._states = States(store, self._state)
         self._news: list[Event] = []
         self._waiting: dict[int, list[int]] = {}
         self._queue: deque[Trial] = deque()
@@ -83,7 +85,9 @@ class Coordinator:
         self._start = self._executor.now()
         self._log("opened", identity=self._plan.identity())
         for trial in self._state.trials:
-            if not trial.settled:
+            if not trial.settled and trial.rung > 0:
+                self._go_on(trial)
+            elif not trial.settled:
                 self._place(trial)
         while True:
             self._fill()
@@ -110,13 +114,15 @@ class Coordinator:
 
     def _promoted(self) -> bool:
         """Whether a paused trial was found that goes on."""
-        closing = not self._flying and not self._may_ask()
-        number = self._state.hurdles.candidate(closing)
-        if number is None or not self._state.admits(self._state.trials[number]):
-            return False
-        self._log("promoted", trial=number, closing=closing)
-        self._enqueue(self._state.trials[number])
-        return True
+        for closing in (False, True):
+            if closing and (self._flying or self._may_ask()):
+                return False
+            for number in self._state.hurdles.candidates(closing):
+                if self._state.admits(self._state.trials[number]):
+                    self._log("promoted", trial=number, closing=closing)
+                    self._enqueue(self._state.trials[number])
+                    return True
+        return False
 
     def _may_ask(self) -> bool:
         self._state.account.elapsed_s = self._elapsed_s()
@@ -135,7 +141,7 @@ class Coordinator:
             candidate=list(candidate),
             figures=dict(measured.figures),
             violations=measured.violations(),
-            **({} if parent is None else {"parent": parent}),
+            **({} if parent is None else {"parent": parent, "inherits": self._states.inheritable(parent)}),
         )
         self._place(self._state.trials[number])
         if self._state.trials[number].settled:
@@ -165,26 +171,13 @@ class Coordinator:
 
     def _submit(self, trial: Trial) -> None:
         reserved = self._state.account.reserved(trial.job_id).to_json()
-        start = self._start_of(trial)
+        start = self._states.start_of(trial)
         more = {"rung": trial.rung, "reserved": reserved} | ({} if start is None else {"from": start.trial.number})
         self._log("started", trial=trial.number, job=trial.job_id, attempt=trial.attempts + 1, **more)
         self._flying[trial.job_id] = trial
         self._submitted[trial.job_id] = self._executor.now()
         job = self._plan.make_job(trial, trial.rung, start)
         self._executor.submit(replace(job, attempt=trial.attempts))
-
-    def _start_of(self, trial: Trial) -> Start | None:
-        """What the next leg of a trial starts from, None for nothing: its own state, or the weights of its parent."""
-        if self._store is None:
-            return None
-        if trial.rung > 0 and not self._state.screens(trial.rung - 1):
-            held = self._store.load(trial.number, trial.rung)
-            if held is not None:
-                return Start(trial, *held)
-        if not self._plan.inherit or trial.parent is None or self._state.screens(trial.rung):
-            return None
-        held = self._store.load(trial.parent)
-        return None if held is None else Start(self._state.trials[trial.parent], *held)
 
     def _wait(self, poll_s: float) -> list[Answer]:
         """Answers; keeps the books of worker time: busy with trials, or idle because there was nothing to give."""
@@ -214,6 +207,7 @@ class Coordinator:
             self._log("lost", **common, reason=answer.reason, final=not again)
             if again:
                 self._enqueue(trial)
+        self._states.tidy(trial)
         if trial.settled:
             for twin in self._waiting.pop(trial.number, []):
                 self._log("duplicate", trial=twin, of=trial.number)
@@ -224,23 +218,26 @@ class Coordinator:
         result = dict(answer.result or {})
         state = result.pop("state", {})
         last = trial.rung == len(self._state.hurdles.rungs) - 1
-        if self._store is not None and answer.arrays:
-            self._store.keep(trial.number, trial.rung + 1, state, answer.arrays)
-        verdict = self._state.judge(trial, result)
         try:
-            if last:
-                self._log("finished", **common, result=result)
-            else:
-                self._log("rung", **common, rung=trial.rung, result=result, verdict=verdict)
-        except ValueError as error:  # NaN, say, which is not JSON
+            json.dumps(result, allow_nan=False)
+        except ValueError as error:
             self._log("failed", **common, reason=f"expected a result of plain finite data: {error}")
+            return
+        self._states.keep(trial, answer, state)
+        if last:
+            self._state.judge(trial, result)
+            self._log("finished", **common, result=result)
+        else:
+            self._log("rung", **common, rung=trial.rung, result=result, verdict=self._state.judge(trial, result))
         if trial.status == "asked":
-            if self._state.admits(trial):
-                self._enqueue(trial)
-            else:
-                self._log("stopped", trial=trial.number, reason="the budget has no room for its next leg")
-        if self._store is not None and trial.status in ("complete", "stopped", "failed") and not self._plan.inherit:
-            self._store.drop(trial.number)
+            self._go_on(trial)
+
+    def _go_on(self, trial: Trial) -> None:
+        """The next leg of a trial that hurdles let go on, if the budget has room for it."""
+        if self._state.admits(trial):
+            self._enqueue(trial)
+        else:
+            self._log("stopped", trial=trial.number, reason="the budget has no room for its next leg")
 
     # Writing and telling
 

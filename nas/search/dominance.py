@@ -3,6 +3,7 @@
 Losses are rows (N, M) of which smaller is better in every column.
 """
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,8 @@ def dominates(one: Sequence[float], other: Sequence[float]) -> bool:
 
 def ranks(losses_nm: Losses) -> npt.NDArray[np.int64]:
     """Of each row (N,) the number of the front that it is in: 0 for those that nothing dominates, and so on."""
+    if losses_nm.shape[1] == 2:
+        return _ranks_of_two(losses_nm)
     first, other = losses_nm[:, None], losses_nm[None]
     better_nn = np.logical_and(np.all(first <= other, axis=-1), np.any(first < other, axis=-1))
     result = np.full(len(losses_nm), -1)
@@ -31,6 +34,21 @@ def ranks(losses_nm: Losses) -> npt.NDArray[np.int64]:
         if not left.any():
             break
         result[left & ~better_nn[left].any(0)] = front
+    return result
+
+
+def _ranks_of_two(losses_n2: Losses) -> npt.NDArray[np.int64]:
+    """The same for two objectives, by sorting: a point is in the first front whose lowest second loss is above its own."""
+    result = np.zeros(len(losses_n2), dtype=np.int64)
+    lowest: list[float] = []  # of each front; ascending, since a front comes after those that dominate it
+    before: tuple[float, float] | None = None
+    front = 0
+    for index in np.lexsort((losses_n2[:, 1], losses_n2[:, 0])):
+        point = float(losses_n2[index, 0]), float(losses_n2[index, 1])
+        if point != before:  # equal points are in one front
+            front = bisect_right(lowest, point[1])
+            lowest[front : front + 1] = [point[1]]
+        result[index], before = front, point
     return result
 
 

@@ -8,7 +8,7 @@ from nas.search.hurdles import Hurdles, Standing, Verdict
 
 def _best(standings: Sequence[Standing], number: int) -> list[int]:
     """The trials of the best standings, best first; several objectives are ranked as NSGA-II ranks them."""
-    return [standings[index].trial for index in best_first([one.key for one in standings])[:number]]
+    return [standings[index].trial for index in best_first([one.losses for one in standings])[:number]]
 
 
 class Cohort:
@@ -69,14 +69,13 @@ class SuccessiveHalving(Hurdles):
             cohort.size -= 1
             self._advance(cohort)
 
-    def candidate(self, closing: bool) -> int | None:
-        """The best that waits; at the end also of a first cohort that will not be full any more."""
-        waiting = self._ready or (self._chosen(self._first) if closing and self._first.come else [])
-        return waiting[0] if waiting else None
+    def candidates(self, closing: bool) -> Sequence[int]:
+        """The best that wait; at the end also of a first cohort that will not be full any more."""
+        return [*self._ready, *(self._chosen(self._first) if closing and self._first.come else ())]
 
     def promote(self, trial: int) -> None:
         """See Hurdles."""
-        if not self._ready:
+        if trial not in self._ready:
             self._first.size = len(self._first.come)
             self._advance(self._first)
         self._ready.remove(trial)
@@ -96,23 +95,28 @@ class AsynchronousHalving(Hurdles):
         self._eta = eta
         self._come: list[list[Standing]] = [[] for _ in rungs[1:]]
         self._gone_on: list[set[int]] = [set() for _ in rungs[1:]]
+        self._best: list[list[int] | None] = [None for _ in rungs[1:]]
 
     def reached(self, standing: Standing) -> Verdict:
         """Waits until it is among the best."""
         if standing.rung == len(self.rungs) - 1:
             return "stop"
         self._come[standing.rung].append(standing)
+        self._best[standing.rung] = None
         return "pause"
 
-    def candidate(self, closing: bool) -> int | None:
+    def candidates(self, closing: bool) -> Sequence[int]:
         """See the class."""
-        for rung in reversed(range(len(self._come))):
+        rungs = reversed(range(len(self._come)))
+        return [trial for rung in rungs for trial in self._among_the_best(rung) if trial not in self._gone_on[rung]]
+
+    def _among_the_best(self, rung: int) -> list[int]:
+        """Ranked anew only when another trial has come to the rung."""
+        best = self._best[rung]
+        if best is None:
             come = self._come[rung]
-            within = [one for one in come if one.violation <= 0]
-            for trial in _best(within, len(come) // self._eta):
-                if trial not in self._gone_on[rung]:
-                    return trial
-        return None
+            best = self._best[rung] = _best([one for one in come if one.violation <= 0], len(come) // self._eta)
+        return best
 
     def promote(self, trial: int) -> None:
         """See Hurdles."""

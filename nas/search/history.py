@@ -9,14 +9,13 @@ from optuna.trial import TrialState, create_trial
 
 from nas.errors import UserError
 from nas.execution.executor import one_line
+from nas.search.evolution import PARENT
 from nas.search.plan import Direction, SearchPlan, Trial
 from nas.search.recorded import RecordedSampler
 from nas.search.strategies import distributions, strategy
 
 if TYPE_CHECKING:
     from search_spaces.space import Genome
-
-PARENT = "carbon_nas:parent"
 
 
 class History:

@@ -26,18 +26,13 @@ class Standing:
     violation: float
     losses: tuple[float, ...]
 
-    @property
-    def key(self) -> tuple[float, ...]:
-        """Losses by which trials of one violation and of another may be ranked together: any violation loses to none."""
-        return self.losses if self.violation <= 0 else tuple(float("inf") for _ in self.losses)
-
 
 class Hurdles(ABC):
     """What becomes of trials at rungs.
 
     The engine calls `reached` once for every rung that a trial reaches, the last one included, and `gone` when a trial ends
-    otherwise. Whenever a worker is free it looks at `candidate`, and calls `promote` if that one goes on. Nothing else
-    changes the state.
+    otherwise. Whenever a worker is free it looks at `candidates`, and calls `promote` for the first that the budget has room
+    for. Nothing else changes the state.
     """
 
     rungs: tuple[int, ...]
@@ -50,9 +45,9 @@ class Hurdles(ABC):
         """A trial that failed or was lost: nobody waits for it."""
         return None
 
-    def candidate(self, closing: bool) -> int | None:
-        """The paused trial that is the next to go on; `closing`: no other trial will come."""
-        return None
+    def candidates(self, closing: bool) -> Sequence[int]:
+        """The paused trials that may go on, the next first; `closing`: no other trial will come."""
+        return ()
 
     def promote(self, trial: int) -> None:
         """Lets a candidate go on."""

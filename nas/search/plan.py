@@ -132,7 +132,8 @@ class Trial:
     """One proposal and what became of it. `genome` is as proposed, `candidate` its canonical form.
 
     `rung` counts the rungs that it reached, `results` holds one result for each. `values` are the objectives at the last of
-    them, `lost` counts the attempts of the present leg that were lost. `inherited`: it started from its parent's weights.
+    them, `lost` counts the attempts of the present leg that were lost. `inherits`: its parent's
+    weights were there when it was asked, `inherited`: it did start from them. `cut`: its last attempt brought no result.
     """
 
     number: int
@@ -150,7 +151,9 @@ class Trial:
     reason: str | None = None
     duplicate_of: int | None = None
     parent: int | None = None
+    inherits: bool = False
     inherited: bool = False
+    cut: bool = False
 
     @property
     def settled(self) -> bool:

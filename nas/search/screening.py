@@ -1,5 +1,6 @@
 """Hurdle zero: training-free proxies decide which trials are trained at all."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from nas.search.halving import Cohort
@@ -38,13 +39,10 @@ class Screened(Hurdles):
         """See Hurdles."""
         self._inner.gone(trial)
 
-    def candidate(self, closing: bool) -> int | None:
+    def candidates(self, closing: bool) -> Sequence[int]:
         """The inner hurdles' trials first: they are the furthest."""
-        waiting = self._ready or (self._cohort.chosen(self._keep) if closing and self._cohort.come else [])
-        further = self._inner.candidate(closing and not waiting)
-        if further is not None:
-            return further
-        return waiting[0] if waiting else None
+        screened = self._ready or (self._cohort.chosen(self._keep) if closing else ())
+        return [*self._inner.candidates(closing), *screened]
 
     def promote(self, trial: int) -> None:
         """See Hurdles."""

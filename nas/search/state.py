@@ -95,7 +95,7 @@ class SearchState:
             if kind == "rung" and verdict != event["verdict"]:
                 self._warn(number, f"the hurdles now say {verdict} where the ledger has {event['verdict']}")
         elif kind == "promoted":
-            if self.hurdles.candidate(event["closing"]) != number:
+            if number not in self.hurdles.candidates(event["closing"]):
                 self._warn(number, "the hurdles now promote another trial than the ledger has")
 
     def _warn(self, number: int, text: str) -> None:
@@ -134,7 +134,17 @@ class SearchState:
         self.account.reserve(trial.job_id, self._kind(trial), self.begins(trial))
 
     def _kind(self, trial: Trial) -> LegKind:
-        return trial.rung, self.plan.inherit and trial.parent is not None
+        return trial.rung, trial.inherited if trial.rung else trial.inherits
+
+    def trained(self, number: int) -> int:
+        """The trial that was trained in the place of another: its twin where it is a duplicate."""
+        twin = self.trials[number].duplicate_of
+        return number if twin is None else twin
+
+    def source(self, trial: Trial) -> Trial | None:
+        """The trial whose weights a trial starts from, None where it starts from none."""
+        inherits = trial.inherits and trial.parent is not None
+        return self.trials[self.trained(trial.parent)] if inherits and trial.parent is not None else None
 
     def judge(self, trial: Trial, result: Result) -> Verdict:
         """What the hurdles say of a trial that reached its next rung with a result. To be called once for each."""
@@ -174,6 +184,7 @@ class SearchState:
             figures=event["figures"],
             violations=event["violations"],
             parent=event.get("parent"),
+            inherits=event.get("inherits", False),
         )
         self.trials.append(trial)
         self.count[trial.status] += 1
@@ -185,11 +196,13 @@ class SearchState:
     def _apply_duplicate(self, trial: Trial, event: Event) -> None:
         twin = self.trials[event["of"]]
         trial.status, trial.duplicate_of, trial.values = "duplicate", twin.number, twin.values
+        trial.violations = {**trial.violations, **twin.violations}
         self.history.tell(trial, twin.values)
 
     def _apply_started(self, trial: Trial, event: Event) -> None:
         trial.status, trial.attempts = "running", event["attempt"]
-        trial.inherited = trial.inherited or event.get("from", trial.number) != trial.number
+        if event.get("from") != trial.number:
+            trial.inherited = "from" in event
         self.owner.setdefault(trial.candidate, trial.number)
 
     def _apply_rung(self, trial: Trial, event: Event) -> None:
@@ -197,7 +210,7 @@ class SearchState:
         if trial.status == "failed":
             return
         trial.status = AFTER[event["verdict"]]
-        if trial.status != "asked" and trial.values is not None:
+        if trial.status != "asked":  # one that waits untrained is told as failed: strategies do not wait for it
             self.history.tell(trial, trial.values)
 
     def _apply_promoted(self, trial: Trial, event: Event) -> None:
@@ -239,14 +252,14 @@ class SearchState:
 
     def _apply_failed(self, trial: Trial, event: Event) -> None:
         self.account.settle(trial.job_id, None)
-        trial.status, trial.reason = "failed", event["reason"]
+        trial.status, trial.reason, trial.cut = "failed", event["reason"], True
         self._end(trial)
 
     def _apply_lost(self, trial: Trial, event: Event) -> None:
         self.account.settle(trial.job_id, None)
         trial.lost += 1
         trial.reason = event["reason"]
-        trial.status = "lost" if event["final"] else "asked"
+        trial.status, trial.cut = "lost" if event["final"] else "asked", event["final"]
         if event["final"]:
             self._end(trial)
 

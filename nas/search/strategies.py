@@ -29,7 +29,8 @@ Options = Mapping[str, Any]
 class Strategy:
     """A way to search: its name, what builds its sampler, its options with their defaults, and one line on it.
 
-    `least` holds the smallest value of the options for which that is not 1.
+    `least` holds the smallest value of the options for which that is not 1; `names_parents`: a proposal may say which trial it
+    comes from, whose weights it can start from.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Strategy:
     options: Mapping[str, Value]
     least: Mapping[str, int] = field(default_factory=dict)
     single_objective: bool
+    names_parents: bool = False
     summary: str
 
 
@@ -104,6 +106,7 @@ ALL_STRATEGIES: tuple[Strategy, ...] = (
         options={"population": 20, "sample": 5, "crossover": 0},
         least={"population": 2, "crossover": 0},
         single_objective=True,
+        names_parents=True,
         summary="Aging evolution: one-gene mutations of tournament winners among the last `population` trials, "
         "`crossover` percent of the children from two of them.",
     ),
@@ -113,6 +116,7 @@ ALL_STRATEGIES: tuple[Strategy, ...] = (
         options={"population": 20, "sample": 5, "crossover": 0, "archive": 20},
         least={"population": 2, "crossover": 0},
         single_objective=False,
+        names_parents=True,
         summary="Aging evolution by non-dominated rank and crowding, with an archive of the `archive` best as parents too.",
     ),
 )
