@@ -1,7 +1,7 @@
 """What the engine costs a trial: asking, dispatching, writing every event to the disk and telling, with no training at all.
 
 A space of 40 genes and a loss in closed form, one simulated worker. The time of a trial is from one proposal to the next.
-With --tune the same goes through Ray Tune with OptunaSearch and reused actors, which needs the extra `benchmarks`; with
+With --tune the same goes through Ray Tune with OptunaSearch and reused actors, which needs the extra `tune`; with
 --simulate, searches of 100,000 trials on 1,000 simulated workers.
 
     python benchmarks/engine_overhead.py --trials 1000 10000 --tune --output results/benchmarks/engine_overhead.json
