@@ -202,9 +202,9 @@ def table(rows: list[dict[str, Any]]) -> str:
     lines = [
         f"{'engine':<32}{'trials':>8}{'median ms':>11}{'last tenth':>12}{'95 %':>8}{'total s':>9}{'peak MiB':>10}{'x random':>10}"
     ]
-    random = {row["trials"]: row["median_ms"] for row in rows if row["engine"] == "random"}
+    random = {row["asked"]: row["median_ms"] for row in rows if row["engine"] == "random"}
     for row in rows:
-        ratio = row["median_ms"] / random[row["trials"]] if row["trials"] in random else float("nan")
+        ratio = row["median_ms"] / random.get(row["asked"], row["median_ms"] if not random else random[min(random)])
         lines.append(
             f"{row['engine']:<32}{row['trials']:>8,}{row['median_ms']:>11.2f}{row['last_tenth_ms']:>12.2f}"
             f"{row['percentile_95_ms']:>8.2f}{row['total_s']:>9.1f}{row['peak_mib']:>10.0f}{ratio:>10.2f}"
@@ -216,7 +216,7 @@ def main() -> None:
     """Prints the table and keeps it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[1_000])
-    parser.add_argument("--tpe-trials", type=int, default=1_000, help="TPE without a window is measured up to so many trials")
+    parser.add_argument("--tpe-trials", type=int, default=1_000, help="TPE is measured up to so many trials")
     parser.add_argument("--tune", type=int, nargs="?", const=100, default=0, help="trials through Ray Tune")
     parser.add_argument("--simulate", type=int, default=0, help="trials on 1,000 simulated workers")
     parser.add_argument("--output", type=Path)
@@ -226,12 +226,12 @@ def main() -> None:
     if given.one:
         place, trials, workers = map(int, given.one)
         found = measure_tune(trials) if place < 0 else measure_ours(*STRATEGIES[place], trials, workers)
-        print(json.dumps(vars(found) | {"workers": workers}))
+        print(json.dumps(vars(found) | {"workers": workers, "asked": trials}))
         return
     rows = []
     for trials in given.trials:
-        for place, (name, options, _) in enumerate(STRATEGIES):
-            if name != "tpe" or options or trials <= given.tpe_trials:
+        for place, (name, _, _) in enumerate(STRATEGIES):
+            if name != "tpe" or trials <= given.tpe_trials:
                 rows += apart(str(place), str(trials), "1")
     rows += apart("-1", str(given.tune), "1") if given.tune else []
     print(table(rows))
