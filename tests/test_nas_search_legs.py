@@ -241,6 +241,13 @@ def test_a_stop_rule_ends_a_search_that_buys_little(tmp_path):
     assert len(again.trials) == len(outcome.trials)
 
 
+def test_once_the_stop_rule_has_spoken_what_waits_does_not_go_on_either(tmp_path):
+    plan = leg_plan("random", 400, lambda: SuccessiveHalving(RUNGS, cohort=400, eta=2))
+    outcome = run(tmp_path, replace(plan, stop_rule=StopRule(unit="tokens", last=6_000, gain=0.05)))
+    assert outcome.stopped == "stop rule"
+    assert len(outcome.trials) < 400 and not [event for event in events_of(tmp_path) if event["kind"] == "promoted"]
+
+
 def test_a_resumed_search_with_other_hurdles_is_refused(tmp_path):
     plan = leg_plan("random", 4, asha, hurdle_options={"kind": "asha", "eta": 2})
     run(tmp_path, plan)

@@ -113,7 +113,9 @@ class Coordinator:
                 self._ask()
 
     def _promoted(self) -> bool:
-        """Whether a paused trial was found that goes on."""
+        """Whether a paused trial was found that goes on; none does once the stop rule has spoken."""
+        if self._state.bought_little():
+            return False
         for closing in (False, True):
             if closing and (self._flying or self._may_ask()):
                 return False

@@ -96,7 +96,10 @@ class SearchState:
                 self._warn(number, f"the hurdles now say {verdict} where the ledger has {event['verdict']}")
         elif kind == "promoted":
             if number not in self.hurdles.candidates(event["closing"]):
-                self._warn(number, "the hurdles now promote another trial than the ledger has")
+                raise UserError(
+                    f"trial {number}: expected the hurdles to promote what the ledger has, got {self.hurdles.candidates(False)}; "
+                    "resume with the version of carbon-nas that began this search"
+                )
 
     def _warn(self, number: int, text: str) -> None:
         self.warnings.append(f"trial {number}: {text}; kept the ledger's")
