@@ -1,8 +1,10 @@
 """Fixtures that several files of tests share."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from nas.energy.fake_counters import FakePowercap
 from nas.energy.testing import FakeMachine
@@ -28,3 +30,12 @@ def tree(tmp_path: Path) -> FakePowercap:
     tree = FakePowercap(tmp_path / "powercap")
     tree.root.mkdir()
     return tree
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """One thread for torch, as workers have it: sums are then the same each time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)

@@ -1,7 +1,6 @@
 """Legs of a trial: records that add up to that of one go, weights they start from, and energies exact to the microjoule."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,12 +27,7 @@ WHOLE = Leg(budget_tokens=BUDGET, seed=SEED, keep_state=True)
 DESIGN = tiny()
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,6 @@
 """Training: the loss against torch's own, the schedule, dropout by name, seeds, budgets, and that something is learnt."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -31,12 +30,7 @@ QUICK = Recipe(warmup_steps=20, batch_tokens=256)
 DROPPED = replace(QUICK, dropout={"embedding": 0.1, "residual": 0.1, "attention": 0.1, "hidden": 0.1, "kernel": 0.1})
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

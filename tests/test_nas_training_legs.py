@@ -1,7 +1,6 @@
 """Legs of a training: however often it stops, it ends bitwise as if it never had."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,12 +20,7 @@ from search_spaces.ternary import TernaryLinear
 BUDGET, SEED = 500, 7
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

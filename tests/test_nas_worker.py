@@ -1,7 +1,6 @@
 """A worker: legs, states, inherited weights and supernets through payloads and arrays, as an executor hands them over."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -28,12 +27,7 @@ ONCE = Repetition(outputs=1)
 BUDGET, SEED = 400, 3
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
