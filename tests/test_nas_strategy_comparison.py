@@ -288,7 +288,10 @@ BENCHMARK = ("compare-strategies", "--benchmark", "nk")
         ((*SMOKE, "--benchmark", "nk"), "expected a comparison or --benchmark, one of both"),
         ((*BENCHMARK, "--address", "auto"), "--benchmark: expected no --address"),
         (("compare-strategies", "--benchmark", "nosuch"), "--benchmark: expected one of depth, traps, nk"),
-        (("compare-strategies", "nosuch"), "expected an experiment of strategies_smoke, strategies_translation, strategies_translation_fifth or the path"),
+        (
+            ("compare-strategies", "nosuch"),
+            "expected an experiment of strategies_smoke, strategies_translation, strategies_translation_fifth or the path",
+        ),
         (("compare-strategies", "smoke"), "smoke: expected the tables [search] and [compare], got no [compare]"),
         (("run", "strategies_smoke"), "got a comparison of strategies: it has a [compare] table; run it with carbon-nas compare"),
         ((*SMOKE, *variants(RANDOM)), "compare.variants: expected 2 or more to compare, got 1"),

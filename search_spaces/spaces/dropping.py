@@ -7,12 +7,13 @@ What remains keeps its names and depth, so that every member uses the weights of
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from search_spaces.architecture import Architecture, Stack
+from search_spaces.architecture import Architecture
 from search_spaces.op import Op
 from search_spaces.ops.combinators import Chain, Residual
 from search_spaces.space import Gene, Genome, OutsideSpace, Space
+from search_spaces.sublayers import sublayers, with_op
 
 KEEP, DROP = "keep", "drop"
 
@@ -34,20 +35,17 @@ class DroppingSpace(Space):
     def genes(self) -> tuple[Gene, ...]:
         """The sublayers in order, named by stack, layer and place in the layer."""
         return tuple(
-            Gene(f"{stack_name}_{name}", (KEEP, DROP))
-            for stack_name, stack in self.architecture.stacks
-            for depth, layer in enumerate(stack.layers)
-            for name, _ in _residuals(layer, str(depth))
+            Gene("_".join((place.stack, *map(str, place.path))), (KEEP, DROP)) for place, _ in sublayers(self.architecture)
         )
 
     def decode(self, genome: Genome) -> Architecture:
         """See Space. Every genome is canonical."""
         self.check(genome)
-        kept = iter([choice == KEEP for choice in genome])
-        stacks: dict[str, Stack] = {}
-        for name, stack in self.architecture.stacks:
-            stacks[name] = replace(stack, layers=tuple(_thinned(layer, kept) for layer in stack.layers))
-        return replace(self.architecture, **stacks)  # type: ignore[arg-type]
+        architecture = self.architecture
+        for choice, (place, op) in zip(genome, sublayers(architecture), strict=True):
+            if choice == DROP:
+                architecture = with_op(architecture, place, op.dropped())
+        return architecture
 
     def encode(self, architecture: Architecture) -> Genome:
         """See Space."""
@@ -70,22 +68,6 @@ class DroppingSpace(Space):
     def smallest(self) -> Architecture:
         """See Space: all is dropped."""
         return self.decode((DROP,) * len(self.genes()))
-
-
-def _residuals(op: Op, name: str) -> Iterator[tuple[str, Residual]]:
-    """Every sublayer with its name."""
-    if isinstance(op, Residual):
-        yield name, op
-    if isinstance(op, Chain):
-        for index, one in enumerate(op.ops):
-            yield from _residuals(one, f"{name}_{index}")
-
-
-def _thinned(op: Op, kept: Iterator[bool]) -> Op:
-    """The op without the sublayers that are not kept."""
-    if isinstance(op, Residual):
-        return op if next(kept) else op.dropped()
-    return Chain(tuple(_thinned(one, kept) for one in op.ops)) if isinstance(op, Chain) else op
 
 
 def _choices(own: Op, other: Op) -> Iterator[str]:

@@ -1,0 +1,17 @@
+"""How every stage after training is carried out."""
+
+from typing import Any
+
+from nas.stages.work import StageWork
+from search_spaces.stage import Stage
+
+ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = ()
+
+
+def work_of(stage: Stage) -> StageWork[Any]:
+    """What carries the stage out. Raises ValueError for one that is not done to a trained model."""
+    for work in ALL_STAGE_WORKS:
+        if isinstance(stage, work.stage):
+            return work
+    known = ", ".join(work.stage.name for work in ALL_STAGE_WORKS)
+    raise ValueError(f"expected a stage of {known}, got {stage.name}")

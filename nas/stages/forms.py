@@ -1,0 +1,26 @@
+"""Forms: how a model is run. Every form takes an ordinary model and gives one with the same methods."""
+
+from collections.abc import Callable, Mapping
+
+from nas.stages.storage import Stored
+from search_spaces.model import Model
+
+Form = Callable[[Model, Mapping[str, Stored]], Model]
+
+
+def _as_it_is(model: Model, stored: Mapping[str, Stored]) -> Model:
+    return model
+
+
+ALL_FORMS: dict[str, Form] = {"float": _as_it_is}
+
+
+def formed(form: str, model: Model, stored: Mapping[str, Stored]) -> Model:
+    """The model in that form, in evaluation mode. The model itself may be changed.
+
+    Raises:
+        ValueError: there is no such form, or a library that it needs is not installed.
+    """
+    if form not in ALL_FORMS:
+        raise ValueError(f"expected a form of {', '.join(ALL_FORMS)}, got {form!r}")
+    return ALL_FORMS[form](model, stored)
