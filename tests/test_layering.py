@@ -80,6 +80,7 @@ STANDARD_LIBRARY_ONLY = (
     "nas/objectives.py",
     "nas/records.py",
     "nas/units.py",
+    "reports/speedup_degradation.py",
     "search_spaces/stage.py",
 )
 UNPICKLERS = {"pickle", "cPickle", "_pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve", "jsonpickle"}
