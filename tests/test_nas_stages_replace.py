@@ -146,6 +146,13 @@ def test_every_softmax_attention_has_a_replacement_cross_attention_too() -> None
     assert all((one.after.placement, one.after.norm) == (one.before.placement, one.before.norm) for one in found)
 
 
+def test_fields_of_the_attention_are_kept() -> None:
+    attention = Attention(heads=4, key_value_heads=2, inner=32, bias=False, rotary=Rotary(base=5.0))
+    linear, gated = (replacements(Replace(replacement=kind), decoder(attention))[0].after.op for kind in ("hedgehog", "gated"))  # type: ignore[arg-type]
+    assert linear == LinearAttention(heads=4, features="hedgehog", inner=32, bias=False, rotary=Rotary(base=5.0))
+    assert gated == GatedLinearAttention(heads=4, inner=32, bias=False)
+
+
 def test_gated_replaces_causal_self_attention_alone() -> None:
     found = replacements(Replace(replacement="gated"), tiny(layers=2).architecture)
     assert [(str(one.place), one.after.op) for one in found] == [

@@ -67,7 +67,11 @@ def replacements(stage: Replace, architecture: Architecture) -> tuple[Replacemen
 
 
 def _replacement(stage: Replace, place: Place, attention: Attention) -> Op | None:
-    """The op that stands in for the attention; None where none does. Grouped keys and values get a head for each query's."""
+    """The op that stands in for the attention; None where none does.
+
+    Grouped keys and values get a head for each query's. Gated attention has no place for rotary positions: it learns to do
+    without, its gates tell what is recent.
+    """
     if attention.sub_norm is not None or attention.memories > 1:
         return None
     if stage.replacement == "gated":
@@ -80,6 +84,7 @@ def _replacement(stage: Replace, place: Place, attention: Attention) -> Op | Non
         memory=attention.memory,
         inner=attention.inner,
         bias=attention.bias,
+        rotary=attention.rotary,
     )
 
 
