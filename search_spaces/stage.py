@@ -68,7 +68,7 @@ class Replace(Stage):
 
     replacement: Literal["elu", "hedgehog", "gated"] = "hedgehog"
     tokens: int = 200_000
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     floor: float = 0.01
     validation: int = 500
     evaluations: int | None = None
