@@ -67,7 +67,7 @@ class Replace(Stage):
     name: ClassVar[str] = "replace"
 
     replacement: Literal["elu", "hedgehog", "gated"] = "hedgehog"
-    tokens: int = 200_000
+    tokens: int = 50_000
     learning_rate: float = 3e-3
     floor: float = 0.01
     validation: int = 500
