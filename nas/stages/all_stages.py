@@ -3,10 +3,11 @@
 from typing import Any
 
 from nas.stages.drop import DropWork
+from nas.stages.replace import ReplaceWork
 from nas.stages.work import StageWork
 from search_spaces.stage import Stage
 
-ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (DropWork(),)
+ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (DropWork(), ReplaceWork())
 
 
 def work_of(stage: Stage) -> StageWork[Any]:
