@@ -1,4 +1,4 @@
-"""The command line: `carbon-nas run | compare-strategies | designs | evaluate | report | corpora | power`."""
+"""The command line: `carbon-nas run | compress | compare-strategies | designs | evaluate | report | corpora | power`."""
 
 import json
 import sys
@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nas.cli_compress import compress
 from nas.cli_options import Address, Output, PowerSource, Resume, Set, options_again, stopped
 from nas.cli_strategies import NO_CARBON, compare_strategies, report_strategies
 from nas.errors import UserError
 
 if TYPE_CHECKING:
     from nas.experiment_parts import Experiment
+    from nas.progress import Terminal
 
 app = typer.Typer(
     help="Architecture search that accounts for its own carbon: searched and hand-designed transformers on one meter.",
@@ -81,6 +83,15 @@ def _run_and_report(experiment: "Experiment", folder: Path, address: str | None,
     terminal.line(f"report: {folder / 'report' / 'index.html'}")
 
 
+def write_run_report(folder: Path, carbon: dict[str, Any], terminal: "Terminal") -> None:
+    """Writes the report of one run into it, and says where it is."""
+    with terminal.live("writing the report"):
+        verdict = _write_report([folder], folder / "report", carbon)
+    terminal.paragraphs(verdict)
+    terminal.line(f"report: {folder / 'report' / 'index.html'}")
+
+
+app.command(name="compress", short_help="Make trained models of a run smaller.")(compress)
 app.command(name="compare-strategies", short_help="Compare strategies at an equal budget.")(compare_strategies)
 
 

@@ -105,7 +105,7 @@ def counts_of(architecture: Architecture, sizes: Sizes, tokens: int = COUNTED_TO
 
 
 @dataclass(frozen=True)
-class _Findings:
+class Findings:
     """What is found out about a design on the way to its record."""
 
     architecture: Architecture
@@ -176,7 +176,7 @@ class Evaluator:
             raise ValueError("leg: expected something to measure before training, got nothing; ask for proxies or latency")
         architecture = fitted(design, self.task)
         counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
-        found = _Findings(architecture, counts, datetime.now(UTC))
+        found = Findings(architecture, counts, datetime.now(UTC))
         self.meter.open(assignment.record_id)
         clockwork = Clockwork(self.meter, assignment.record_id, self.clock)
         try:
@@ -188,23 +188,32 @@ class Evaluator:
         record = Record(**self.identity(design, assignment), **found.fields(), **run, **self.conditions())
         return Evaluated(record, model, state)
 
-    def _work(self, clockwork: Clockwork, model: Model, leg: Leg, measures: Measures, found: _Findings) -> TrainingState | None:
+    def _work(self, clockwork: Clockwork, model: Model, leg: Leg, measures: Measures, found: Findings) -> TrainingState | None:
         """All phases in order."""
         if measures.proxies:
             clockwork.run("proxy", lambda: self._estimate(model, leg.seed, measures.proxies, found.metrics))
         state = self._train(clockwork, model, leg, found.metrics) if leg.end else None
         if not leg.is_look:
-            self._validate(clockwork, model, measures, found)
-            if (test := self.task.test) is not None:
-                clockwork.run_repeated(
-                    "inference",
-                    lambda: self._put_out(model, test, "test", found.metrics, found.outputs),
-                    lambda: self._put_out(model, test, "test", {}, {}),
-                    self.repetition,
-                )
+            self.judge(clockwork, model, measures, found)
         if measures.latency:
-            clockwork.run("latency", lambda: self._time(model, found.metrics))
+            clockwork.run("latency", lambda: self.time(model, found.metrics))
         return state
+
+    def judge(self, clockwork: Clockwork, model: Model, measures: Measures, found: Findings) -> None:
+        """Scores validation data, and test data where there is any, as phases of their own. Raises Diverged."""
+        self._validate(clockwork, model, measures, found)
+        if (test := self.task.test) is not None:
+            clockwork.run_repeated(
+                "inference",
+                lambda: self._put_out(model, test, "test", found.metrics, found.outputs),
+                lambda: self._put_out(model, test, "test", {}, {}),
+                self.repetition,
+            )
+
+    def time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
+        """Measures latency, as a phase does."""
+        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol)
+        return 0, self.protocol.dry_runs + self.protocol.timed_runs
 
     def identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
         """Fields of a record that say which one it is."""
@@ -235,10 +244,6 @@ class Evaluator:
         metrics.update({f"proxy_{one.name}": one.score(subject) for one in find_proxies(names)})
         return 0, 0
 
-    def _time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
-        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol)
-        return 0, self.protocol.dry_runs + self.protocol.timed_runs
-
     def _train(self, clockwork: Clockwork, model: Model, leg: Leg, metrics: dict[str, float]) -> TrainingState | None:
         states = []
 
@@ -251,7 +256,7 @@ class Evaluator:
         clockwork.run("train", work)
         return states[0]
 
-    def _validate(self, clockwork: Clockwork, model: Model, measures: Measures, found: _Findings) -> None:
+    def _validate(self, clockwork: Clockwork, model: Model, measures: Measures, found: Findings) -> None:
         valid, told = self.task.valid, dict[str, float]()
 
         def losses() -> tuple[int, int]:

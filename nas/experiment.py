@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manual_designs.all_designs import find_design
+from nas.compression import carry_out_ladders
 from nas.corpora.fetch import cache_folder
 from nas.energy.sources import check_source
 from nas.errors import UserError
@@ -116,6 +117,7 @@ def carry_out(shop: Workshop) -> None:
         _train_by_hand(shop, shop.experiment.final.seeds)
     else:
         _compare_with_search(shop)
+    carry_out_ladders(shop)
     shop.book.finish()
 
 

@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from nas.errors import UserError
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.search_parts import LATER, Part, Positive, SearchPart
+from nas.stages.words import parse_stage
 from nas.tasks.translation import TranslationTask
 
 
@@ -69,6 +71,26 @@ class ExecutionPart(Part):
         return Repetition(seconds=self.inference_seconds, outputs=self.inference_outputs)
 
 
+class CompressPart(Part):
+    """Stages after training, one after the other, of each of these designs; "champions" are those that met on test data.
+
+    A stage is what the command line takes: drop:share=0.25, quantise, prune:share=0.5,tokens=100000.
+    """
+
+    designs: tuple[str, ...] = Field(default=("champions",), min_length=1)
+    stages: tuple[str, ...] = Field(min_length=1)
+
+    @field_validator("stages")
+    @classmethod
+    def _known(cls, given: tuple[str, ...]) -> tuple[str, ...]:
+        try:
+            for one in given:
+                parse_stage(one)
+        except UserError as error:
+            raise ValueError(f"compress.stages: {error}") from error
+        return given
+
+
 class EmbodiedPart(Part):
     """The making of the machine, to be shared by all it ever does: one number of kg CO2e, or low, central and high.
 
@@ -123,6 +145,7 @@ class Experiment(Part):
     hand: HandPart
     search: SearchPart | None = None
     final: FinalPart
+    compress: tuple[CompressPart, ...] = ()
     execution: ExecutionPart = ExecutionPart()
     carbon: CarbonPart
 
@@ -144,6 +167,8 @@ class Experiment(Part):
                     del plain["search"][name]
         if self.hand.mac_limit is None:
             del plain["hand"]["mac_limit"]
+        if not self.compress:
+            del plain["compress"]
         return plain
 
     def fingerprint(self) -> str:

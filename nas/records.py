@@ -13,13 +13,13 @@ from typing import Any, Literal
 
 SCHEMA = 2
 
-Role = Literal["reference", "hand", "search", "finalist", "final", "control"]
+Role = Literal["reference", "hand", "search", "finalist", "final", "control", "compressed"]
 Status = Literal["complete", "stopped", "failed", "infeasible", "lost"]
 Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
 Scenario = Literal["low", "central", "high"]
 Part = Literal["idle", "busy", "gpu"]
 
-ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control")
+ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control", "compressed")
 STATUSES: tuple[Status, ...] = ("complete", "stopped", "failed", "infeasible", "lost")
 PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
 
@@ -32,7 +32,8 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is proxy, train, validate, inference, latency, or setup for what was drawn before them. `energy_uj` is dynamic
+    `name` is proxy, train, stage (what is done to a trained model), validate, inference, latency, or setup for what was drawn
+    before them. `energy_uj` is dynamic
     energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could
     not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens
     of an encoder alone; `sentences` are outputs produced or scored.
@@ -106,6 +107,10 @@ class Record:
     `record_id` is unique within the run, for example `hand/lite_transformer-s/seed0` or `search/trial12`.
     `sentence_counts["test_bleu"]` holds one row a sentence: hypothesis length, reference length, then matches and totals
     of 1- to 4-grams, which is all a paired bootstrap of corpus BLEU needs.
+
+    Of a model that stages were done to after training, `base` is the record of its training, `stages` are these stages in
+    order as plain data, and `trace` is what the last of them decided. `budget_tokens` is then what that stage learned from or
+    looked at.
     """
 
     record_id: str
@@ -136,6 +141,9 @@ class Record:
     signatures: Mapping[str, str] = field(default_factory=dict)
     sentence_counts: Mapping[str, tuple[tuple[int, ...], ...]] = field(default_factory=dict)
     error: str | None = None
+    base: str | None = None
+    stages: tuple[Mapping[str, Any], ...] = ()
+    trace: tuple[Mapping[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         if self.role not in ROLES:
@@ -225,6 +233,7 @@ def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
         if data.get("genome") is not None:
             data["genome"] = tuple(data["genome"])
         data["phases"] = tuple(Phase(**phase) for phase in data.get("phases", ()))
+        data |= {name: tuple(data[name]) for name in ("stages", "trace") if name in data}
         data["sentence_counts"] = {
             name: tuple(tuple(row) for row in rows) for name, rows in data.get("sentence_counts", {}).items()
         }

@@ -81,6 +81,10 @@ class RecordBook:
         ordered = sorted(self._records.values(), key=lambda one: (ROLES.index(one.role), one.trial or 0))
         self._run.rewrite_records(ordered)
 
+    def all(self) -> tuple[Record, ...]:
+        """Every record."""
+        return tuple(self._records.values())
+
     def complete(self, record_ids: Sequence[str]) -> list[Record]:
         """The complete ones of these records."""
         found = [self._records[one] for one in record_ids if one in self._records]
@@ -174,6 +178,7 @@ class RecordBook:
             error=reason,
             budget_tokens=job.payload["budget_tokens"],
             seed=job.payload["seed"],
+            base=job.payload.get("base"),
         )
 
     def _record(self, record_id: str, role: Role, status: Status, design: str, family: str, **fields: Any) -> Record:

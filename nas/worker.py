@@ -6,6 +6,8 @@ from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, TypedDict, Unpack
 
+import numpy as np
+
 from nas.checkpoints import arrays_of, weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
@@ -15,15 +17,19 @@ from nas.legs import Leg, Measures
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import Record
+from nas.stages.step import Step, take
 from nas.supernet import Sandwich
 from nas.supernet_leg import supernet_design, train_supernet
 from nas.tasks.encoding import EncodedTask
 from nas.training import TrainingState
 from search_spaces.design import Design
+from search_spaces.plain import from_plain, to_plain
 from search_spaces.spaces.all_spaces import find_space
+from search_spaces.stage import ALL_STAGES
 
 FACTORY = "nas.worker:make_worker"
 STATE = "state"
+FILE = "file"
 
 
 def context(
@@ -107,6 +113,22 @@ def supernet_payload(
     return {**given, "kind": "supernet", "space": space, "sandwich": vars(sandwich)}
 
 
+def stage_payload(step: Step, design: Design) -> Payload:
+    """One step of a compression ladder as plain JSON data; the model file is the job's array FILE, the new one the result's.
+
+    `design` is that of the model file, under the name that a record gets where the step fails.
+    """
+    return {
+        "kind": "stage",
+        "design": design.to_plain(),
+        "budget_tokens": 0,
+        "assignment": vars(step.assignment),
+        "base": step.base,
+        "seed": step.seed,
+        "stage": None if step.stage is None else to_plain(step.stage),
+    }
+
+
 def make_worker(given: dict[str, Any]) -> Callable[[Payload], Result]:
     """A worker's run function.
 
@@ -132,7 +154,7 @@ class _Worker:
 
     def run(self, job: Payload) -> Result:
         """See make_worker."""
-        kinds = {"design": self._evaluate, "supernet": self._train_supernet}
+        kinds = {"design": self._evaluate, "supernet": self._train_supernet, "stage": self._take_step}
         return kinds[job["kind"]](job)
 
     def _evaluate(self, job: Payload) -> Result:
@@ -144,6 +166,12 @@ class _Worker:
         evaluator, sandwich = self._sampled(job["valid_sentences"]), Sandwich(**job["sandwich"])
         trained = train_supernet(evaluator, find_space(job["space"]), self._leg(job), _assignment(job), sandwich)
         return _result(trained.record, trained.state, arrays_of(trained.tensors) if job["keep_weights"] else {})
+
+    def _take_step(self, job: Payload) -> Result:
+        stage = None if job["stage"] is None else from_plain(job["stage"], ALL_STAGES)
+        step = Step(assignment=_assignment(job), base=job["base"], seed=job["seed"], stage=stage)
+        record, content = take(step, job[ARRAYS][FILE].tobytes(), self._whole)
+        return _result(record, None, {FILE: np.frombuffer(content, dtype=np.uint8)})
 
     def _sample(self, valid_sentences: int | None) -> Evaluator:
         if valid_sentences is None:

@@ -38,7 +38,7 @@ class Reworked:
         model: in evaluation mode, an ordinary model of its own architecture, in float32.
         tokens: that it learned from or looked at, as a training budget counts them.
         stored: how tensors are kept that are not in float32; each decodes to exactly what the model holds.
-        form: how the model is run: the name of one of `nas.stages.forms`.
+        form: how the model is run, the name of one of `nas.stages.forms`; None: as it was run before.
         metrics: what it found out, by name, for the record.
         trace: what it decided and why, step by step, as plain JSON data.
     """
@@ -46,7 +46,7 @@ class Reworked:
     model: Model
     tokens: int = 0
     stored: Mapping[str, Stored] = field(default_factory=dict)
-    form: str = "float"
+    form: str | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     trace: tuple[Mapping[str, Any], ...] = ()
 

@@ -7,6 +7,7 @@ is not an axis, so that weights transfer between kinds of attention and slices s
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class Attention(Op):
     `rotary` turns queries and keys of self-attention. `sub_norm` stands before the output projection. Left out: relative
     positions.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     memory: int = 0

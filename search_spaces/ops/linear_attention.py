@@ -6,7 +6,7 @@ Letters as in `search_spaces/op.py`; R channels and F features of one head, N ch
 
 from dataclasses import dataclass
 from math import log
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,8 @@ class LinearAttention(Op):
     [softmax(M x), softmax(-M x)] with a learned R x R matrix M a head, one for queries and one for keys, the identity at
     first. Left out: Hedgehog's distillation, LoLCATs' window of softmax attention, dropout of weights, which are never made.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     features: Features = "elu"

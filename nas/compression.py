@@ -1,0 +1,220 @@
+"""Compression ladders: what is done to trained models of a run, step by step, each step scored and metered as training is."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from nas.checkpoints import load_checkpoint
+from nas.configuration import set_key, validated
+from nas.corpora.fetch import cache_folder
+from nas.errors import UserError
+from nas.evaluation import Assignment
+from nas.execution.executor import Answer, Executor, Job
+from nas.experiment_parts import Experiment
+from nas.files import write_whole
+from nas.ledger import Ledger
+from nas.progress import Pace, Terminal, result_words
+from nas.records import Record, read_records
+from nas.run_folder import RunFolder
+from nas.search.jobs import run_jobs
+from nas.stages.all_stages import work_of
+from nas.stages.step import Step
+from nas.stages.storage import StoredModel, to_bytes
+from nas.stages.words import chain_words, parse_stage
+from nas.worker import FILE, stage_payload
+from nas.workplace import check_address, open_workplace
+from nas.workshop import Workshop
+from search_spaces.design import Design
+from search_spaces.stage import Stage, Train
+
+CHAMPIONS = "champions"
+LONGEST_NAME = 200  # file systems take 255 bytes
+TRAINED_IN = ("final", "finalist", "hand", "control")  # a design's fresh seeds before the one that it was chosen with
+
+
+def compress(
+    folder: Path,
+    design: str,
+    stages: Sequence[Stage],
+    terminal: Terminal,
+    address: str | None = None,
+    overrides: Sequence[str] = (),
+) -> Experiment:
+    """Carries stages out on every trained model of a design in a run, and adds their records to the run.
+
+    A ladder that was begun goes on where it was; a longer one shares the steps that it has in common.
+
+    Raises:
+        UserError: there is no such run or trained model, or a stage does not fit.
+    """
+    experiment = experiment_of(folder, overrides)
+    run = RunFolder.resume(folder, experiment)
+    bases = trained(_complete(run), design)
+    check_ladder(run, bases, stages)
+    if address is not None:
+        check_address(address)
+    task = experiment.task.prepare(cache_folder())
+    run.check_corpus(task.describe())
+    with open_workplace(experiment.execution, address) as place:
+        with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
+            shop = Workshop(experiment, run, task, ledger, place, terminal)
+            shop.book.restore()
+            with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(task) as executor:
+                climb(shop, executor, bases, stages)
+            shop.book.finish()
+    return experiment
+
+
+def experiment_of(folder: Path, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment that a run was made of; only its tables [execution] and [carbon] may be overridden.
+
+    Raises:
+        UserError: there is no run in the folder, or it is one that has no trained models.
+    """
+    advice = "give the folder of a run, for example runs/quickstart"
+    try:
+        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"expected a run folder with a run.json, got {folder}: {error}; {advice}") from error
+    data = info.get("experiment") if isinstance(info, dict) else None
+    if not isinstance(data, dict) or "compare" in data:
+        raise UserError(f"expected the run of an experiment, got {folder}, which keeps no trained models; {advice}")
+    for override in overrides:
+        if override.split(".")[0] not in ("execution", "carbon"):
+            raise UserError(f"--set {override}: expected a key of execution or carbon, the run has the rest; leave it out")
+        set_key(data, override)
+    return validated(data, str(folder))
+
+
+def trained(records: Sequence[Record], design: str) -> list[Record]:
+    """The complete records of a design's trainings, those on fresh seeds where there are such.
+
+    Raises:
+        UserError: nothing of that name was trained; it says what was.
+    """
+    for role in TRAINED_IN:
+        if found := [one for one in records if one.role == role and one.design == design and one.status == "complete"]:
+            return found
+    known = list(dict.fromkeys(one.design for one in records if one.role in TRAINED_IN and one.status == "complete"))
+    raise UserError(
+        f"design {design}: expected a trained model of the run: {', '.join(known) or 'it has none'}; got none of that name"
+    )
+
+
+def check_ladder(run: RunFolder, bases: Sequence[Record], stages: Sequence[Stage]) -> None:
+    """Raises UserError where there is nothing to do, weights are missing, or the first stage does not fit the model."""
+    if not stages:
+        raise UserError("expected a stage, got none; give for example --stage drop:share=0.25")
+    for base in bases:
+        if not _checkpoint(run, base).exists():
+            raise UserError(
+                f"{base.record_id}: expected trained weights in {_checkpoint(run, base)}, got none; an untrained model has "
+                "nothing to compress: copy the run's checkpoints here, or run the experiment again"
+            )
+    _, model = load_checkpoint(_checkpoint(run, bases[0]))
+    try:
+        work_of(stages[0]).check(stages[0], model)
+    except ValueError as error:
+        raise UserError(
+            f"stage {chain_words(stages[:1])} on {bases[0].design}: {error}; choose another stage or design"
+        ) from error
+
+
+def climb(shop: Workshop, executor: Executor, bases: Sequence[Record], stages: Sequence[Stage]) -> list[Record]:
+    """Takes every step of every base's ladder; those of one height run side by side. Records of the last height.
+
+    Raises:
+        UserError: no model came through a step.
+    """
+    pace, alive = Pace(), list(bases)
+    found: list[Record] = []
+    for height in range(len(stages) + 1):
+        jobs = [_job(shop.run, base, stages[:height]) for base in alive]
+        told = partial(_tell, shop, pace, (height, len(stages) + 1))
+        answers = run_jobs(jobs, executor, shop.ledger, told, keep=lambda answer: _keep_file(shop.run, answer))
+        found = shop.book.complete([job.job_id for job in jobs])
+        through = {one.record_id for one in found}
+        alive = [base for base, job in zip(alive, jobs, strict=True) if job.job_id in through]
+        if not alive:
+            reason = next(answer.reason for answer in answers if answer.kind != "finished")
+            raise UserError(
+                f"stage {chain_words(stages[:height]) or 'none'} on {bases[0].design}: {reason}; no model came through"
+            )
+    return found
+
+
+def _tell(shop: Workshop, pace: Pace, height: tuple[int, int], done: int, total: int, answer: Answer | None) -> None:
+    standing = f"{shop.spent()} so far, {pace.left((height[0] + done / total) / height[1])}"
+    if answer is not None:
+        record = shop.book.add_answer(answer)
+        size = record.metrics.get("stored_bytes")
+        told = "" if size is None else f"  {size / 1e6:.2f} MB"
+        shop.terminal.done(f"  {record.design} seed {record.seed}  {result_words(record)}{told}", standing)
+    shop.terminal.status(f"step {height[0] + 1} of {height[1]}, {standing}")
+
+
+def carry_out_ladders(shop: Workshop) -> None:
+    """The ladders that an experiment asks for in [[compress]], after all training."""
+    for part in shop.experiment.compress:
+        stages = [parse_stage(one) for one in part.stages]
+        for design in _designs(shop, part.designs):
+            bases = trained(shop.book.all(), design)
+            check_ladder(shop.run, bases, stages)
+            with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(shop.task) as executor:
+                climb(shop, executor, bases, stages)
+
+
+def _designs(shop: Workshop, names: Sequence[str]) -> list[str]:
+    champions = dict.fromkeys(one.design for one in shop.book.all() if one.role == "final" and one.status == "complete")
+    return list(dict.fromkeys(name for one in names for name in (champions if one == CHAMPIONS else (one,))))
+
+
+def _job(run: RunFolder, base: Record, stages: Sequence[Stage]) -> Job:
+    """The last of these steps, on the file that the one before left."""
+    record_id = _record_id(base, stages)
+    step = Step(
+        assignment=Assignment(record_id=record_id, role="compressed"),
+        base=base.record_id,
+        seed=base.seed,
+        stage=stages[-1] if stages else None,
+    )
+    assert base.architecture is not None
+    plain = {"kind": "Design", "name": f"{base.design}+{chain_words(stages)}", "family": base.family, "paper": base.paper}
+    design = Design.from_plain({**plain, "architecture": base.architecture})
+    content = _file(run, _record_id(base, stages[:-1])).read_bytes() if stages else _trained_file(run, base)
+    return Job(record_id, 1, stage_payload(step, design), {FILE: np.frombuffer(content, dtype=np.uint8)})
+
+
+def _record_id(base: Record, stages: Sequence[Stage]) -> str:
+    return f"compressed/{base.record_id.replace('/', '-')}/{chain_words((Train(), *stages))}"
+
+
+def _trained_file(run: RunFolder, base: Record) -> bytes:
+    design, model = load_checkpoint(_checkpoint(run, base))
+    return to_bytes(StoredModel(design=design, model=model))
+
+
+def _checkpoint(run: RunFolder, base: Record) -> Path:
+    return run.checkpoints / f"{base.record_id.replace('/', '-')}.json"
+
+
+def _file(run: RunFolder, record_id: str) -> Path:
+    name = record_id.replace("/", "-")
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return run.checkpoints / f"{name}.safetensors"
+
+
+def _keep_file(run: RunFolder, answer: Answer) -> None:
+    """Keeps the new model file before the ledger says that its step is finished."""
+    write_whole(_file(run, answer.job.job_id), answer.arrays[FILE].tobytes())
+
+
+def _complete(run: RunFolder) -> list[Record]:
+    if not run.records.exists():
+        return []
+    return [one for one in read_records(run.records) if isinstance(one, Record) and one.status == "complete"]

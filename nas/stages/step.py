@@ -1,0 +1,100 @@
+"""One step of a compression ladder: from a model file, by a stage, to a model file, scored as the file is loaded back."""
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from nas.evaluation import Assignment, Evaluator, Findings, counts_of, sizes_of
+from nas.legs import Measures
+from nas.phases import Clockwork
+from nas.records import Record
+from nas.stages.all_stages import work_of
+from nas.stages.forms import formed
+from nas.stages.storage import StoredModel, of_bytes, to_bytes
+from nas.stages.words import chain_words
+from nas.stages.work import Reworked, Subject
+from search_spaces.plain import to_plain
+from search_spaces.stage import Stage, Train
+
+
+@dataclass(frozen=True, kw_only=True)
+class Step:
+    """What is done to a model file, and where its record belongs.
+
+    `stage` None measures the model as it is: the foot of a ladder. `base` is the record of the model's training, `seed` its
+    seed, which is the stage's too.
+    """
+
+    assignment: Assignment
+    base: str
+    seed: int
+    stage: Stage | None
+
+
+def take(step: Step, given: bytes, evaluator: Evaluator) -> tuple[Record, bytes]:
+    """The record of a step and the new model file.
+
+    What is scored is the new file, loaded back and run in its form; `stored_bytes` among the metrics is its size.
+
+    Raises:
+        ValueError: the stage does not fit the model or the data.
+        Diverged: its training, or the model after it, gives no finite loss.
+        UserError: `given` is no model file.
+    """
+    before = of_bytes(given)
+    clockwork = Clockwork(evaluator.meter, step.assignment.record_id, evaluator.clock)
+    results: list[tuple[Reworked, bytes]] = []
+    started = datetime.now(UTC)
+
+    def work() -> tuple[int, int]:
+        reworked = _reworked(step, before, evaluator)
+        results.append((reworked, to_bytes(_after(step, before, reworked))))
+        return reworked.tokens, 0
+
+    evaluator.meter.open(step.assignment.record_id)
+    try:
+        clockwork.run("stage", work)
+        reworked, content = results[0]
+        after = of_bytes(content)
+        counts = counts_of(after.design.architecture, sizes_of(evaluator.task), evaluator.task.counted_tokens)
+        metrics = {**reworked.metrics, "stored_bytes": float(len(content))}
+        found = Findings(after.design.architecture, counts, started, metrics)
+        model = formed(after.form, after.model, after.stored)
+        evaluator.judge(clockwork, model, Measures(), found)
+        clockwork.run("latency", lambda: evaluator.time(model, found.metrics))
+    finally:
+        phases = clockwork.close()
+    return _record(step, after, reworked, evaluator, {**found.fields(), "phases": phases}), content
+
+
+def _reworked(step: Step, before: StoredModel, evaluator: Evaluator) -> Reworked:
+    if step.stage is None:
+        return Reworked(model=before.model, stored=before.stored)
+    work = work_of(step.stage)
+    work.check(step.stage, before.model)
+    subject = Subject(
+        model=before.model, task=evaluator.task.without_test(), recipe=evaluator.recipe, seed=step.seed, stored=before.stored
+    )
+    return work.run(step.stage, subject)
+
+
+def _after(step: Step, before: StoredModel, reworked: Reworked) -> StoredModel:
+    stages = before.design.stages if step.stage is None else (*before.design.stages, step.stage)
+    design = replace(before.design, architecture=reworked.model.architecture, stages=stages)
+    form = before.form if reworked.form is None else reworked.form
+    return StoredModel(design=design, model=reworked.model, stored=reworked.stored, form=form)
+
+
+def _record(step: Step, after: StoredModel, reworked: Reworked, evaluator: Evaluator, found: dict[str, Any]) -> Record:
+    done = tuple(one for one in after.design.stages if one != Train())
+    name = "+".join(filter(None, (after.design.name, chain_words(done))))
+    return Record(
+        **evaluator.identity(replace(after.design, name=name), step.assignment),
+        **evaluator.conditions(),
+        **found,
+        budget_tokens=reworked.tokens,
+        seed=step.seed,
+        base=step.base,
+        stages=tuple(map(to_plain, done)),
+        trace=reworked.trace,
+    )
