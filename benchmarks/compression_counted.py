@@ -9,6 +9,7 @@ counted. Quality is not part of it. Seconds.
     python benchmarks/compression_counted.py
 """
 
+from collections.abc import Sequence
 from math import prod
 
 from manual_designs.all_designs import find_design
@@ -19,7 +20,7 @@ from search_spaces.design import Design
 from search_spaces.parameter import shape
 
 BASE, LITE = "transformer-wmt-512", "lite_transformer-wmt-496"
-PUBLISHED_MB = {"base": 176.0, "lite": 69.2, "8 bits": 17.3, "8 bits and pruned": 9.7}
+PUBLISHED_MB = (176.0, 69.2, 17.3, 9.7)
 WANTED = 18.2
 BITS = (8, 6, 5, 4)
 
@@ -37,26 +38,28 @@ def float_bytes(shapes: list[Shape]) -> float:
     return 4.0 * sum(map(prod, shapes))
 
 
-def line(step: str, size: float, base: float, published: str = "-") -> str:
-    """One row of the table of steps."""
-    published_mb = f"{PUBLISHED_MB[published]:.1f}" if published in PUBLISHED_MB else "-"
-    return f"{step:58}{size / 1e6:9.2f} MB{base / size:8.2f}x{published_mb:>12}"
-
-
-def ladder(base_shapes: list[Shape], lite_shapes: list[Shape], positions: str = "bitmap") -> list[str]:
-    """Every step of the figure with its size and its ratio; pruned as far as WANTED needs."""
-    base, lite = float_bytes(base_shapes), float_bytes(lite_shapes)
-    coded = counted_bytes(lite_shapes, Clustered, 8, 0.0, positions)
-    lines = [
-        line(f"{BASE}, 32 bits", base, base, "base"),
-        line(f"{LITE}, 32 bits", lite, base, "lite"),
-        line("quantised to 8 bits, k-means", coded, base, "8 bits"),
+def ladder(base_shapes: list[Shape], lite_shapes: list[Shape], positions: str = "bitmap") -> list[tuple[str, float]]:
+    """Every step of the figure with its bytes; pruned as far as WANTED needs, if that can be had."""
+    base = float_bytes(base_shapes)
+    steps = [
+        (f"{BASE}, 32 bits", base),
+        (f"{LITE}, 32 bits", float_bytes(lite_shapes)),
+        ("quantised to 8 bits, k-means", counted_bytes(lite_shapes, Clustered, 8, 0.0, positions)),
     ]
     share = share_needed(lite_shapes, Clustered, 8, positions, base / WANTED)
     if share is None:
-        return [*lines, f"no share of pruned weights gives {WANTED}x"]
+        return steps
     pruned = counted_bytes(lite_shapes, Clustered, 8, share, positions)
-    return [*lines, line(f"{100 * share:.1f} % pruned, positions: {positions}", pruned, base, "8 bits and pruned")]
+    return [*steps, (f"{100 * share:.1f} % pruned, positions: {positions}", pruned)]
+
+
+def lines(steps: list[tuple[str, float]], published: Sequence[float] = ()) -> list[str]:
+    """A ladder as rows, with its ratio to the first step and the published sizes beside it."""
+    beside = [f"{one:.1f} MB published" for one in published] + [""] * (len(steps) - len(published))
+    return [
+        f"{step:50}{size / 1e6:9.2f} MB{steps[0][1] / size:8.2f}x{text:>20}".rstrip()
+        for (step, size), text in zip(steps, beside, strict=True)
+    ]
 
 
 def shares(base_shapes: list[Shape], lite_shapes: list[Shape]) -> list[str]:
@@ -75,9 +78,9 @@ def report() -> str:
     counted = shapes_of(base), shapes_of(lite)
     whole = shapes_of(base, embeddings=True), shapes_of(lite, embeddings=True)
     parts = [
-        [f"{'without embeddings':58}{'size':>12}{'ratio':>9}{'published MB':>12}", *ladder(*counted)],
+        ["without embeddings", *lines(ladder(*counted), PUBLISHED_MB)],
         [f"share of the matrices that must be pruned for {WANTED}x, without embeddings", *shares(*counted)],
-        [f"the same with embeddings of {base.setting.target_vocabulary:,} entries, pruned and quantised too", *ladder(*whole)],
+        [f"with embeddings of {base.setting.target_vocabulary:,} entries, pruned and quantised too", *lines(ladder(*whole))],
     ]
     return "\n\n".join("\n".join(part) for part in parts)
 

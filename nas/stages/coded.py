@@ -120,7 +120,7 @@ class Clustered(Coded):
     @staticmethod
     def table_entries(shape: tuple[int, ...], bits: int) -> int:
         """See Coded."""
-        return 2**bits
+        return 1 << bits
 
     def decode(self) -> Tensor:
         """See Stored."""

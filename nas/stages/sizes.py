@@ -46,7 +46,7 @@ def huffman_bytes(stored: Stored) -> int:
     if not isinstance(stored, Coded):
         return packed_bytes(stored)
     positions = sum(part.nbytes for part in stored.positions.parts().values())
-    return -(-huffman_bits(_counts(stored).tolist()) // 8) + 2**stored.bits + stored.table.nbytes + positions
+    return -(-huffman_bits(_counts(stored).tolist()) // 8) + (1 << stored.bits) + stored.table.nbytes + positions
 
 
 def huffman_bits(counts: list[int]) -> int:
