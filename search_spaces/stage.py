@@ -59,17 +59,18 @@ class Replace(Stage):
     """Attention layers are distilled to linear attention, then replaced greedily (Distill-then-Replace, arXiv 2601.11667).
 
     All replacements learn from the same teacher's activations on `tokens` training tokens. A replacement is kept while the
-    validation loss stays within `floor`, a share of the whole model's; at most `evaluations` of it are made (None: as many
-    as greedy search takes). Of the hybrids that were met, `keep` says which goes on: the one with most replaced layers
-    within the floor, or the best.
+    loss on `validation` sequences stays within `floor`, a share of the whole model's, above it; at most `evaluations` of it
+    are made (None: as many as greedy search takes). Of the hybrids that were met, `keep` says which goes on: the one with
+    most replaced layers within the floor, or the best.
     """
 
     name: ClassVar[str] = "replace"
 
     replacement: Literal["elu", "hedgehog", "gated"] = "hedgehog"
-    tokens: int = 200_000
-    learning_rate: float = 1e-3
+    tokens: int = 50_000
+    learning_rate: float = 3e-3
     floor: float = 0.01
+    validation: int = 500
     evaluations: int | None = None
     keep: Literal["most_replaced", "best"] = "most_replaced"
 
@@ -79,6 +80,7 @@ class Replace(Stage):
         if self.keep not in SELECTIONS:
             raise ValueError(f"replace: expected to keep {' or '.join(SELECTIONS)}, got {self.keep!r}")
         _check("replace", "tokens", self.tokens, 1)
+        _check("replace", "validation", self.validation, 1)
         _check("replace", "evaluations", self.evaluations, 1)
         if not (self.floor >= 0 and self.learning_rate > 0):
             raise ValueError(f"replace: expected a floor of 0 or more and a rate above 0, got {self.floor}, {self.learning_rate}")
