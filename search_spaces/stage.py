@@ -124,8 +124,8 @@ class Shorten(Stage):
 class Prune(Stage):
     """Weights of least magnitude become zero, `share` of those that can be pruned (Han et al. 2015, arXiv 1506.02626).
 
-    Each layer gives up as much as its sensitivity allows: what the validation loss says when it alone is pruned. What is
-    left is trained for `tokens` more.
+    Each layer gives up as much as its sensitivity allows: what the loss of `calibration` validation sequences says when it
+    alone is pruned. What is left is trained for `tokens` more.
     """
 
     name: ClassVar[str] = "prune"
@@ -133,10 +133,12 @@ class Prune(Stage):
     share: float
     tokens: int = 0
     learning_rate: float = 3e-4
+    calibration: int = 128
 
     def __post_init__(self) -> None:
         _check_share("prune", "share", self.share)
         _check("prune", "tokens", self.tokens, 0)
+        _check("prune", "calibration", self.calibration, 1)
         if not self.learning_rate > 0:
             raise ValueError(f"prune: expected a learning rate above 0, got {self.learning_rate}")
 
@@ -145,7 +147,8 @@ class Prune(Stage):
 class Quantise(Stage):
     """Weights become codes of `bits` bits: an index of k-means centroids a tensor, or a whole number and a scale a row.
 
-    K-means is Deep Compression's (Han et al. 2016, arXiv 1510.00149), and learns its centroids for `tokens` training tokens.
+    K-means is Deep Compression's (Han et al. 2016, arXiv 1510.00149), and learns its centroids for `tokens` training tokens;
+    whole numbers are not trained.
     """
 
     name: ClassVar[str] = "quantise"
@@ -161,6 +164,8 @@ class Quantise(Stage):
         if not 2 <= self.bits <= 8:
             raise ValueError(f"quantise: expected 2 to 8 bits, got {self.bits}")
         _check("quantise", "tokens", self.tokens, 0)
+        if self.tokens and self.coding == "linear":
+            raise ValueError(f"quantise: expected no tokens with linear codes, which are not trained, got {self.tokens}")
         if not self.learning_rate > 0:
             raise ValueError(f"quantise: expected a learning rate above 0, got {self.learning_rate}")
 

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 from types import ModuleType
 
@@ -33,6 +34,7 @@ def load(name: str) -> ModuleType:
 
 
 scaling, operators = load("attention_scaling"), load("operators")
+compression, int8 = load("compression_counted"), load("int8_linear")
 overhead, neighbour, beside = load("meter_overhead"), load("busy_neighbour"), load("codecarbon_check")
 generation = load("dropped_generation")
 
@@ -283,6 +285,49 @@ def test_codecarbon_check_runs(tmp_path: Path) -> None:
     facts = json.loads(output.read_text())
     assert set(facts["loads"]) == set(facts["samples"]) == {"idle", "half busy", "all busy"}
     assert all(len(one) >= 2 for one in facts["samples"].values()) and facts["machine"]["cores"]
+
+
+def test_compression_is_counted_at_the_published_sizes() -> None:
+    designs = [find_design(one) for one in (compression.BASE, compression.LITE)]
+    base, lite = (compression.shapes_of(one) for one in designs)
+    assert compression.float_bytes(base) == 4 * designs[0].size().params_paper == 4 * 44_138_496
+    assert compression.float_bytes(lite) == 4 * designs[1].size().params_paper == 4 * 17_283_616
+    assert compression.float_bytes(compression.shapes_of(designs[1], embeddings=True)) == 4 * designs[1].size().params
+    steps = compression.ladder(base, lite)
+    for (_, size), published in zip(steps, compression.PUBLISHED_MB, strict=True):
+        assert size / 1e6 == pytest.approx(published, rel=0.025)
+    assert steps[0][1] / steps[-1][1] >= compression.WANTED
+
+
+def test_the_share_that_must_go_depends_on_how_positions_are_written() -> None:
+    base, lite = (compression.shapes_of(find_design(one)) for one in (compression.BASE, compression.LITE))
+    target = compression.float_bytes(base) / compression.WANTED
+    shares = [
+        compression.share_needed(lite, compression.Clustered, 8, one, target) for one in ("bitmap", "entropy", "not counted")
+    ]
+    assert shares[0] > shares[1] > shares[2]
+    # Written as 8-bit codes and a bitmap: 8 (1 - share) + 1 bits of what 32 were, beside codebooks and vectors.
+    matrices = sum(4 * prod(one) for one in lite if len(one) > 1)
+    rest = compression.float_bytes(lite) - matrices + 1024 * sum(len(one) > 1 for one in lite)
+    assert shares[0] == pytest.approx(1 - ((target - rest) / (matrices / 32) - 1) / 8, abs=0.001)
+    text = compression.report()
+    assert "9.7 MB published" in text and f"{100 * shares[0]:.1f} % pruned" in text
+
+
+def test_int8_layers_are_compared_with_float32() -> None:
+    made = int8.contestants(compiled=False)
+    assert list(made) == ["float32", "plain", "kernel"]
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(24, 16).eval(), torch.randn(3, 24)
+    with torch.no_grad():
+        assert (made["plain"](layer, x)(x) - layer(x)).abs().max() < 0.05
+        assert torch.equal(made["float32"](layer, x)(x), layer(x))
+    fast, slow = (int8.Measured(seconds=one, first_seconds=0.5, error=0.01) for one in (1e-6, 4e-6))
+    rows = {(8, 8, 1): {"float32": slow, "plain": fast}, (8, 16, 1): {"float32": fast, "plain": fast}}
+    assert int8.mean_ratio(rows, "plain", 1) == pytest.approx(2.0)
+    lines = int8.report(rows).splitlines()
+    assert lines[2].split() == ["8-8", "x", "1", "4.0", "4.00x"] and lines[4].split() == ["mean", "x", "1", "2.00x"]
+    assert lines[5].split()[-1] == "0.500" and lines[6].split()[-1] == "0.0100"
 
 
 def test_dropped_generation_runs(tmp_path: Path) -> None:

@@ -64,7 +64,7 @@ CONFINED = {
     "jinja2": {"reports/page.py"},
 }
 DISTRIBUTIONS = {"yaml": "pyyaml", "pynvml": "nvidia-ml-py"}  # where the name differs from the import's
-FOR_DEVELOPERS = ("dev", "tune")  # extras that no package of ours imports
+FOR_DEVELOPERS = ("dev", "torchao", "tune")  # extras that no package of ours imports
 FORBIDDEN = {
     "search_spaces": {"ray", "codecarbon", "pandas", "optuna", "matplotlib"},
     "manual_designs": {"ray", "codecarbon", "pandas", "optuna", "matplotlib", "torch", "numpy"},

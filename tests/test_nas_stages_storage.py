@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-import nas.stages.storage as storage
+import nas.stages.all_stored as all_stored
 from manual_designs.all_designs import find_design
 from nas.errors import UserError
 from nas.stages.storage import Stored, StoredModel, of_bytes, to_bytes
@@ -41,7 +41,7 @@ class Halves(Stored):
 
 @pytest.fixture
 def given(monkeypatch: pytest.MonkeyPatch) -> StoredModel:
-    monkeypatch.setattr(storage, "ALL_STORED", (Halves,))
+    monkeypatch.setattr(all_stored, "ALL_STORED", (Halves,))
     design = find_design("transformer-xs")
     torch.manual_seed(0)
     return StoredModel(design=design, model=build(design.architecture, SIZES).eval())
@@ -81,6 +81,6 @@ def test_a_damaged_file_is_one_line(given: StoredModel, cut: int) -> None:
 def test_parts_of_an_unknown_kind_are_refused(given: StoredModel, monkeypatch: pytest.MonkeyPatch) -> None:
     name = next(iter(given.model.state_dict()))
     content = to_bytes(StoredModel(design=given.design, model=given.model, stored={name: Halves(torch.zeros(1), 1.0)}))
-    monkeypatch.setattr(storage, "ALL_STORED", ())
+    monkeypatch.setattr(all_stored, "ALL_STORED", ())
     with pytest.raises(UserError, match="of unknown kind 'halves'"):
         of_bytes(content)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from nas.stages.int8_linear import in_int8
 from nas.stages.storage import Stored
 from search_spaces.model import Model
 
@@ -12,7 +13,7 @@ def _as_it_is(model: Model, stored: Mapping[str, Stored]) -> Model:
     return model
 
 
-ALL_FORMS: dict[str, Form] = {"float": _as_it_is}
+ALL_FORMS: dict[str, Form] = {"float": _as_it_is, "int8": in_int8}
 
 
 def formed(form: str, model: Model, stored: Mapping[str, Stored]) -> Model:

@@ -1,0 +1,6 @@
+"""Every way in which a model file keeps a tensor that is not in float32."""
+
+from nas.stages.coded import Clustered, Scaled, Sparse
+from nas.stages.storage import Stored
+
+ALL_STORED: tuple[type[Stored], ...] = (Sparse, Clustered, Scaled)
