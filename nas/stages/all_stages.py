@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from nas.stages.pack import PackWork
 from nas.stages.work import StageWork
 from search_spaces.stage import Stage
 
-ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = ()
+ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (PackWork(),)
 
 
 def work_of(stage: Stage) -> StageWork[Any]:

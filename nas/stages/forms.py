@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from nas.stages.storage import Stored
+from nas.stages.ternary_kernels import in_whole_numbers
 from search_spaces.model import Model
 
 Form = Callable[[Model, Mapping[str, Stored]], Model]
@@ -12,7 +13,7 @@ def _as_it_is(model: Model, stored: Mapping[str, Stored]) -> Model:
     return model
 
 
-ALL_FORMS: dict[str, Form] = {"float": _as_it_is}
+ALL_FORMS: dict[str, Form] = {"float": _as_it_is, "ternary": in_whole_numbers}
 
 
 def formed(form: str, model: Model, stored: Mapping[str, Stored]) -> Model:

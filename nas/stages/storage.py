@@ -46,9 +46,6 @@ class Stored(ABC):
         """The tensor in float32."""
 
 
-ALL_STORED: tuple[type[Stored], ...] = ()
-
-
 @dataclass(frozen=True, kw_only=True)
 class StoredModel:
     """A model as a file holds it; see `nas.stages.work.Reworked` for `stored` and `form`."""
@@ -114,6 +111,8 @@ def _metadata(content: bytes) -> dict[str, str]:
 
 
 def _stored(name: str, about: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> Stored:
+    from nas.stages.all_stored import ALL_STORED  # here, since every kind derives from Stored
+
     kind = next((one for one in ALL_STORED if one.kind == about["kind"]), None)
     if kind is None:
         raise ValueError(f"tensor {name} of unknown kind {about['kind']!r}")
