@@ -9,7 +9,7 @@ from torch import Tensor
 
 from manual_designs.all_designs import find_design
 from nas.errors import UserError
-from nas.stages import ternary_storage
+from nas.stages import ternary_library, ternary_storage
 from nas.stages.all_stages import work_of
 from nas.stages.forms import formed
 from nas.stages.pack import PackWork, ternary_layers
@@ -228,3 +228,16 @@ def test_a_broken_file_ends_in_one_line() -> None:
     assert broken != content
     with pytest.raises(UserError, match="expected a model file of carbon-nas.*unknown kind 'fourary'"):
         of_bytes(broken)
+
+
+def test_the_kernel_decides_the_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, subject = model_of("bitnet-translation-xs"), {"task": lights(), "recipe": RECIPE, "seed": 0}
+    pack = Pack(kernel="onnxruntime")
+    monkeypatch.setattr(ternary_library, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pack: expected onnxruntime, got none installed"):
+        PackWork().check(pack, model)
+    monkeypatch.setattr(ternary_library, "find_spec", lambda name: name)
+    PackWork().check(pack, model)
+    assert PackWork().run(pack, Subject(model=model, **subject)).form == "ternary_2_bits"  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="pack: expected a kernel of torch, onnxruntime, got 'numpy'"):
+        Pack(kernel="numpy")  # type: ignore[arg-type]

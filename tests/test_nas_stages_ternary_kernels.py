@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from torch import Tensor
 
 from manual_designs.all_designs import find_design
 from nas.decoding import beam_search, greedy
-from nas.stages import ternary_kernels, ternary_tables
+from nas.stages import ternary_kernels, ternary_library, ternary_tables
 from nas.stages.forms import formed
 from nas.stages.ternary_kernels import (
     EXACT_COLUMNS,
@@ -20,6 +21,7 @@ from nas.stages.ternary_kernels import (
     products,
     reference_products,
 )
+from nas.stages.ternary_library import FEW, TwoBitLayer
 from nas.stages.ternary_tables import BLOCK, PAIR, PLANE, TRIPLE, bitwise_products, elementwise_products
 from search_spaces.ends import Sizes, TokenEnds
 from search_spaces.model import Model, build
@@ -42,6 +44,15 @@ def test_every_kernel_equals_the_reference(kernel: Products, shape: tuple[int, i
     activations, weight = codes(tokens, columns, 127, seed=1), codes(rows, columns, 1, seed=2)
     out = kernel(activations, weight)
     assert out.dtype == torch.int32 and torch.equal(out, reference_products(activations, weight))
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5, 17])
+def test_the_fast_way_is_right_at_every_small_shape(tokens: int) -> None:
+    # torch's own product is not, with one column.
+    for columns in range(1, 18):
+        for rows in (1, 2, 3, 16, 37):
+            activations, weight = codes(tokens, columns, 127, seed=columns), codes(rows, columns, 1, seed=rows)
+            assert torch.equal(products(activations, weight), reference_products(activations, weight)), (columns, rows)
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -129,6 +140,11 @@ def lively(name: str) -> Model:
     return model
 
 
+class ReferenceLayer(WholeNumberLayer):
+    def __init__(self, layer: TernaryLayer) -> None:
+        super().__init__(layer, reference_products)
+
+
 def copied(model: Model) -> Model:
     result = build(model.architecture, model.sizes)
     result.load_state_dict(model.state_dict())
@@ -142,7 +158,7 @@ def translator() -> Model:
 
 @torch.inference_mode()
 def test_logits_of_prefill_and_of_steps_are_those_of_training(translator: Model) -> None:
-    fast, exact = formed("ternary", copied(translator), {}), in_whole_numbers(copied(translator), {}, reference_products)
+    fast, exact = formed("ternary", copied(translator), {}), in_whole_numbers(copied(translator), {}, ReferenceLayer)
     assert not any(isinstance(one, TernaryLayer) for one in fast.modules())
     source, target = torch.randint(1, 40, (3, 11)), torch.randint(1, 40, (3, 9))
     logits = translator(source, target)
@@ -158,18 +174,27 @@ def test_logits_of_prefill_and_of_steps_are_those_of_training(translator: Model)
         assert torch.equal(fast(source, target), translator(source, target))
 
 
+@cache
+def told(decoder: str) -> list[list[int]]:
+    sources = torch.randint(4, 40, (100, 10), generator=torch.Generator().manual_seed(3))
+    return DECODERS[decoder](lively("bitnet-translation-xs"), sources)
+
+
 DECODERS: dict[str, Callable[[Model, Tensor], list[list[int]]]] = {
     "greedy": lambda model, sources: greedy(model, sources, 16),
     "beam": lambda model, sources: beam_search(model, sources, 4, 16, 1.0),
 }
 
 
+@pytest.mark.parametrize("form", ["ternary", "ternary_2_bits"])
 @pytest.mark.parametrize("decoder", DECODERS)
-def test_every_prompt_is_answered_token_by_token_as_in_training(translator: Model, decoder: str) -> None:
-    sources = torch.randint(4, 40, (200, 10), generator=torch.Generator().manual_seed(3))
-    told = DECODERS[decoder](translator, sources)
-    assert DECODERS[decoder](formed("ternary", copied(translator), {}), sources) == told
-    assert len({tuple(row) for row in told}) > 150  # the answers tell prompts apart
+def test_every_prompt_is_answered_token_by_token_as_in_training(translator: Model, decoder: str, form: str) -> None:
+    if form == "ternary_2_bits":
+        pytest.importorskip("onnxruntime")
+    sources = torch.randint(4, 40, (100, 10), generator=torch.Generator().manual_seed(3))
+    answers = told(decoder)
+    assert DECODERS[decoder](formed(form, copied(translator), {}), sources) == answers
+    assert len({tuple(row) for row in answers}) > 75  # the answers tell prompts apart
 
 
 def test_a_decoder_alone_runs_in_whole_numbers_too() -> None:
@@ -182,3 +207,54 @@ def test_layers_that_are_not_ternary_stay() -> None:
     model = build(find_design("transformer-xs").architecture, SIZES).eval()
     before = {name: type(one) for name, one in model.named_modules()}
     assert {name: type(one) for name, one in formed("ternary", model, {}).named_modules()} == before
+
+
+@pytest.mark.parametrize("lowered", [False, True], ids=["float32", "autocast"])
+@pytest.mark.parametrize(
+    ("columns", "norm", "bias"), [(1, "none", False), (127, "rms", True), (128, "none", True), (400, "rms", False)]
+)
+def test_two_bits_give_what_training_gave_to_the_last_bit(columns: int, norm: str, bias: bool, lowered: bool) -> None:
+    pytest.importorskip("onnxruntime")
+    torch.manual_seed(0)
+    layer = TernaryLinear(norm=norm).build(columns, 37, bias=bias).eval()  # type: ignore[arg-type]
+    for parameter in layer.parameters():
+        torch.nn.init.normal_(parameter)
+    two_bits = TwoBitLayer(layer)
+    for tokens in (0, 1, FEW, FEW + 1):
+        # Loud and quiet tokens, ties, and one of zeros.
+        x = torch.randn(tokens, 1, columns) * torch.logspace(-6, 3, tokens)[:, None, None]
+        x[tokens // 2 :] = (x[tokens // 2 :] * 4).round() / 4
+        x[-1:] = 0
+        with torch.autocast("cpu", torch.bfloat16, enabled=lowered):
+            out, expected = two_bits(x), layer(x)
+        assert out.dtype == expected.dtype and torch.equal(out, expected)
+
+
+def test_two_bits_do_not_overflow_at_the_largest_sums() -> None:
+    pytest.importorskip("onnxruntime")
+    layer = TernaryLinear().build(4096, 3, bias=False)
+    layer.weight.data = torch.tensor([[1.0], [-1.0], [1.0]]).expand(3, 4096).contiguous()
+    out = TwoBitLayer(layer)(torch.full((1, 4096), 127.0))
+    assert out.tolist() == [[520_192, -520_192, 520_192]] == layer(torch.full((1, 4096), 127.0)).tolist()
+
+
+def test_a_library_that_is_not_exact_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    layer = TernaryLinear().build(5, 3)
+
+    def rounding(graph: bytes, config: dict[str, str]) -> Callable[[Tensor], list[Tensor]]:
+        def run(x_mk: Tensor) -> list[Tensor]:
+            activations, scale = absmax_codes(x_mk)
+            return [activations @ WholeNumberLayer(layer).weight_codes.float().t() + 1, scale]
+
+        return run
+
+    monkeypatch.setattr(ternary_library, "runner", rounding)
+    with pytest.raises(ValueError, match="pack: expected exact products of onnxruntime.*use kernel=torch"):
+        TwoBitLayer(layer)
+
+
+def test_without_the_library_its_form_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch, translator: Model) -> None:
+    monkeypatch.setattr(ternary_library, "find_spec", lambda name: None)
+    with pytest.raises(ValueError, match="pack: expected onnxruntime, got none installed; pip install") as caught:
+        formed("ternary_2_bits", copied(translator), {})
+    assert "\n" not in str(caught.value)

@@ -7,11 +7,14 @@ the same codes and scales: its outputs are the same to the last bit.
 import torch
 
 from nas.stages.storage import Stored
+from nas.stages.ternary_library import check_library
 from nas.stages.ternary_storage import BASE_3, MOST_WEIGHTS, SCALE_BYTES, Ternary
 from nas.stages.work import Reworked, StageWork, Subject
 from search_spaces.model import Model
 from search_spaces.stage import Pack
 from search_spaces.ternary import TernaryLayer
+
+FORMS = {"torch": "ternary", "onnxruntime": "ternary_2_bits"}
 
 
 class PackWork(StageWork[Pack]):
@@ -20,7 +23,7 @@ class PackWork(StageWork[Pack]):
     stage = Pack
 
     def check(self, stage: Pack, model: Model) -> None:
-        """See StageWork."""
+        """See StageWork. A library that is not installed is found out here too."""
         layers = ternary_layers(model)
         if not layers:
             raise ValueError(
@@ -33,6 +36,8 @@ class PackWork(StageWork[Pack]):
                     f"pack: expected at most {MOST_WEIGHTS:,} weights a layer, got {layer.weight.numel():,} in {name}; "
                     "train a narrower model"
                 )
+        if stage.kernel == "onnxruntime":
+            check_library()
 
     def run(self, stage: Pack, subject: Subject) -> Reworked:
         """See StageWork. How the tensors of a model that are not ternary are kept stays as it was."""
@@ -47,7 +52,7 @@ class PackWork(StageWork[Pack]):
             {"tensor": name, "weights": one.codes().numel(), "zero_share": _zeros([one])} for name, one in packed.items()
         )
         metrics = _metrics(list(packed.values()))
-        return Reworked(model=subject.model, stored={**before, **packed}, form="ternary", metrics=metrics, trace=trace)
+        return Reworked(model=subject.model, stored={**before, **packed}, form=FORMS[stage.kernel], metrics=metrics, trace=trace)
 
 
 def ternary_layers(model: Model) -> dict[str, TernaryLayer]:

@@ -20,7 +20,8 @@ EXACT_COLUMNS = 2**24 // 128  # float32 holds every sum of so many codes of acti
 
 def products(codes_mk: Tensor, weight_rk: Tensor) -> Tensor:
     """The fast way: 8-bit instructions where there are any. No shape is too small, no sum too large."""
-    if not hasattr(torch, "_int_mm"):  # not promised to stay
+    # torch does not promise that its own stays, and with one column it is wrong (2.13 on x86).
+    if not hasattr(torch, "_int_mm") or weight_rk.shape[1] == 1:
         return float_products(codes_mk, weight_rk)
     # A view of the transposed weight: its copy would be slower.
     return torch._int_mm(codes_mk, weight_rk.t())
@@ -55,19 +56,26 @@ class WholeNumberLayer(nn.Module):
         self.register_buffer("gamma", gamma)
         self.norm, self.bias, self._products = layer.norm, layer.bias, products
 
+    def product(self, codes_mk: Tensor) -> Tensor:
+        """Codes of activations, whole numbers in float32, to whole numbers (M, R) of any type."""
+        return self._products(codes_mk.to(torch.int8), self.weight_codes)
+
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., R), in the precision that a float layer would give. Each token has its own scale."""
         codes, scale = absmax_codes(normalised(x, self.norm))
         rows, columns = self.weight_codes.shape
-        out_mr = self._products(codes.to(torch.int8).view(-1, columns), self.weight_codes)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
-        return rescaled(out_mr.view(*x.shape[:-1], rows).to(dtype), self.gamma / scale, self.bias)
+        out = self.product(codes.view(-1, columns)).view(*x.shape[:-1], rows).to(self.precision(x))
+        return rescaled(out, self.gamma / scale, self.bias)
+
+    def precision(self, x: Tensor) -> torch.dtype:
+        """Of the output for this input."""
+        return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else x.dtype
 
 
-def in_whole_numbers(model: Model, stored: Mapping[str, Stored], products: Products = products) -> Model:
+def in_whole_numbers(model: Model, stored: Mapping[str, Stored], layer: type[WholeNumberLayer] = WholeNumberLayer) -> Model:
     """The model with every ternary layer run in whole numbers."""
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             if isinstance(child, TernaryLayer):
-                setattr(parent, name, WholeNumberLayer(child, products))
+                setattr(parent, name, layer(child))
     return model.eval()

@@ -47,7 +47,8 @@ def elementwise_products(codes_mk: Tensor, weight_rk: Tensor) -> Tensor:
 def _grouped(codes: Tensor, size: int) -> Tensor:
     """(..., K) to (..., G, D) in int16; zeros fill up the last group."""
     filled = pad(codes.to(torch.int16), (0, -codes.shape[1] % size))
-    return filled.unflatten(1, (filled.shape[1] // size, size))
+    groups: Tensor = filled.unflatten(1, (filled.shape[1] // size, size))
+    return groups
 
 
 def _table(codes_mgd: Tensor, patterns: Iterable[tuple[int, ...]]) -> Tensor:
