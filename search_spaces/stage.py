@@ -11,6 +11,7 @@ TARGETS: tuple[Target, ...] = ("attention", "feed_forward", "block", "joint")
 REPLACEMENTS = ("elu", "hedgehog", "gated")
 SELECTIONS = ("most_replaced", "best")
 CODINGS = ("kmeans", "linear")
+KERNELS = ("torch", "onnxruntime")
 
 
 class Stage:
@@ -177,11 +178,21 @@ class Int8(Stage):
     name: ClassVar[str] = "int8"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pack(Stage):
-    """Ternary weights are packed to 2 bits each and run by whole-number products (BitNet b1.58, arXiv 2402.17764)."""
+    """Ternary weights are packed to 2 bits each and run by whole-number products (BitNet b1.58, arXiv 2402.17764).
+
+    `kernel` says whose products: torch's for 8-bit numbers, or, for a few tokens at a time, onnxruntime's for 2-bit weights,
+    which are faster in wide layers. Both are exact.
+    """
 
     name: ClassVar[str] = "pack"
+
+    kernel: Literal["torch", "onnxruntime"] = "torch"
+
+    def __post_init__(self) -> None:
+        if self.kernel not in KERNELS:
+            raise ValueError(f"pack: expected a kernel of {', '.join(KERNELS)}, got {self.kernel!r}")
 
 
 def _check(stage: str, key: str, value: int | None, least: int) -> None:

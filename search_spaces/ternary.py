@@ -87,16 +87,25 @@ class TernaryLayer(XavierLinear):
 
     def forward(self, x: Tensor) -> Tensor:
         """(..., C) to (..., R), in the precision that a float layer would give."""
-        latent = at_least_float32(x)
-        if self.norm is not None:
-            latent = rms_norm(latent, (self.in_features,), at_least_float32(self.norm.weight), self.norm.eps)
+        latent = normalised(x, self.norm)
         codes, scale = absmax_codes(latent)
         weight_codes, gamma = ternary_codes(self.weight)
         codes = _straight_through(codes, latent, scale)
         weight_codes = _straight_through(weight_codes, self.weight, 1 / gamma)
         out = product(codes.to(x.dtype), weight_codes.to(x.dtype))
-        scaled = out * (gamma / scale)
-        return (scaled if self.bias is None else scaled + self.bias).to(out.dtype)
+        return rescaled(out, gamma / scale, self.bias)
+
+
+def normalised(x: Tensor, norm: nn.RMSNorm | None) -> Tensor:
+    """What the quantiser of a layer sees, (..., C), in float32 at least."""
+    exact = at_least_float32(x)
+    return exact if norm is None else rms_norm(exact, norm.normalized_shape, at_least_float32(norm.weight), norm.eps)
+
+
+def rescaled(out: Tensor, factor: Tensor, bias: Tensor | None) -> Tensor:
+    """The output (..., R) of a layer whose product of codes is `out`, in the precision of that."""
+    scaled = out * factor
+    return (scaled if bias is None else scaled + bias).to(out.dtype)
 
 
 def _straight_through(codes: Tensor, latent: Tensor, scale: Tensor) -> Tensor:

@@ -50,6 +50,7 @@ CONFINED = {
     "sacrebleu": {"nas/scoring.py"},
     "torchmetrics": {"nas/summary_scoring.py"},
     "num2words": {"nas/corpora/number_words.py"},
+    "onnxruntime": {"nas/stages/ternary_library.py"},
     "yaml": {"nas/corpora/ansible.py"},
     "pydantic": {
         "nas/comparing/parts.py",
