@@ -8,6 +8,7 @@ from reports.content import Section
 from reports.drawing import FAMILY_COLOURS, SURFACE, Drawing, Paper, Sketch, render
 from reports.ladder import Ladder, Rung, ladders, stage_uj, training_uj
 from reports.scenarios import Range
+from reports.speedup_degradation import speedup_degradation_ratio
 from reports.tables import NOT_RUN, Table
 from reports.words import mass_between, optional, shortest, significant, watt_hours_between
 
@@ -51,6 +52,7 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     text += f"{significant(after, 4)} ({seeds})"
     text += "" if size is None else f", its file {shortest(size)} times smaller"
     text += "." if faster is None else f", one output at batch 1 {_times(faster)}."
+    text += _degradation(ladder)
     costs = [one for one in (stage_uj(basis, rung) for rung in ladder.rungs[1:]) if one is not None]
     if len(costs) < len(ladder.rungs) - 1:
         return text + " The energy of a stage is not known."
@@ -62,6 +64,21 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
             f" and {_share(total / search_uj.central)} of the search's." if search_uj is not None and search_uj.central else "."
         )
     return text
+
+
+def _degradation(ladder: Ladder) -> str:
+    """LLM-Drop's ratio for what dropping alone did, where it made the model faster and quality is in points."""
+    key, name, maximised = ladder.quality
+    dropped = next((rung for rung in ladder.rungs[1:] if rung.stages[-1].startswith("drop")), None)
+    if dropped is None or not maximised:
+        return ""
+    before = ladder.rungs[ladder.rungs.index(dropped) - 1]
+    slow, fast = before.mean("latency_ms"), dropped.mean("latency_ms")
+    whole, left = before.mean(key), dropped.mean(key)
+    if slow is None or fast is None or whole is None or left is None or slow <= fast:
+        return ""
+    ratio = speedup_degradation_ratio(whole, left, slow / fast, "absolute points")
+    return f" Dropping lost {optional(ratio)} points of {name} for each per cent of speed (speed-up degradation ratio, absolute points)."
 
 
 def _times(ratio: float) -> str:
