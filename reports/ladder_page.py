@@ -78,7 +78,10 @@ def _degradation(ladder: Ladder) -> str:
     if slow is None or fast is None or whole is None or left is None or slow <= fast:
         return ""
     ratio = speedup_degradation_ratio(whole, left, slow / fast, "absolute points")
-    return f" Dropping lost {optional(ratio)} points of {name} for each per cent of speed (speed-up degradation ratio, absolute points)."
+    return (
+        f" Dropping lost {optional(ratio)} points of {name} for each per cent of speed (speed-up degradation ratio, absolute "
+        "points)."
+    )
 
 
 def _times(ratio: float) -> str:
