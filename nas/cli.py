@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nas.cli_compress import compress
+from nas.cli_evaluate import evaluate
 from nas.cli_options import Address, Output, PowerSource, Resume, Set, options_again, stopped
 from nas.cli_strategies import NO_CARBON, compare_strategies, report_strategies
 from nas.errors import UserError
@@ -25,7 +26,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class or pixels."
 Json = Annotated[bool, typer.Option("--json", help="One JSON object a line instead of a table.")]
 
 
@@ -91,6 +91,7 @@ def write_run_report(folder: Path, carbon: dict[str, Any], terminal: "Terminal")
     terminal.line(f"report: {folder / 'report' / 'index.html'}")
 
 
+app.command(short_help="Train and score one design.")(evaluate)
 app.command(name="compress", short_help="Make trained models of a run smaller.")(compress)
 app.command(name="compare-strategies", short_help="Compare strategies at an equal budget.")(compare_strategies)
 
@@ -194,27 +195,6 @@ def designs(as_json: Json = False) -> None:
         tokens = "+".join(str(row[name]) for name in ("source_tokens", "target_tokens") if row[name] is not None)
         shown.append((row["design"], tokens, *("-" if row[name] is None else f"{row[name] / 1e6:,.2f}M" for name in names)))
     Terminal().table(shown)
-
-
-@app.command(short_help="Train and score one design.")
-def evaluate(
-    design: Annotated[str, typer.Argument(help="A design of `carbon-nas designs`.")],
-    task: Annotated[str, typer.Option(help=TASK_HELP)] = "translation",
-    tokens: Annotated[int, typer.Option(min=0, help="Tokens to train on; 0 scores the untrained model.")] = 500_000,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of weights and batches.")] = 0,
-    power_source: PowerSource = None,
-    overrides: Set = None,
-    output: Annotated[Path | None, typer.Option(help="Append the record to this file.")] = None,
-) -> None:
-    """Train and score one design on one task, metered, and print its record's figures.
-
-    Tokens of the budget are target tokens where the design has a decoder, source tokens elsewhere.
-
-    --set takes keys of the task and recipe tables, e.g. task.max_valid_sentences=400 or recipe.peak_learning_rate=1e-3.
-    """
-    from nas.single import evaluate_one
-
-    evaluate_one(design, task, tokens, seed, tuple(overrides or ()), output, power_source or "auto")
 
 
 @app.command(short_help="List the data that can be had here.")

@@ -5,18 +5,13 @@ from typing import Annotated
 
 import typer
 
-from nas.cli_options import Address, PowerSource, Set, options_again, stopped
+from nas.cli_options import Address, PowerSource, Set, Stages, options_again, stopped
 
 
 def compress(
     run: Annotated[Path, typer.Argument(help="Folder of a run, whose trained models are compressed.")],
     design: Annotated[str, typer.Argument(help="A design that was trained in the run; all its fresh seeds are taken.")],
-    stage: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="NAME or NAME:KEY=VALUE,...: drop, replace, pyramid, shorten, prune, quantise, int8, pack. Repeatable."
-        ),
-    ] = None,
+    stage: Stages = None,
     address: Address = None,
     power_source: PowerSource = None,
     overrides: Set = None,

@@ -18,6 +18,15 @@ PowerSource = Annotated[
 ]
 Set = Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key, e.g. search.trials=50.")]
 
+Stages = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--stage",
+        metavar="NAME[:KEY=VALUE,...]",
+        help="What is done after training: drop, replace, pyramid, shorten, prune, quantise, int8 or pack. Repeatable.",
+    ),
+]
+
 
 def options_again(address: str | None, power_source: str | None, overrides: Sequence[str] | None) -> list[str]:
     """These options as words of a command line."""

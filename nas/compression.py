@@ -135,13 +135,14 @@ def climb(shop: Workshop, executor: Executor, bases: Sequence[Record], stages: S
     for height in range(len(stages) + 1):
         jobs = [_job(shop.run, base, stages[:height]) for base in alive]
         told = partial(_tell, shop, pace, (height, len(stages) + 1))
-        run_jobs(jobs, executor, shop.ledger, told, keep=lambda answer: _keep_file(shop.run, answer))
+        answers = run_jobs(jobs, executor, shop.ledger, told, keep=lambda answer: _keep_file(shop.run, answer))
         found = shop.book.complete([job.job_id for job in jobs])
         through = {one.record_id for one in found}
         alive = [base for base, job in zip(alive, jobs, strict=True) if job.job_id in through]
         if not alive:
+            reason = next(answer.reason for answer in answers if answer.kind != "finished")
             raise UserError(
-                f"expected a model that came through {chain_words(stages[:height])}, got none; see the records for why"
+                f"stage {chain_words(stages[:height]) or 'none'} on {bases[0].design}: {reason}; no model came through"
             )
     return found
 

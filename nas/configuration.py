@@ -6,6 +6,7 @@ A built-in experiment ships in `nas/experiments/`; a path to one's own works the
 import json
 import math
 import tomllib
+from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from nas.configuration_errors import first_error
 from nas.energy.sources import check_choice
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
+from nas.pretrained.text import PretrainedText
 from nas.recipe import Recipe
 from nas.search.strategies import ALL_STRATEGIES, resolve_options, strategy
 from nas.search_parts import Part, SearchPart
@@ -219,6 +221,21 @@ def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Ta
         set_key(data, override)
     if data["task"] != {**data["task"], "name": task_name}:
         raise UserError(f"--set task.name: expected the task that --task names, {task_name}, got {data['task']['name']!r}")
-    single = create_model("Single", __base__=Part, task=(type(base), ...), recipe=(Recipe, Recipe()))
-    found: Any = validated_part(single, {**data, "task": _task(data["task"])}, "--set")
+    found = _single(type(base), {**data, "task": _task(data["task"])})
     return found.task, found.recipe
+
+
+def pretrained_configuration(overrides: tuple[str, ...]) -> tuple[PretrainedText, Recipe]:
+    """Text and recipe for a pretrained model: by default a block of text a batch. Raises UserError as `load_experiment` does."""
+    data: dict[str, Any] = {"task": asdict(PretrainedText()), "recipe": {}}
+    for override in overrides:
+        set_key(data, override)
+    block = data["task"]["block_tokens"]
+    given = ({"batch_tokens": max(1, block // 2)} if isinstance(block, int) else {}) | data["recipe"]
+    found = _single(PretrainedText, {**data, "recipe": given})
+    return found.task, found.recipe
+
+
+def _single(task: type[Any], data: dict[str, Any]) -> Any:
+    single = create_model("Single", __base__=Part, task=(task, ...), recipe=(Recipe, Recipe()))
+    return validated_part(single, data, "--set")

@@ -10,6 +10,7 @@ from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.export import comparison_results
 from reports.glossary import COMPARISON_GLOSSARY
+from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
 from reports.tables import references_table, results_table, setup_table
@@ -27,6 +28,7 @@ def comparison_content(compared: Compared) -> Content:
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
     }
+    ladder = ladder_section(compared)
     return Content(
         template="comparison.html",
         basis=compared,
@@ -41,6 +43,7 @@ def comparison_content(compared: Compared) -> Content:
         cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
+        sections=() if ladder is None else (ladder,),
     )
 
 

@@ -14,12 +14,13 @@ from nas.records import Phase, Record
 from reports.ledgers import Machine, Tick
 from reports.load import CONTROL, SEARCH_ROLES, Run
 
-PART_NAMES = ("search", "training", "inference", "controls", "other", "idle", "overhead", "foreign")
-RARE_PARTS = ("controls", "other")
+PART_NAMES = ("search", "training", "inference", "compression", "controls", "other", "idle", "overhead", "foreign")
+RARE_PARTS = ("compression", "controls", "other")
 PHASE_PARTS = {
     "setup": "training",
     "proxy": "training",
     "train": "training",
+    "stage": "compression",
     "validate": "training",
     "inference": "inference",
     "latency": "inference",

@@ -13,6 +13,7 @@ import pandas as pd
 from reports.analysis import Analysis
 from reports.cheap_scores import Agreement
 from reports.comparison import LEVEL, Compared
+from reports.ladder import ladder_results
 from reports.load import Run, records_table
 from reports.models import Model
 from reports.pareto import undominated, within_limits
@@ -57,6 +58,7 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         "rank_correlations": [_agreement(one) for one in analysis.agreements],
         "search_spending": plain(asdict(analysis.spending)),
         "pareto_fronts": {run.run_id: _front(run) for run in analysis.runs if len(objectives_of(run)) > 1},
+        "compression_ladders": ladder_results(analysis),
         "energy_split_uj": dict(analysis.split.parts)
         | {"machine": analysis.split.total_uj, "from_ledger": analysis.split.from_ledger},
         "warnings": list(analysis.warnings),
@@ -121,6 +123,7 @@ def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
             "emissions_g_co2e": compared.settings.searched_g(compared.cost_uj.central),
             "emissions_g_co2e_range": plain(asdict(compared.settings.searched_range_g(compared.cost_uj))),
         },
+        "compression_ladders": ladder_results(compared),
         "energy_split_uj": {name: uj for name, uj in compared.split.parts if name != "search"}
         | {"machine": compared.split.total_uj, "from_ledger": compared.split.from_ledger},
         "warnings": list(compared.warnings),

@@ -196,6 +196,7 @@ PART_LOOKS = {
     "search": ("search", SEARCHED_COLOUR),
     "training": ("training of hand\ndesigns and finals", FAMILY_COLOURS[0]),
     "inference": ("inference and test", FAMILY_COLOURS[1]),
+    "compression": ("stages after\ntraining", FAMILY_COLOURS[3]),
     "controls": ("controls of the\nsearch's ranking", FAMILY_COLOURS[2]),
     "other": ("other work", FAMILY_COLOURS[5]),
     "idle": ("idle", MUTED),

@@ -23,6 +23,7 @@ PHASE_GROUPS = {
     "setup": "training",
     "proxy": "proxies",
     "train": "training",
+    "stage": "compression",
     "validate": "evaluation",
     "inference": "inference",
     "latency": "latency",

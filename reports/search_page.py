@@ -6,6 +6,7 @@ from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import search_glossary
+from reports.ladder_page import ladder_section
 from reports.load import CONTROL
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
@@ -33,6 +34,7 @@ def search_content(analysis: Analysis) -> Content:
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
     spent = [budget_table(analysis), uses_table(analysis)]
+    sections = (spending_section(analysis), cheap_scores_section(analysis), ladder_section(analysis, analysis.search_uj))
     return Content(
         template="template.html",
         basis=analysis,
@@ -50,7 +52,7 @@ def search_content(analysis: Analysis) -> Content:
             "tables": (models_table(analysis), references, trials_table(analysis), *front_tables(analysis)),
         },
         results=search_results(analysis, verdict),
-        sections=tuple(one for one in (spending_section(analysis), cheap_scores_section(analysis)) if one is not None),
+        sections=tuple(one for one in sections if one is not None),
     )
 
 

@@ -5,9 +5,9 @@ Shape letters: B batch rows, T tokens of this stack, S tokens of a memory, W wid
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -160,7 +160,13 @@ class OpModule(nn.Module, ABC):
 
 
 class Op(ABC):
-    """One operator as a frozen value."""
+    """One operator as a frozen value.
+
+    `mixes` says that what leaves the op at a token depends on other tokens, of its own stack or of a memory; an op made of
+    ops mixes where one of them does, see `mixes_tokens`.
+    """
+
+    mixes: ClassVar[bool] = False
 
     @abstractmethod
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
@@ -188,6 +194,25 @@ class Op(ABC):
 
 
 Placement = Literal["pre", "post"]
+
+
+def mixes_tokens(op: Op) -> bool:
+    """Whether an output of the op, or of one of which it is made, depends on other tokens: no position-wise layer.
+
+    The kind of op tells: a convolution of one tap and a window of one token count as well.
+    """
+    return op.mixes or any(map(mixes_tokens, _inside(op)))
+
+
+def _inside(value: Any) -> Iterator[Op]:
+    """The ops of which a frozen value is made."""
+    for one in fields(value):
+        content = getattr(value, one.name)
+        for item in content if isinstance(content, tuple) else (content,):
+            if isinstance(item, Op):
+                yield item
+            elif is_dataclass(item):
+                yield from _inside(item)
 
 
 def prefixed(name: str, parameters: Mapping[str, Axes]) -> dict[str, Axes]:

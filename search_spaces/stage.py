@@ -60,17 +60,18 @@ class Replace(Stage):
     """Attention layers are distilled to linear attention, then replaced greedily (Distill-then-Replace, arXiv 2601.11667).
 
     All replacements learn from the same teacher's activations on `tokens` training tokens. A replacement is kept while the
-    validation loss stays within `floor`, a share of the whole model's; at most `evaluations` of it are made (None: as many
-    as greedy search takes). Of the hybrids that were met, `keep` says which goes on: the one with most replaced layers
-    within the floor, or the best.
+    loss on `validation` sequences stays within `floor`, a share of the whole model's, above it; at most `evaluations` of it
+    are made (None: as many as greedy search takes). Of the hybrids that were met, `keep` says which goes on: the one with
+    most replaced layers within the floor, or the best.
     """
 
     name: ClassVar[str] = "replace"
 
     replacement: Literal["elu", "hedgehog", "gated"] = "hedgehog"
-    tokens: int = 200_000
-    learning_rate: float = 1e-3
+    tokens: int = 50_000
+    learning_rate: float = 3e-3
     floor: float = 0.01
+    validation: int = 500
     evaluations: int | None = None
     keep: Literal["most_replaced", "best"] = "most_replaced"
 
@@ -80,6 +81,7 @@ class Replace(Stage):
         if self.keep not in SELECTIONS:
             raise ValueError(f"replace: expected to keep {' or '.join(SELECTIONS)}, got {self.keep!r}")
         _check("replace", "tokens", self.tokens, 1)
+        _check("replace", "validation", self.validation, 1)
         _check("replace", "evaluations", self.evaluations, 1)
         if not (self.floor >= 0 and self.learning_rate > 0):
             raise ValueError(f"replace: expected a floor of 0 or more and a rate above 0, got {self.floor}, {self.learning_rate}")
@@ -123,8 +125,8 @@ class Shorten(Stage):
 class Prune(Stage):
     """Weights of least magnitude become zero, `share` of those that can be pruned (Han et al. 2015, arXiv 1506.02626).
 
-    Each layer gives up as much as its sensitivity allows: what the validation loss says when it alone is pruned. What is
-    left is trained for `tokens` more.
+    Each layer gives up as much as its sensitivity allows: what the loss of `calibration` validation sequences says when it
+    alone is pruned. What is left is trained for `tokens` more.
     """
 
     name: ClassVar[str] = "prune"
@@ -132,10 +134,12 @@ class Prune(Stage):
     share: float
     tokens: int = 0
     learning_rate: float = 3e-4
+    calibration: int = 128
 
     def __post_init__(self) -> None:
         _check_share("prune", "share", self.share)
         _check("prune", "tokens", self.tokens, 0)
+        _check("prune", "calibration", self.calibration, 1)
         if not self.learning_rate > 0:
             raise ValueError(f"prune: expected a learning rate above 0, got {self.learning_rate}")
 
@@ -144,7 +148,8 @@ class Prune(Stage):
 class Quantise(Stage):
     """Weights become codes of `bits` bits: an index of k-means centroids a tensor, or a whole number and a scale a row.
 
-    K-means is Deep Compression's (Han et al. 2016, arXiv 1510.00149), and learns its centroids for `tokens` training tokens.
+    K-means is Deep Compression's (Han et al. 2016, arXiv 1510.00149), and learns its centroids for `tokens` training tokens;
+    whole numbers are not trained.
     """
 
     name: ClassVar[str] = "quantise"
@@ -160,6 +165,8 @@ class Quantise(Stage):
         if not 2 <= self.bits <= 8:
             raise ValueError(f"quantise: expected 2 to 8 bits, got {self.bits}")
         _check("quantise", "tokens", self.tokens, 0)
+        if self.tokens and self.coding == "linear":
+            raise ValueError(f"quantise: expected no tokens with linear codes, which are not trained, got {self.tokens}")
         if not self.learning_rate > 0:
             raise ValueError(f"quantise: expected a learning rate above 0, got {self.learning_rate}")
 

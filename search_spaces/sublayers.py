@@ -20,6 +20,11 @@ class Place:
     stack: Literal["encoder", "decoder"]
     path: tuple[int, ...]
 
+    @property
+    def module(self) -> str:
+        """The name of its module in the model."""
+        return f"{self.stack}.layers.{'.'.join(map(str, self.path))}"
+
     def __str__(self) -> str:
         return f"{self.stack} {'.'.join(map(str, self.path))}"
 

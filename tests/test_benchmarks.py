@@ -4,13 +4,18 @@ import importlib.util
 import json
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import torch
 
+from manual_designs.all_designs import find_design
+from search_spaces.ends import Sizes
 from search_spaces.linear import FloatLinear
+from search_spaces.model import build
 from search_spaces.op import Flow, Site
 from search_spaces.ops.attention import SelfAttention
 
@@ -30,7 +35,9 @@ def load(name: str) -> ModuleType:
 
 scaling, operators = load("attention_scaling"), load("operators")
 ternary = load("ternary_linear")
+compression, int8 = load("compression_counted"), load("int8_linear")
 overhead, neighbour, beside = load("meter_overhead"), load("busy_neighbour"), load("codecarbon_check")
+generation = load("dropped_generation")
 
 
 def row(materialised: float | None = None, fused: float = 1.0, linformer: float = 1.0, rest: float = 1.0) -> dict:
@@ -219,6 +226,51 @@ def test_a_ledger_is_compared_by_codecarbons_lines() -> None:
         beside.samples_of(lines[:2])
 
 
+def test_dropped_generation_counts_what_a_token_reads() -> None:
+    model = build(find_design("llama-135m").architecture, Sizes(source_vocabulary=49_152, target_vocabulary=49_152), "meta")
+    places = generation.attention_places(model.architecture)
+    assert len(places) == 30
+    whole, half = (
+        generation.counts(one.architecture, one.sizes, 2048, 2048) for one in (model, generation.without(model, places[:15]))
+    )
+    layer_weights, layer_cache = 2 * 576 * (576 + 192) + 576, 2 * 3 * 64 * 2048  # query, output, key, value, norm
+    assert whole.decode_bytes == 4 * (134_515_008 + 30 * layer_cache)
+    assert whole.decode_bytes - half.decode_bytes == 15 * 4 * (layer_weights + layer_cache)
+    layer_macs = 2048 * 2 * 576 * (576 + 192), 2 * 2048 * 2048 * 576
+    assert whole.prefill_macs - half.prefill_macs == 15 * sum(layer_macs)
+    assert whole.prefill_macs_causal - half.prefill_macs_causal == 15 * (layer_macs[0] + layer_macs[1] // 2)
+
+
+def test_dropped_generation_shares_what_is_left_and_computes_the_same() -> None:
+    model, task = generation.untrained(8)
+    places = generation.attention_places(model.architecture)
+    smaller = generation.without(model, places[1:])
+    assert generation.attention_places(smaller.architecture) == places[:1]
+    state = model.state_dict()
+    assert all(one.data_ptr() == state[name].data_ptr() for name, one in smaller.state_dict().items())
+    tokens = torch.from_numpy(task.test.targets.padded(np.zeros(1, dtype=np.int64)))
+    with torch.inference_mode():
+        model.decoder.layers[1][0].op.output.weight.zero_()  # an attention that adds nothing is one that was dropped
+        assert torch.equal(model(None, tokens), smaller(None, tokens))
+
+
+@pytest.mark.parametrize(("decode_s", "verdict"), [(1.0, "FAIL"), (0.5, "pass")])
+def test_dropped_generation_compares_with_what_is_predicted(decode_s: float, verdict: str) -> None:
+    counted = {
+        generation.WHOLE: generation.Counts(prefill_macs=300, prefill_macs_causal=260, decode_bytes=200),
+        "half": generation.Counts(prefill_macs=200, prefill_macs_causal=200, decode_bytes=100),
+    }
+    measured = {
+        generation.WHOLE: generation.Measured(prefill_s=3.0, decode_s=1.0, perplexity=20.0),
+        "half": generation.Measured(prefill_s=2.0, decode_s=decode_s, perplexity=30.0),
+    }
+    found = generation.speed_ups(counted, measured)["half"]
+    assert (found["prefill_predicted"], found["prefill_predicted_causal"], found["decode_predicted"]) == (1.5, 1.3, 2.0)
+    *_, prefill, decode = generation.report(counted, measured).splitlines()
+    assert prefill.endswith("measured / predicted 1.00, at least 0.9: pass") and "1.300 without what is hidden" in prefill
+    assert decode.endswith(verdict)
+
+
 def run(*words: str) -> str:
     """What a benchmark prints."""
     command = [sys.executable, str(FOLDER / words[0]), *words[1:]]
@@ -267,3 +319,55 @@ def test_codecarbon_check_runs(tmp_path: Path) -> None:
     facts = json.loads(output.read_text())
     assert set(facts["loads"]) == set(facts["samples"]) == {"idle", "half busy", "all busy"}
     assert all(len(one) >= 2 for one in facts["samples"].values()) and facts["machine"]["cores"]
+
+
+def test_compression_is_counted_at_the_published_sizes() -> None:
+    designs = [find_design(one) for one in (compression.BASE, compression.LITE)]
+    base, lite = (compression.shapes_of(one) for one in designs)
+    assert compression.float_bytes(base) == 4 * designs[0].size().params_paper == 4 * 44_138_496
+    assert compression.float_bytes(lite) == 4 * designs[1].size().params_paper == 4 * 17_283_616
+    assert compression.float_bytes(compression.shapes_of(designs[1], embeddings=True)) == 4 * designs[1].size().params
+    steps = compression.ladder(base, lite)
+    for (_, size), published in zip(steps, compression.PUBLISHED_MB, strict=True):
+        assert size / 1e6 == pytest.approx(published, rel=0.025)
+    assert steps[0][1] / steps[-1][1] >= compression.WANTED
+
+
+def test_the_share_that_must_go_depends_on_how_positions_are_written() -> None:
+    base, lite = (compression.shapes_of(find_design(one)) for one in (compression.BASE, compression.LITE))
+    target = compression.float_bytes(base) / compression.WANTED
+    shares = [
+        compression.share_needed(lite, compression.Clustered, 8, one, target) for one in ("bitmap", "entropy", "not counted")
+    ]
+    assert shares[0] > shares[1] > shares[2]
+    # Written as 8-bit codes and a bitmap: 8 (1 - share) + 1 bits of what 32 were, beside codebooks and vectors.
+    matrices = sum(4 * prod(one) for one in lite if len(one) > 1)
+    rest = compression.float_bytes(lite) - matrices + 1024 * sum(len(one) > 1 for one in lite)
+    assert shares[0] == pytest.approx(1 - ((target - rest) / (matrices / 32) - 1) / 8, abs=0.001)
+    text = compression.report()
+    assert "9.7 MB published" in text and f"{100 * shares[0]:.1f} % pruned" in text
+
+
+def test_int8_layers_are_compared_with_float32() -> None:
+    made = int8.contestants(compiled=False)
+    assert list(made) == ["float32", "plain", "kernel"]
+    torch.manual_seed(0)
+    layer, x = torch.nn.Linear(24, 16).eval(), torch.randn(3, 24)
+    with torch.no_grad():
+        assert (made["plain"](layer, x)(x) - layer(x)).abs().max() < 0.05
+        assert torch.equal(made["float32"](layer, x)(x), layer(x))
+    fast, slow = (int8.Measured(seconds=one, first_seconds=0.5, error=0.01) for one in (1e-6, 4e-6))
+    rows = {(8, 8, 1): {"float32": slow, "plain": fast}, (8, 16, 1): {"float32": fast, "plain": fast}}
+    assert int8.mean_ratio(rows, "plain", 1) == pytest.approx(2.0)
+    lines = int8.report(rows).splitlines()
+    assert lines[2].split() == ["8-8", "x", "1", "4.0", "4.00x"] and lines[4].split() == ["mean", "x", "1", "2.00x"]
+    assert lines[5].split()[-1] == "0.500" and lines[6].split()[-1] == "0.0100"
+
+
+def test_dropped_generation_runs(tmp_path: Path) -> None:
+    output = tmp_path / "generation.json"
+    printed = run("dropped_generation.py", "--quick", "--ranking", "1,0", "--output", str(output))
+    assert "Context 32, one thread; dropped, the first to go first: decoder 1.0, decoder 0.0" in printed
+    facts = json.loads(output.read_text())
+    assert set(facts["measured"]) == {"whole", "1 of 2 attention layers dropped"} and facts["machine"]["cores"]
+    assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())

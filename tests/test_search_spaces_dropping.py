@@ -12,6 +12,7 @@ from manual_designs.all_designs import find_design
 from nas.evaluation import Assignment
 from nas.execution.executor import Answer, Arrays, Job
 from nas.execution.local import LocalExecutor
+from nas.inheritance import inherit
 from nas.phases import Repetition
 from nas.records import Record
 from nas.tasks.encoding import EncodedTask
@@ -69,6 +70,21 @@ def test_post_norm_leaves_the_norm() -> None:
     member = space.decode((DROP, *(KEEP for _ in space.genes()[1:])))
     assert member.encoder is not None and member.encoder.layers == (Norm(), Norm())
     assert space.encode(member)[0] == DROP
+
+
+def test_post_norm_leaves_the_norm_with_the_weights_of_the_whole() -> None:
+    whole = find_design("roberta-xs").architecture
+    one = replace(whole.encoder.layers[0].ops[0], placement="post")  # type: ignore[union-attr, attr-defined]
+    space = DroppingSpace(architecture=replace(whole, encoder=replace(whole.encoder, layers=(one, Chain((one, one))))))
+    weights = {
+        name: torch.randn([axis.size for axis in axes]).numpy() for name, axes in parameters(space.architecture, SIZES).items()
+    }
+    model = build(space.decode((DROP, KEEP, DROP)), SIZES)
+    assert inherit(model, weights) == 1
+    state = model.state_dict()
+    for left in ("encoder.layers.0", "encoder.layers.1.1"):
+        assert torch.equal(state[f"{left}.weight"], torch.from_numpy(weights[f"{left}.norm.weight"]))
+        assert torch.equal(state[f"{left}.bias"], torch.from_numpy(weights[f"{left}.norm.bias"]))
 
 
 @pytest.mark.parametrize(

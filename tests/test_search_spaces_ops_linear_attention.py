@@ -13,6 +13,7 @@ from search_spaces.ops import gated_linear_attention, linear_attention
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.gated_linear_attention import GatedLinearAttention
 from search_spaces.ops.linear_attention import LinearAttention
+from search_spaces.rotary import Rotary
 from search_spaces.testing import Example, OpContract, built, inputs, padding
 
 ENCODER = Site(tokens=9, width=16)
@@ -57,6 +58,7 @@ EXAMPLES: list[Example] = [
     *(sliced(site, hedgehog) for site in SITES),
     sliced(DECODER, across),
     Example(op=LinearAttention(heads=2, memory=2, inner=8, bias=False), site=DECODER),
+    *(Example(op=LinearAttention(heads=2, features="hedgehog", rotary=Rotary()), site=site) for site in SITES),
     Example(op=LinearAttention(heads=2, inner=8), site=at(DECODER, 2 * CHUNKS[LinearAttention] + 5)),
     sliced(DECODER, gated),
     Example(op=GatedLinearAttention(heads=2, inner=8, bias=False), site=DECODER),
@@ -126,6 +128,18 @@ def test_causal_form_equals_the_definition(features: str, tokens: int) -> None:
     x_btw, flow = inputs(site)
     expected = plain(module, x_btw, x_btw, torch.ones(tokens, tokens).tril(), 4)
     assert torch.allclose(module(x_btw, flow)[0], expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("features", KINDS)
+@pytest.mark.parametrize("site", SITES, ids=["encoder", "decoder"])
+def test_rotary_positions_turn_queries_and_keys_before_the_features(features: str, site: Site) -> None:
+    module = built(LinearAttention(heads=4, features=features, rotary=Rotary(base=10.0)), site)
+    x_btw, flow = inputs(site)
+    query, key = (Rotary(base=10.0).turn(by_head(layer(x_btw), 4), torch.arange(9)[None]) for layer in (module.query, module.key))
+    weights = phi(query, module.query_map) @ phi(key, module.key_map).transpose(2, 3)
+    weights = weights.tril() if site.causal else weights
+    mixed = weights / weights.sum(-1, keepdim=True) @ by_head(module.value(x_btw), 4)
+    assert torch.allclose(module(x_btw, flow)[0], module.output(mixed.transpose(1, 2).flatten(2)), atol=1e-10)
 
 
 @pytest.mark.parametrize("features", KINDS)
@@ -272,10 +286,12 @@ def test_autocast_lowers_the_linear_layers_alone(op: Op) -> None:
     x_btw, flow = inputs(at(DECODER, 11))
     with torch.autocast("cpu", torch.bfloat16):
         out, state, _ = module.step(x_btw[:, :10].float(), module.start(flow, 11), flow)
-        assert state.dtype == torch.float32 and not torch.equal(state, state.bfloat16().float())
+        sums = state[0] if isinstance(state, tuple) else state
+        assert sums.dtype == torch.float32 and not torch.equal(sums, sums.bfloat16().float())
         one, state, _ = module.step(x_btw[:, 10:].float(), state, flow)
         whole = module(x_btw.float(), flow)[0]
-    assert out.dtype == one.dtype == whole.dtype == torch.bfloat16 and state.dtype == torch.float32
+    assert out.dtype == one.dtype == whole.dtype == torch.bfloat16
+    assert (state[0] if isinstance(state, tuple) else state).dtype == torch.float32
     assert torch.allclose(torch.cat([out, one], dim=1), whole, atol=0.02 * whole.abs().max().item())
 
 
@@ -315,6 +331,8 @@ def test_a_row_of_padding_alone_gives_the_bias(features: str) -> None:
         (lambda: gated(3).build(DECODER, FloatLinear()), "divisible by 3"),
         (lambda: gated(4).build(ENCODER, FloatLinear()), "expected a causal site, since a gate"),
         (lambda: LinearAttention(heads=4, memory=1).build(ENCODER, FloatLinear()), "expected a memory"),
+        (lambda: LinearAttention(heads=4, memory=1, rotary=Rotary()), "self-attention only"),
+        (lambda: LinearAttention(heads=16, rotary=Rotary()).build(ENCODER, FloatLinear()), "an even width to turn, got 1"),
         (lambda: elu(4).build(ENCODER, FloatLinear()).start(inputs(ENCODER)[1], 9), "bidirectional"),
     ],
 )

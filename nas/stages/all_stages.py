@@ -2,11 +2,16 @@
 
 from typing import Any
 
+from nas.stages.drop import DropWork
+from nas.stages.int8 import Int8Work
 from nas.stages.pack import PackWork
+from nas.stages.prune import PruneWork
+from nas.stages.quantise import QuantiseWork
+from nas.stages.replace import ReplaceWork
 from nas.stages.work import StageWork
 from search_spaces.stage import Stage
 
-ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (PackWork(),)
+ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (DropWork(), ReplaceWork(), PruneWork(), QuantiseWork(), Int8Work(), PackWork())
 
 
 def work_of(stage: Stage) -> StageWork[Any]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
+from nas.stages.int8_linear import in_int8
 from nas.stages.storage import Stored
 from nas.stages.ternary_kernels import in_whole_numbers
 from nas.stages.ternary_library import in_two_bits
@@ -14,7 +15,12 @@ def _as_it_is(model: Model, stored: Mapping[str, Stored]) -> Model:
     return model
 
 
-ALL_FORMS: dict[str, Form] = {"float": _as_it_is, "ternary": in_whole_numbers, "ternary_2_bits": in_two_bits}
+ALL_FORMS: dict[str, Form] = {
+    "float": _as_it_is,
+    "int8": in_int8,
+    "ternary": in_whole_numbers,
+    "ternary_2_bits": in_two_bits,
+}
 
 
 def formed(form: str, model: Model, stored: Mapping[str, Stored]) -> Model:

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from dataclasses import MISSING, fields
-from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from nas.errors import UserError
 from search_spaces.stage import ALL_STAGES, Stage, Train
@@ -22,20 +23,21 @@ def parse_stage(text: str) -> Stage:
         names = ", ".join(one.name for one in AFTER_TRAINING)
         raise UserError(f"stage {text!r}: expected one of {names}, got {name.strip()!r}; write for example drop:share=0.25")
     known = tuple(one.name for one in fields(kind))  # type: ignore[arg-type]
-    given: dict[str, Any] = {}
+    given: dict[str, str] = {}
     for setting in filter(None, (one.strip() for one in rest.split(","))):
         key, equals, value = (one.strip() for one in setting.partition("="))
         if key not in known or not equals or key in given:
             told = f"expected KEY=VALUE, each of {', '.join(known)} once" if known else "expected no settings"
             raise UserError(f"stage {text!r}: {told}, got {setting!r}; mend it")
-        given[key] = _value(value)
+        given[key] = value
     missing = [one.name for one in fields(kind) if one.default is MISSING and one.name not in given]  # type: ignore[arg-type]
     if missing:
         raise UserError(f"stage {text!r}: expected {' and '.join(missing)}, got none; write {name}:{missing[0]}=...")
     try:
-        return kind(**given)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"stage {text!r}: {error}; mend it") from error
+        stage: Stage = TypeAdapter(kind).validate_python(given)
+    except ValidationError as error:
+        raise UserError(f"stage {text!r}: {_words(error)}; mend it") from error
+    return stage
 
 
 def stage_words(stage: Stage) -> str:
@@ -53,10 +55,10 @@ def chain_words(stages: Iterable[Stage]) -> str:
     return "+".join(map(stage_words, stages))
 
 
-def _value(text: str) -> int | float | str:
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+def _words(error: ValidationError) -> str:
+    """The first mistake in words."""
+    first = error.errors(include_url=False)[0]
+    message = first["msg"].removeprefix("Value error, ")
+    if not first["loc"]:
+        return message
+    return f"{first['loc'][0]}: {message.replace('Input should be', 'expected')}, got {first['input']!r}"

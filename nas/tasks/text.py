@@ -59,7 +59,7 @@ class TextTask:
         reader = find_text(self.corpus)
         corpus = reader.read(cache_dir)
         splits = reader.split(corpus, self.split_rule)
-        tokenizer = train_tokenizer((_plain(one.text) for one in splits.train), self.vocabulary_size)
+        tokenizer = train_tokenizer((plain(one.text) for one in splits.train), self.vocabulary_size)
         return self.encode(corpus, splits, tokenizer)
 
     def encode(self, corpus: TextCorpus, splits: TextSplits, tokenizer: Tokenizer) -> EncodedTask:
@@ -82,13 +82,14 @@ class TextTask:
         raise AssertionError("a text task without its kind of data")
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """The text with one blank for all white space between two words."""
     return " ".join(text.split())
 
 
 def _stream(texts: Sequence[Text], tokenizer: Tokenizer) -> Ints32:
     """The texts one after the other, each behind its </s>."""
-    rows = tokenizer.encode([_plain(one.text) for one in texts])
+    rows = tokenizer.encode([plain(one.text) for one in texts])
     return np.fromiter((token for row in rows for token in (*row, EOS_ID)), dtype=np.int32)
 
 
@@ -120,21 +121,25 @@ class LanguageModelTask(TextTask):
 
     def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         """See TextTask."""
-        stream = _stream(texts, tokenizer)
-        blocks = TokenRows.cut(stream, self.block_tokens)
-        starts = blocks.offsets[:-1]
-        first = np.where(starts == 0, BOS_ID, stream[starts - 1]).astype(np.int32)
-        pieces = tokenizer.token_bytes()
-        # A text's first blank stands for the line break before it; every word begins with a blank.
-        sizes = np.array([len(piece) for piece in pieces])[stream]
-        begins = np.array([piece.startswith(b" ") for piece in pieces])[stream]
-        return RunningTextSplit(
-            sources=TokenRows.empty(len(blocks)),
-            targets=blocks,
-            first=first,
-            words=np.add.reduceat(begins.astype(np.int32), starts),
-            text_bytes=np.add.reduceat(sizes.astype(np.int32), starts),
-        )
+        return running(_stream(texts, tokenizer), self.block_tokens, tokenizer)
+
+
+def running(stream: Ints32, block_tokens: int, tokenizer: Tokenizer) -> RunningTextSplit:
+    """A stream as blocks to be told token by token. White space in it is one blank or line break before each word."""
+    blocks = TokenRows.cut(stream, block_tokens)
+    starts = blocks.offsets[:-1]
+    first = np.where(starts == 0, BOS_ID, stream[starts - 1]).astype(np.int32)
+    pieces = tokenizer.token_bytes()
+    # A text's first blank or line break stands for the line break before it.
+    sizes = np.array([len(piece) for piece in pieces])[stream]
+    begins = np.array([piece.startswith((b" ", b"\n")) for piece in pieces])[stream]
+    return RunningTextSplit(
+        sources=TokenRows.empty(len(blocks)),
+        targets=blocks,
+        first=first,
+        words=np.add.reduceat(begins.astype(np.int32), starts),
+        text_bytes=np.add.reduceat(sizes.astype(np.int32), starts),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

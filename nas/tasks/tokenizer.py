@@ -4,10 +4,12 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as BpeTokenizer
 from tokenizers.decoders import ByteLevel as ByteLevelDecoder
 from tokenizers.models import BPE
-from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.pre_tokenizers import ByteLevel, Digits
+from tokenizers.pre_tokenizers import Sequence as Splits
 from tokenizers.trainers import BpeTrainer
 
 from nas.errors import UserError
@@ -40,7 +42,8 @@ class Tokenizer:
         """The bytes of each token by its id; none for special tokens."""
         alphabet = {sign: byte for byte, sign in _byte_signs().items()}
         names = {at: name for name, at in self._bpe.get_vocab(with_added_tokens=True).items()}
-        return [b"" if name in SPECIAL_TOKENS else bytes(alphabet[sign] for sign in name) for _, name in sorted(names.items())]
+        special = {at for at, token in self._bpe.get_added_tokens_decoder().items() if token.special}
+        return [b"" if at in special else bytes(alphabet[sign] for sign in name) for at, name in sorted(names.items())]
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, without <s> and </s>."""
@@ -73,7 +76,29 @@ def train_tokenizer(texts: Iterable[str], vocabulary_size: int) -> Tokenizer:
         show_progress=False,
     )
     bpe.train_from_iterator(texts, trainer)
-    return Tokenizer(json.dumps(json.loads(bpe.to_str()), separators=(",", ":"), ensure_ascii=False))
+    return Tokenizer(_canonical(bpe))
+
+
+def pretrained_tokenizer(tokens: Sequence[str], merges: Sequence[str], special: Sequence[int]) -> Tokenizer:
+    """The tokenizer of a model that was trained elsewhere: byte-level, every digit by itself, no blank put before a text.
+
+    Its ids are kept, so <pad>, <s> and </s> are whatever has the first three.
+
+    Args:
+        tokens: by id, in the signs of byte-level encoding.
+        merges: pairs with a blank between, the most frequent first.
+        special: ids of tokens that no text becomes.
+    """
+    pairs = [(left, right) for left, _, right in (one.partition(" ") for one in merges)]
+    bpe = BpeTokenizer(BPE(vocab={token: at for at, token in enumerate(tokens)}, merges=pairs))
+    bpe.pre_tokenizer = Splits([Digits(individual_digits=True), ByteLevel(add_prefix_space=False)])
+    bpe.decoder = ByteLevelDecoder()
+    bpe.add_special_tokens([AddedToken(tokens[at], normalized=False, special=True) for at in special])
+    return Tokenizer(_canonical(bpe))
+
+
+def _canonical(bpe: BpeTokenizer) -> str:
+    return json.dumps(json.loads(bpe.to_str()), separators=(",", ":"), ensure_ascii=False)
 
 
 def _byte_signs() -> dict[int, str]:

@@ -7,6 +7,7 @@ is not an axis, so that weights transfer between kinds of attention and slices s
 """
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +30,8 @@ class Attention(Op):
     `rotary` turns queries and keys of self-attention. `sub_norm` stands before the output projection. Left out: relative
     positions.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     memory: int = 0
@@ -152,10 +155,17 @@ class SelfAttention(_AttentionModule):
     def _turned(self, x_bhtr: Tensor, positions_bt: Tensor) -> Tensor:
         return x_bhtr if self.op.rotary is None else self.op.rotary.turn(x_bhtr, positions_bt)
 
+    def _queries_and_keys(self, x_btw: Tensor, positions_bt: Tensor) -> tuple[Tensor, Tensor]:
+        """Both turned at once: step by step the time goes into the number of small operations."""
+        query, key = self.queries(x_btw), self.keys(x_btw)
+        if self.op.rotary is None:
+            return query, key
+        turned = self.op.rotary.turn(torch.cat([query, key], dim=1), positions_bt)
+        return turned[:, : self.op.heads], turned[:, self.op.heads :]
+
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        positions = torch.arange(x_btw.shape[1], device=x_btw.device)[None]
-        query, key = self._turned(self.queries(x_btw), positions), self._turned(self.keys(x_btw), positions)
+        query, key = self._queries_and_keys(x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None])
         return self.attend(query, key, self.values(x_btw), flow, key_mask(flow, self.causal), self.causal), flow
 
     def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
@@ -184,13 +194,22 @@ class SelfAttention(_AttentionModule):
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens, after `length_b` held ones."""
         key_cache, value_cache, length_b = state
-        positions_bt = length_b[:, None] + torch.arange(x_btw.shape[1], device=x_btw.device)
-        store(key_cache, positions_bt, self._turned(self.keys(x_btw), positions_bt))
-        store(value_cache, positions_bt, self.values(x_btw))
-        end = int(positions_bt.max()) + 1
-        mask = torch.arange(end, device=x_btw.device) <= positions_bt[:, None, :, None]
-        query = self._turned(self.queries(x_btw), positions_bt)
-        out = self.attend(query, key_cache[:, :, :end], value_cache[:, :, :end], flow, mask)
+        tokens = x_btw.shape[1]
+        positions_bt = length_b[:, None] + torch.arange(tokens, device=x_btw.device)
+        query, key = self._queries_and_keys(x_btw, positions_bt)
+        least, most = (int(one) for one in length_b.aminmax())
+        end, even = most + tokens, least == most
+        for cache, new in ((key_cache, key), (value_cache, self.values(x_btw))):
+            if even:
+                cache[:, :, most:end] = new
+            else:
+                store(cache, positions_bt, new)
+        # Rows as long as each other need no mask for a prompt or for one token: it would hide nothing else.
+        causal = even and most == 0
+        mask = None
+        if not causal and not (even and tokens == 1):
+            mask = torch.arange(end, device=x_btw.device) <= positions_bt[:, None, :, None]
+        out = self.attend(query, key_cache[:, :, :end], value_cache[:, :, :end], flow, mask, causal)
         return out, (key_cache, value_cache, length_b + flow.num_valid(x_btw)), flow
 
 

@@ -7,7 +7,7 @@ applied as cross-correlation: symmetric in an encoder (K // 2 tokens on the left
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -35,6 +35,8 @@ class _Convolution(Op):
     Wu et al. 2019) keeps padding out of valid positions; "input" (before, as Lite Transformer's code does) lets the first
     linear's bias leak from padded rows into valid ones within half a kernel.
     """
+
+    mixes: ClassVar[bool] = True
 
     kernel: int
     heads: int

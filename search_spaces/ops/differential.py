@@ -8,6 +8,7 @@ from abc import abstractmethod
 from contextlib import nullcontext
 from dataclasses import dataclass
 from math import exp
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +42,8 @@ class DifferentialOp(Op):
     `memory` 0 attends to the stack itself (causally where the site is causal), n > 0 to the n-th encoder layer's output
     from the end, where there are no rotary positions.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     memory: int = 0

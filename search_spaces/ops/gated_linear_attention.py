@@ -5,6 +5,7 @@ Letters as in `search_spaces/op.py`; R channels of one head, N chunks of C token
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,8 @@ class GatedLinearAttention(Op):
     Causal self-attention only. Left out: the paper's own widths of keys and values (here both are `inner`), its norm and
     gate of the output.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     gate_rank: int = 16

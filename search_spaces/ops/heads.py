@@ -30,12 +30,18 @@ def dot_product_attention(
 
     Keys and values may have fewer heads than queries: each serves a consecutive group of them.
     """
-    grouped = query_bhtr.shape[1] != key_bhsr.shape[1]
+    heads, groups = query_bhtr.shape[1], key_bhsr.shape[1]
+    # Heads of one token that share keys are rows of one product: each key is read once.
+    folded = heads != groups and query_bhtr.shape[2] == 1 and not causal
+    if folded:
+        query_bhtr = query_bhtr.reshape(len(query_bhtr), groups, heads // groups, -1)
     # bfloat16 attention is several times slower than float32's on a CPU, so autocast ends here where it is on.
     lowered = query_bhtr.dtype == torch.bfloat16
     with torch.autocast("cpu", enabled=False) if lowered else nullcontext():
         query, key, value = (one.float() if lowered else one for one in (query_bhtr, key_bhsr, value_bhsr))
-        return scaled_dot_product_attention(query, key, value, mask, dropout, causal, enable_gqa=grouped)
+        grouped = heads != groups and not folded
+        mixed = scaled_dot_product_attention(query, key, value, mask, dropout, causal, enable_gqa=grouped)
+    return mixed.reshape(len(mixed), heads, 1, -1) if folded else mixed
 
 
 def key_mask(flow: Flow, site_is_causal: bool) -> Tensor | None:

@@ -6,7 +6,7 @@ Letters as in `search_spaces/op.py`; R channels and F features of one head, N ch
 
 from dataclasses import dataclass
 from math import log
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import INPUT_GAIN, join_heads, source_of, split_heads
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32, full_precision
+from search_spaces.rotary import Rotary
 
 Features = Literal["elu", "hedgehog"]
 
@@ -80,16 +81,22 @@ class LinearAttention(Op):
 
     `memory` and `inner` as in Attention, whose weights fit. `features` is phi: "elu" is elu(x) + 1; "hedgehog" is
     [softmax(M x), softmax(-M x)] with a learned R x R matrix M a head, one for queries and one for keys, the identity at
-    first. Left out: Hedgehog's distillation, LoLCATs' window of softmax attention, dropout of weights, which are never made.
+    first. `rotary` turns queries and keys of self-attention before phi. Left out: Hedgehog's distillation, LoLCATs' window
+    of softmax attention, dropout of weights, which are never made.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     features: Features = "elu"
     memory: int = 0
     inner: int | None = None
     bias: bool = True
+    rotary: Rotary | None = None
 
     def __post_init__(self) -> None:
+        if self.memory and self.rotary is not None:
+            raise ValueError("linear attention: expected rotary positions in self-attention only, got them towards a memory")
         if self.heads < 1 or self.features not in ("elu", "hedgehog"):
             raise ValueError(
                 f"linear attention: expected a positive number of heads and features elu or hedgehog, "
@@ -99,6 +106,8 @@ class LinearAttention(Op):
     def projections(self, site: Site) -> Projections:
         """The four linear layers at a site."""
         inner = inner_width("linear attention", self.inner, self.heads, site)
+        if self.rotary is not None and inner // self.heads % 2:
+            raise ValueError(f"linear attention: expected heads of an even width to turn, got {inner // self.heads}")
         return Projections(site=site, source=source_of(site, self.memory), inner=inner, bias=self.bias)
 
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
@@ -144,22 +153,26 @@ class _LinearAttentionModule(OpModule):
         self.query_map = nn.Parameter(identity) if learned else None
         self.key_map = nn.Parameter(identity.clone()) if learned else None
 
-    def features(self, x_bti: Tensor, map_hrr: Tensor | None) -> Tensor:
+    def features(self, x_bti: Tensor, map_hrr: Tensor | None, positions_bt: Tensor | None) -> Tensor:
         """(B, T, inner) to (B, H, T, F)."""
         x_bhtr = at_least_float32(split_heads(x_bti, self.op.heads))
+        if self.op.rotary is not None and positions_bt is not None:
+            x_bhtr = self.op.rotary.turn(x_bhtr, positions_bt)
         if map_hrr is None:
             return x_bhtr.clamp(log(LEAST_FEATURE), 0).exp() + x_bhtr.relu()
         with full_precision():
             mapped = x_bhtr @ map_hrr.transpose(-2, -1)
         return torch.cat([mapped.softmax(-1), (-mapped).softmax(-1)], dim=-1).clamp(min=LEAST_FEATURE)
 
-    def queries(self, x_btw: Tensor) -> Tensor:
+    def queries(self, x_btw: Tensor, positions_bt: Tensor | None = None) -> Tensor:
         """(B, T, W) to (B, H, T, F)."""
-        return self.features(self.query(x_btw), self.query_map)
+        return self.features(self.query(x_btw), self.query_map, positions_bt)
 
-    def keys_and_values(self, x_bsw: Tensor, padding_bs: Tensor | None) -> tuple[Tensor, Tensor]:
+    def keys_and_values(
+        self, x_bsw: Tensor, padding_bs: Tensor | None, positions_bs: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """(B, S, W) to (B, H, S, F) and (B, H, S, R + 1); the features of padded tokens are zero."""
-        key = self.features(self.key(x_bsw), self.key_map)
+        key = self.features(self.key(x_bsw), self.key_map, positions_bs)
         if padding_bs is not None:
             key = key.masked_fill(padding_bs[:, None, :, None], 0)
         value = at_least_float32(split_heads(self.value(x_bsw), self.op.heads))
@@ -176,8 +189,9 @@ class LinearSelfAttention(_LinearAttentionModule):
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        query = self.queries(x_btw)
-        key, value = self.keys_and_values(x_btw, None if self.causal else flow.padding_bt)
+        positions = torch.arange(x_btw.shape[1], device=x_btw.device)[None]
+        query = self.queries(x_btw, positions)
+        key, value = self.keys_and_values(x_btw, None if self.causal else flow.padding_bt, positions)
         with full_precision():
             if not self.causal:
                 mixed = query @ (key.transpose(-2, -1) @ value)
@@ -188,23 +202,26 @@ class LinearSelfAttention(_LinearAttentionModule):
         return self.finish(mixed), flow
 
     def start(self, flow: Flow, room: int) -> State:
-        """S and z of no tokens, (B, H, F, R + 1)."""
+        """S and z of no tokens (B, H, F, R + 1), and the tokens in them (B,)."""
         if not self.causal:
             raise ValueError("linear attention: expected a causal site to decode step by step, got a bidirectional one")
         features = self.channels * (1 if self.op.features == "elu" else 2)
         parameter = at_least_float32(next(self.key.parameters()))
-        return parameter.new_zeros(flow.batch, self.op.heads, features, self.channels + 1)
+        sums = parameter.new_zeros(flow.batch, self.op.heads, features, self.channels + 1)
+        return sums, torch.zeros(flow.batch, dtype=torch.int64, device=sums.device)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens."""
-        query = self.queries(x_btw)
-        key, value = self.keys_and_values(x_btw, flow.padding_bt)
+        sums, length_b = state
+        positions_bt = length_b[:, None] + torch.arange(x_btw.shape[1], device=x_btw.device)
+        query = self.queries(x_btw, positions_bt)
+        key, value = self.keys_and_values(x_btw, flow.padding_bt, positions_bt)
         with full_precision():
             if x_btw.shape[1] == 1:
-                mixed, state = recurrent(query, key, value, state)
+                mixed, sums = recurrent(query, key, value, sums)
             else:
-                mixed, state = chunked(query, key, value, state), state + key.transpose(-2, -1) @ value
-        return self.finish(mixed), state, flow
+                mixed, sums = chunked(query, key, value, sums), sums + key.transpose(-2, -1) @ value
+        return self.finish(mixed), (sums, length_b + flow.num_valid(x_btw)), flow
 
 
 class LinearMemoryAttention(_LinearAttentionModule):

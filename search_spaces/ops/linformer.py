@@ -6,7 +6,7 @@ R channels of one head, C channels of whatever is reduced, P slots: the paper's 
 
 from dataclasses import dataclass
 from math import prod
-from typing import Literal, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -40,6 +40,8 @@ class LinformerAttention(Op):
 
     Bidirectional self-attention and cross-attention only: a slot mixes all positions. Left out: tokens beyond `length`.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     length: int

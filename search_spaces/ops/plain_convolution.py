@@ -7,6 +7,7 @@ of an encoder are zeroed first, so that padding never reaches valid positions. L
 
 from abc import abstractmethod
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,8 @@ from search_spaces.parameter import Axes, Axis
 @dataclass(frozen=True, kw_only=True)
 class _PlainConvolution(Op):
     """A kernel of `kernel` taps to `channels` channels, the site's width when None."""
+
+    mixes: ClassVar[bool] = True
 
     kernel: int
     channels: int | None = None

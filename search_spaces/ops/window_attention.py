@@ -5,6 +5,7 @@ Letters as in `search_spaces/op.py`; R channels of one head, N blocks of C queri
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -28,6 +29,8 @@ class WindowAttention(Op):
     A window of T or more is Attention, whose weights fit; `inner` and `rotary` are as there. Self-attention only: between
     two sequences there is no distance without an alignment. Left out: dilation, tokens that attend to everything.
     """
+
+    mixes: ClassVar[bool] = True
 
     heads: int
     window: int

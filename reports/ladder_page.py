@@ -1,0 +1,178 @@
+"""The section on compression ladders: what can be had without a search, beside what the search cost."""
+
+from matplotlib.figure import Figure
+
+from nas.units import MICROJOULES_PER_JOULE
+from reports.basis import Basis
+from reports.content import Section
+from reports.drawing import FAMILY_COLOURS, SURFACE, Drawing, Paper, Sketch, render
+from reports.ladder import Ladder, Rung, ladders, stage_uj, training_uj
+from reports.scenarios import Range
+from reports.speedup_degradation import speedup_degradation_ratio
+from reports.tables import NOT_RUN, Table
+from reports.words import mass_between, optional, shortest, significant, watt_hours_between
+
+AS_TRAINED = "as trained"
+
+
+def ladder_section(basis: Basis, search_uj: Range | None = None) -> Section | None:
+    """The section; None where no model was compressed.
+
+    Args:
+        basis: the report's.
+        search_uj: what the search cost, where there was one.
+    """
+    found = ladders(basis.runs)
+    if not found:
+        return None
+    return Section(
+        title="Smaller without searching",
+        paragraphs=(_meaning(), *(_told(basis, one, search_uj) for one in found)),
+        tables=tuple(ladder_table(basis, one) for one in found),
+        drawings=(draw_ladders(found),),
+    )
+
+
+def _meaning() -> str:
+    return (
+        "Trained models were made smaller stage by stage. Every step was scored on the same data as training's models, from the "
+        "file that it leaves on the disk, loaded back and run as it is meant to be; its size is that of the file. What a stage "
+        "cost is its own work; scoring it is left out, as it is for every model."
+    )
+
+
+def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
+    last = ladder.rungs[-1]
+    size, faster = ladder.ratio(last, "stored_bytes"), ladder.ratio(last, "latency_ms")
+    key, name, _ = ladder.quality
+    before, after = ladder.foot.mean(key), last.mean(key)
+    assert before is not None and after is not None
+    seeds = f"{len(ladder.seeds)} seed{'s' * (len(ladder.seeds) != 1)}"
+    text = f"{ladder.design} after {' and '.join(last.stages)}: {name} {significant(before, 4)} became "
+    text += f"{significant(after, 4)} ({seeds})"
+    text += "" if size is None else f", its file {shortest(size)} times smaller"
+    text += "." if faster is None else f", one output at batch 1 {_times(faster)}."
+    text += _degradation(ladder)
+    costs = [one for one in (stage_uj(basis, rung) for rung in ladder.rungs[1:]) if one is not None]
+    if len(costs) < len(ladder.rungs) - 1:
+        return text + " The energy of a stage is not known."
+    total = sum(one.central for one in costs)
+    trained = training_uj(basis, ladder)
+    if trained is not None and trained.central:
+        text += f" All its stages together took {_share(total / trained.central)} of the energy of its training"
+        text += (
+            f" and {_share(total / search_uj.central)} of the search's." if search_uj is not None and search_uj.central else "."
+        )
+    return text
+
+
+def _degradation(ladder: Ladder) -> str:
+    """LLM-Drop's ratio for what dropping alone did, where it made the model faster and quality is in points."""
+    key, name, maximised = ladder.quality
+    dropped = next((rung for rung in ladder.rungs[1:] if rung.stages[-1].startswith("drop")), None)
+    if dropped is None or not maximised:
+        return ""
+    before = ladder.rungs[ladder.rungs.index(dropped) - 1]
+    slow, fast = before.mean("latency_ms"), dropped.mean("latency_ms")
+    whole, left = before.mean(key), dropped.mean(key)
+    if slow is None or fast is None or whole is None or left is None or slow <= fast:
+        return ""
+    ratio = speedup_degradation_ratio(whole, left, slow / fast, "absolute points")
+    return (
+        f" Dropping lost {optional(ratio)} points of {name} for each per cent of speed (speed-up degradation ratio, absolute "
+        "points)."
+    )
+
+
+def _times(ratio: float) -> str:
+    return f"{shortest(ratio)} times faster" if ratio >= 1 else f"{shortest(1 / ratio)} times slower"
+
+
+def _share(share: float) -> str:
+    return f"{shortest(100 * share)} %"
+
+
+def ladder_table(basis: Basis, ladder: Ladder) -> Table:
+    """Size, quality, speed and energy at each step, and what the step cost."""
+    heads = (
+        "Step",
+        "File, MB",
+        "Smaller",
+        ladder.quality[1],
+        "Latency, ms",
+        "Faster",
+        "J per 1,000 loaded",
+        "Step's Wh",
+        "Step's CO2e",
+    )
+    rows = tuple(_row(basis, ladder, rung) for rung in ladder.rungs)
+    several = len(ladder.seeds) > 1
+    note = "Means over seeds; quality ± standard deviation. " if several else ""
+    note += (
+        "Smaller and faster are against the model as trained. Latency is of one output at batch 1. A step's energy, fully "
+        "loaded, and its CO2e where it was searched are of all its seeds together."
+    )
+    return Table(f"Ladder of {ladder.design}", heads, rows, frozenset(range(1, len(heads))), note)
+
+
+def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
+    key = ladder.quality[0]
+    size, latency, joules = rung.mean("stored_bytes"), rung.mean("latency_ms"), rung.output_uj
+    value, spread = rung.mean(key), rung.spread(key)
+    assert value is not None
+    cost = stage_uj(basis, rung) if rung.stages else None
+    smaller, faster = ladder.ratio(rung, "stored_bytes"), ladder.ratio(rung, "latency_ms")
+    return (
+        rung.stages[-1] if rung.stages else AS_TRAINED,
+        NOT_RUN if size is None else significant(size / 1e6),
+        NOT_RUN if smaller is None else f"{smaller:.2f}x",
+        optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else ""),
+        NOT_RUN if latency is None else significant(latency),
+        NOT_RUN if faster is None else f"{faster:.2f}x",
+        NOT_RUN if joules is None else significant(1000 * joules / MICROJOULES_PER_JOULE),
+        NOT_RUN if cost is None else watt_hours_between(cost),
+        NOT_RUN if cost is None else mass_between(basis.settings.searched_range_g(cost)),
+    )
+
+
+def draw_ladders(found: tuple[Ladder, ...]) -> Drawing:
+    """Quality against the size of the file, one line a ladder."""
+    several = len({one.quality for one in found}) > 1
+    shown = tuple(one for one in found if one.quality == found[0].quality) if several else found
+
+    def draw(paper: Paper) -> Figure:
+        figure, (axes,) = paper.figure(300 if paper.narrow else 340)
+        for colour, marker, ladder in zip(
+            _cycle(FAMILY_COLOURS, shown), _cycle(("o", "s", "^", "D", "v"), shown), shown, strict=True
+        ):
+            points = [(rung.mean("stored_bytes"), rung.mean(ladder.quality[0])) for rung in ladder.rungs]
+            sizes = [size / 1e6 for size, _ in points if size is not None]
+            values = [value for size, value in points if size is not None]
+            label = f"{ladder.design}: {' + '.join(ladder.rungs[-1].stages)}"
+            axes.plot(sizes, values, marker=marker, color=colour, markeredgecolor=SURFACE, markersize=8, label=label)  # type: ignore[arg-type]
+        axes.set_xscale("log")
+        axes.set_xlabel("size of the model file, MB (log)")
+        axes.set_ylabel(shown[0].quality[1])
+        axes.margins(0.08, 0.15)
+        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1)
+        return figure
+
+    told = "; ".join(
+        f"{one.design} from {significant((one.foot.mean('stored_bytes') or 0) / 1e6)} to "
+        f"{significant((one.rungs[-1].mean('stored_bytes') or 0) / 1e6)} MB"
+        for one in shown
+    )
+    return render(
+        Sketch(
+            name="compression-ladder",
+            title="Quality against the size of the file",
+            caption="Every point is a model after one more stage, from the right, as it was trained, to the left."
+            + ("" if shown[0].quality[2] else " Less is better."),
+            alt=f"Quality against file size along compression ladders: {told}.",
+            draw=draw,
+        )
+    )
+
+
+def _cycle(values: tuple[str, ...], over: tuple[Ladder, ...]) -> list[str]:
+    return [values[index % len(values)] for index in range(len(over))]

@@ -1,0 +1,149 @@
+"""`carbon-nas compress` and [[compress]] on a user's own text: every step a record and a file that loads back."""
+
+import io
+import random
+import sys
+from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
+
+import pytest
+import torch
+
+from nas import cli
+from nas.checkpoints import load_checkpoint
+from nas.records import Record, read_records
+from nas.stages.storage import of_bytes
+from search_spaces.stage import Drop, Train
+
+WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
+OVERRIDES = (
+    'hand.designs=["transformer-xs"]',
+    "execution.executor=local",
+    "task.target_language=de",
+    "recipe.beam=1",
+    "recipe.max_output_tokens=8",
+    "final.tokens=600",
+    "final.seeds=[1, 2]",
+    "execution.inference_outputs=1",
+    'compress=[{designs=["transformer-xs"], stages=["drop:count=1"]}]',
+)
+
+
+def carry_out(*arguments: str) -> tuple[int, str, str]:
+    """Exit code, what was said, and what was said on standard error."""
+    said, complained, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["carbon-nas", *arguments]
+    code = 0
+    try:
+        with redirect_stdout(said), redirect_stderr(complained):
+            cli.main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return code, said.getvalue(), complained.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("compression")
+    text, rng = base / "text", random.Random(0)
+    text.mkdir()
+    for split, count in (("train", 300), ("valid", 12), ("test", 11)):
+        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
+        (text / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
+        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
+        (text / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
+    given = [word for one in (*OVERRIDES, f"task.corpus={text}") for word in ("--set", one)]
+    code, _, complained = carry_out("run", "translation_designs", *given, "--output", str(base / "run"))
+    assert code == 0, complained
+    return base / "run"
+
+
+def compressed(run: Path) -> dict[str, Record]:
+    found = [one for one in read_records(run / "records.jsonl") if isinstance(one, Record)]
+    return {one.record_id: one for one in found if one.role == "compressed"}
+
+
+def test_the_experiment_left_a_ladder_a_seed(run: Path) -> None:
+    found = compressed(run)
+    for seed in (1, 2):
+        foot = found[f"compressed/hand-transformer-xs-seed{seed}/train"]
+        step = found[f"compressed/hand-transformer-xs-seed{seed}/train+drop:count=1"]
+        assert foot.base == step.base == f"hand/transformer-xs/seed{seed}"
+        assert not foot.stages and step.stages == ({"kind": "Drop", "count": 1},)
+        assert step.seed == seed and step.trace and step.metrics["dropped_sublayers"] == 1
+        assert step.metrics["stored_bytes"] < foot.metrics["stored_bytes"]
+        assert step.counts is not None and foot.counts is not None and step.counts.macs < foot.counts.macs
+        assert {"stage", "validate", "inference", "latency"} <= {phase.name for phase in step.phases}
+        assert {"valid_loss", "test_bleu", "latency_ms"} <= set(step.metrics)
+
+
+def test_the_foot_of_a_ladder_scores_what_training_scored(run: Path) -> None:
+    records = {one.record_id: one for one in read_records(run / "records.jsonl") if isinstance(one, Record)}
+    foot, trained = records["compressed/hand-transformer-xs-seed1/train"], records["hand/transformer-xs/seed1"]
+    assert foot.metrics["valid_loss"] == trained.metrics["valid_loss"]
+    assert foot.sentence_counts == trained.sentence_counts
+
+
+def test_a_file_holds_the_model_of_its_record(run: Path) -> None:
+    _, trained = load_checkpoint(run / "checkpoints" / "hand-transformer-xs-seed1.json")
+    file = run / "checkpoints" / "compressed-hand-transformer-xs-seed1-train+drop:count=1.safetensors"
+    back = of_bytes(file.read_bytes())
+    assert (
+        file.stat().st_size == compressed(run)["compressed/hand-transformer-xs-seed1/train+drop:count=1"].metrics["stored_bytes"]
+    )
+    assert back.design.stages == (Train(), Drop(count=1))
+    for name, tensor in back.model.state_dict().items():
+        assert name not in trained.state_dict() or torch.equal(tensor, trained.state_dict()[name])
+
+
+def test_a_longer_ladder_shares_the_steps_that_were_taken(run: Path) -> None:
+    before = compressed(run)
+    code, said, complained = carry_out(
+        "compress", str(run), "transformer-xs", "--stage", "drop:count=1", "--stage", "drop:target=feed_forward,count=1"
+    )
+    assert code == 0, complained
+    after = compressed(run)
+    assert {name: after[name] for name in before} == before
+    new = set(after) - set(before)
+    assert new == {f"compressed/hand-transformer-xs-seed{n}/train+drop:count=1+drop:target=feed_forward,count=1" for n in (1, 2)}
+    assert "report:" in said
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Smaller without searching" in page and "drop:count=1" in page
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fragment"),
+    [
+        (("RUN", "nosuch", "--stage", "drop:count=1"), "expected a trained model of the run: transformer-xs; got none"),
+        (("RUN", "transformer-xs"), "expected a stage, got none"),
+        (("RUN", "transformer-xs", "--stage", "nosuch"), "expected one of drop, replace"),
+        (("RUN", "transformer-xs", "--stage", "drop:count=99"), "expected at most 6 attention sublayers"),
+        (("RUN", "transformer-xs", "--stage", "pack"), "stage pack on transformer-xs"),
+        (("nosuch", "transformer-xs", "--stage", "int8"), "expected a run folder with a run.json"),
+        (("RUN", "transformer-xs", "--stage", "int8", "--set", "search.trials=3"), "expected a key of execution or carbon"),
+    ],
+)
+def test_a_mistake_is_one_line_and_changes_nothing(run: Path, arguments: tuple[str, ...], fragment: str) -> None:
+    before = (run / "records.jsonl").read_bytes()
+    code, _, complained = carry_out("compress", *(str(run) if one == "RUN" else one for one in arguments))
+    assert code == 2
+    assert fragment in complained and complained.count("\n") == 1
+    assert (run / "records.jsonl").read_bytes() == before
+
+
+def test_weights_that_are_gone_are_named(run: Path) -> None:
+    file = run / "checkpoints" / "hand-transformer-xs-seed2.json"
+    content = file.read_bytes()
+    file.unlink()
+    code, _, complained = carry_out("compress", str(run), "transformer-xs", "--stage", "drop:count=2")
+    file.write_bytes(content)
+    assert code == 2 and "an untrained model has nothing to compress" in complained
+
+
+def test_a_stage_that_does_not_fit_later_ends_in_one_line_and_keeps_what_was_done(run: Path) -> None:
+    code, _, complained = carry_out("compress", str(run), "transformer-xs", "--stage", "drop:count=5", "--stage", "drop:count=2")
+    assert code == 2
+    assert "expected at most 1 attention sublayer" in complained and complained.count("\n") == 1
+    assert "compressed/hand-transformer-xs-seed1/train+drop:count=5" in compressed(run)
