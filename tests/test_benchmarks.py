@@ -34,6 +34,7 @@ def load(name: str) -> ModuleType:
 
 
 scaling, operators = load("attention_scaling"), load("operators")
+ternary = load("ternary_linear")
 compression, int8 = load("compression_counted"), load("int8_linear")
 overhead, neighbour, beside = load("meter_overhead"), load("busy_neighbour"), load("codecarbon_check")
 generation = load("dropped_generation")
@@ -139,6 +140,30 @@ def test_all_turns_of_an_operator_count_but_the_first() -> None:
     calls: list[str] = []
     best = operators.fastest({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 2)
     assert calls == ["a", "b"] * 3 and set(best) == {"a", "b"} and all(0 <= one < 1 for one in best.values())
+
+
+def ternary_row(**seconds: float) -> dict:
+    """Ways of one size by their seconds; float32 takes one."""
+    named = {ternary.FLOAT: 1.0} | {one: seconds[one] for one in ternary.EXACT if one in seconds}
+    return {name: ternary.Measured(seconds=one, error=0.0, bits=8) for name, one in named.items()}
+
+
+def test_the_faster_exact_form_is_judged_at_batch_1_from_width_2048() -> None:
+    quick, slow = ternary_row(ternary=0.5, ternary_2_bits=0.2), ternary_row(ternary=0.3)
+    assert ternary.claim({(1, 1024): slow, (16, 2048): slow}).endswith("not measured")
+    assert ternary.claim({(1, 1024): slow, (1, 2048): quick}).endswith("pass (5.00x at 2,048 by ternary_2_bits)")
+    assert ternary.claim({(1, 2048): quick, (1, 4096): slow}).endswith(
+        "FAIL (5.00x at 2,048 by ternary_2_bits, 3.33x at 4,096 by ternary)"
+    )
+
+
+def test_ways_of_a_ternary_layer_are_exact_but_for_those_that_round() -> None:
+    row = ternary.measure(2, 128, 0.0)
+    exact = (ternary.TRAINED, *(one for one in ternary.EXACT if one in row), ternary.PRODUCT)
+    assert all(row[one].error < 1e-7 for one in exact) and row["bfloat16"].error > 1e-4
+    assert ternary.LOOKUP not in row or row[ternary.LOOKUP].error > 1e-3
+    lines = ternary.table("Title", row).splitlines()
+    assert lines[0] == "Title" and len({len(line) for line in lines[1:]}) == 1 and "1.00x" in lines[2]
 
 
 def test_parts_of_a_tick_are_its_whole() -> None:
@@ -266,6 +291,15 @@ def test_attention_scaling_runs(tmp_path: Path) -> None:
 def test_operators_run() -> None:
     printed = run("operators.py", "--quick")
     assert all(name in printed for name in operators.operators(64)) and "faster than attention" in printed
+
+
+def test_ternary_linear_runs(tmp_path: Path) -> None:
+    output = tmp_path / "ternary.json"
+    printed = run("ternary_linear.py", "--quick", "--output", str(output))
+    assert "2 x 128 x 128" in printed and "of answer one by one" in printed and printed.strip().endswith("not measured")
+    facts = json.loads(output.read_text())
+    assert [one["tokens"] for one in facts["layers"]] == [1, 2] and facts["machine"]["cores"] and facts["versions"]["torch"]
+    assert set(facts["cpu_seconds_a_token"]["ternary"]) == {"prompt", "answer"}
 
 
 def test_meter_overhead_runs() -> None:

@@ -28,8 +28,8 @@ def product_graph(codes_rk: Tensor, gamma: float) -> bytes:
     return _model(_product("x", rows, columns), *_weights(codes_rk, gamma), *ends)
 
 
-def layer_graph(codes_rk: Tensor) -> bytes:
-    """Input x (M, K), outputs y (M, R), exact products of codes, and the scale of each token (M, 1), as `absmax_codes` has it.
+def layer_graph(codes_rk: Tensor, gamma: float, bias_r: Tensor | None) -> bytes:
+    """Input x (M, K), output (M, R) of a ternary layer behind its norm: the same operations as it has in torch, in their order.
 
     One more code of 127 in each block, whose weight is zero, makes the library's scale of the block 1, so that codes stay what
     they are. Sums are then whole numbers that float32 holds.
@@ -38,7 +38,7 @@ def layer_graph(codes_rk: Tensor) -> bytes:
     blocks = -(-columns // real)
     missing = blocks * real - columns
     filled_rk = pad(pad(codes_rk, (0, missing)).unflatten(1, (blocks, real)), (0, 1)).flatten(1)
-    nodes = (
+    nodes = [
         _node("Abs", "x", "magnitude"),
         _node("ReduceMax", "magnitude", "largest", axes=(1,)),
         _node("Max", "largest least", "bounded"),
@@ -51,14 +51,19 @@ def layer_graph(codes_rk: Tensor) -> bytes:
         _node("Pad", "blocks extra most", "longer"),
         _node("Reshape", "longer joined", "input"),
         _product("input", rows, filled_rk.shape[1]),
-    )
-    numbers = {"least": np.float32(LEAST), "one": np.float32(1), "most": np.float32(127)}
+        _node("Div", "gamma scale", "factor"),
+        _node("Mul", "y factor", "unbiased"),
+    ]
+    numbers = {"least": LEAST, "one": 1.0, "most": 127.0, "gamma": gamma}
     sizes = {"fill": (0, 0, 0, missing), "apart": (-1, blocks, real), "extra": (0, 0, 0, 0, 0, 1), "joined": (-1, blocks * BLOCK)}
-    constants = numbers | {name: np.array(one, np.int64) for name, one in sizes.items()}
-    ends = (11, _matrix("x", columns)), (12, _matrix("y", rows)), (12, _matrix("scale", 1))
-    return _model(
-        *nodes, *(_constant(name, np.asarray(one)) for name, one in constants.items()), *_weights(filled_rk, 1.0), *ends
-    )
+    constants: dict[str, npt.NDArray[np.generic]] = {name: np.array(one, np.float32) for name, one in numbers.items()}
+    constants |= {name: np.array(one, np.int64) for name, one in sizes.items()}
+    output = "unbiased"
+    if bias_r is not None:
+        output, constants["bias"] = "biased", bias_r.detach().numpy()
+        nodes.append(_node("Add", "unbiased bias", output))
+    ends = (11, _matrix("x", columns)), (12, _matrix(output, rows))
+    return _model(*nodes, *(_constant(name, one) for name, one in constants.items()), *_weights(filled_rk, 1.0), *ends)
 
 
 def _product(of: str, rows: int, columns: int) -> Field:

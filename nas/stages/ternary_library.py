@@ -21,8 +21,8 @@ def check_library() -> None:
         raise ValueError('pack: expected onnxruntime, got none installed; pip install "carbon-nas[onnx]", or use kernel=torch')
 
 
-def runner(graph: bytes, config: Mapping[str, str]) -> Callable[[Tensor], list[Tensor]]:
-    """What gives all outputs of a graph for its one input, in float32, on one thread."""
+def runner(graph: bytes, config: Mapping[str, str]) -> Callable[[Tensor], Tensor]:
+    """What gives the output of a graph for its input, both in float32, on one thread."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -32,7 +32,7 @@ def runner(graph: bytes, config: Mapping[str, str]) -> Callable[[Tensor], list[T
     for key, value in config.items():
         options.add_session_config_entry(key, value)
     session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    return lambda x_mk: [torch.from_numpy(one) for one in session.run(None, {"x": x_mk.detach().numpy()})]
+    return lambda x_mk: torch.from_numpy(session.run(None, {"x": x_mk.detach().numpy()})[0])
 
 
 class TwoBitLayer(WholeNumberLayer):
@@ -40,18 +40,15 @@ class TwoBitLayer(WholeNumberLayer):
 
     def __init__(self, layer: TernaryLayer) -> None:
         super().__init__(layer)
-        self._few = runner(layer_graph(self.weight_codes), {})
+        self._few = runner(layer_graph(self.weight_codes, float(self.gamma), self.bias), {})
         self._check()
 
     def forward(self, x: Tensor) -> Tensor:
-        """See WholeNumberLayer."""
-        latent = normalised(x, self.norm)
+        """See WholeNumberLayer. Only float32 goes by the library."""
         rows, columns = self.weight_codes.shape
-        if latent.numel() > FEW * columns:
+        if x.numel() > FEW * columns or self.precision(x) != torch.float32:
             return super().forward(x)
-        out_mr, scale_m1 = self._few(latent.reshape(-1, columns))
-        scale = scale_m1.view(*x.shape[:-1], 1)
-        return rescaled(out_mr.view(*x.shape[:-1], rows).to(self.precision(x)), self.gamma / scale, self.bias)
+        return self._few(normalised(x, self.norm).reshape(-1, columns)).view(*x.shape[:-1], rows)
 
     def _check(self) -> None:
         """The library does not promise what its kernels do on every processor: the largest sums and some others are tried."""
@@ -59,8 +56,8 @@ class TwoBitLayer(WholeNumberLayer):
         sign = self.weight_codes[0].float()
         x_mk = torch.stack([sign * 127, columns % 255 - 127.0, (columns % 7 - 3) * 0.37, sign * 0.0])
         codes, scale = absmax_codes(x_mk)
-        out, found = self._few(x_mk)
-        if not (torch.equal(out, self.product(codes).float()) and torch.equal(found, scale)):
+        expected = rescaled(self.product(codes).float(), self.gamma / scale, self.bias)
+        if not torch.equal(self._few(x_mk), expected):
             raise ValueError("pack: expected exact products of onnxruntime, got others on this processor; use kernel=torch")
 
 
