@@ -1,6 +1,7 @@
 """Questions about grids of digits: their texts and their answers."""
 
 from dataclasses import dataclass
+from math import isqrt
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ class Grid:
     @property
     def side(self) -> int:
         """Rows, and columns."""
-        return round(len(self.digits) ** 0.5)
+        return isqrt(len(self.digits))
 
     def place(self, cell: int) -> str:
         """What a cell is called."""

@@ -4,6 +4,7 @@ Letters: B rows, S source tokens, T target tokens.
 """
 
 from dataclasses import dataclass, field, fields, replace
+from math import isqrt
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -182,7 +183,7 @@ class PictureSplit(EncodedSplit):
     def pictures(self, rows: Ints64) -> Ints64:
         """Intensities of the composed pictures, row by row, (B, height x width of a picture)."""
         cells = self.sources.padded(rows)
-        side = round(cells.shape[1] ** 0.5)
+        side = isqrt(cells.shape[1])
         images = self.pool.padded(np.maximum(cells.ravel(), 0))
         images[cells.ravel() < 0] = 0
         grid = images.reshape(len(rows), side, side, self.height, self.width)
@@ -202,7 +203,8 @@ class PictureSplit(EncodedSplit):
 
 def _inside_answer(tokens: Ints32 | Ints64) -> npt.NDArray[np.bool_]:
     """Whether what follows each token is of an answer, </s> counted, (B, T)."""
-    return (tokens == ANSWER_ID).cumsum(axis=1) > (tokens == EOS_ID).cumsum(axis=1)
+    inside: npt.NDArray[np.bool_] = (tokens == ANSWER_ID).cumsum(axis=1) > (tokens == EOS_ID).cumsum(axis=1)
+    return inside
 
 
 ALL_SPLITS: tuple[type[EncodedSplit], ...] = (EncodedSplit, RunningTextSplit, MaskedSplit, LabelledSplit, PictureSplit)
