@@ -10,7 +10,7 @@ over questions. Every training takes some minutes.
 
 import argparse
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -49,18 +49,18 @@ def evaluate(evaluator: Evaluator, design: Design, record_id: str, leg: Leg) -> 
     return done.record, done.model
 
 
-def of_seed(evaluator: Evaluator, tokens: int, seed: int) -> list[Record]:
-    """The model as it is, the same with the stage, and the one that was trained so."""
+def of_seed(evaluator: Evaluator, tokens: int, seed: int) -> Iterator[Record]:
+    """The model as it is, the same with the stage, and the one that was trained so, as soon as each is known."""
     training, name = Leg(budget_tokens=tokens, seed=seed), f"hand/{WHOLE}/seed{seed}"
     whole, model = evaluate(evaluator, find_design(WHOLE), name, training)
+    yield whole
     work = work_of(STAGE)
     work.check(STAGE, model)
     done = work.run(STAGE, Subject(model=model, task=evaluator.task, recipe=evaluator.recipe, seed=seed))
     shortened = replace(find_design(WHOLE), name=STAGED, architecture=done.model.architecture)
     as_given = Leg(budget_tokens=0, seed=seed, weights=weights_of(done.model))
-    staged, _ = evaluate(evaluator, shortened, f"{name}/pyramid", as_given)
-    trained, _ = evaluate(evaluator, find_design(TRAINED), f"hand/{TRAINED}/seed{seed}", training)
-    return [whole, staged, trained]
+    yield evaluate(evaluator, shortened, f"{name}/pyramid", as_given)[0]
+    yield evaluate(evaluator, find_design(TRAINED), f"hand/{TRAINED}/seed{seed}", training)[0]
 
 
 def compared(rows: Sequence[int], others: Sequence[int], seed: int = 0) -> tuple[float, float, float]:
@@ -100,9 +100,9 @@ def main() -> None:
     for seed in given.seeds:
         with tempfile.TemporaryDirectory() as folder, Meter(f"{folder}/energy.jsonl") as meter:
             evaluator = Evaluator(run_id="single", task=encoded, recipe=recipe, meter=BoundedClient(local_call(meter)))
-            records = of_seed(evaluator, given.tokens, seed)
-        with file.open("a", encoding="utf-8") as lines:
-            lines.writelines(record.to_json() + "\n" for record in records)
+            for record in of_seed(evaluator, given.tokens, seed):
+                with file.open("a", encoding="utf-8") as lines:
+                    lines.write(record.to_json() + "\n")
     print(table([one for one in read_records(file) if isinstance(one, Record)]))
 
 

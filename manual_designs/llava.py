@@ -5,7 +5,7 @@ share of the image tokens that the one before it had.
 
 What differs from the papers: there is no vision encoder. Patches of the picture enter the linear layer as they are, with a
 learned vector for each place, and everything is trained at once. The sizes are ours, for pictures of 56 x 56 intensities
-(four digits) as 64 tokens.
+(four digits) as 49 tokens.
 """
 
 from dataclasses import replace
@@ -31,7 +31,7 @@ def seeing_llama(width: int, layers: int, ends: PictureEnds) -> Architecture:
 def small(size: str, keep: float | None = None) -> Design:
     """Size xs, s or m for questions about four digits, dropping all but a share of the image tokens from part to part."""
     width, layers = SIZES[size]
-    architecture = seeing_llama(width, layers, PictureEnds(height=56, width=56, patch=7))
+    architecture = seeing_llama(width, layers, PictureEnds(height=56, width=56, patch=8))
     return Design(
         name=f"llava-{size}" if keep is None else f"pyramid_drop-{size}-{keep}",
         family="llava" if keep is None else "pyramid_drop",

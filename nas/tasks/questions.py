@@ -71,8 +71,9 @@ def _larger(grid: Grid, rng: np.random.Generator) -> Turn:
 
 
 ALL_QUESTIONS = (_what, _how_many, _total, _sum, _larger)
+SHARES = (0.5, 0.125, 0.125, 0.125, 0.125)  # all others build on telling a digit
 
 
 def ask(grid: Grid, turns: int, rng: np.random.Generator) -> tuple[Turn, ...]:
     """So many questions of kinds drawn at random."""
-    return tuple(ALL_QUESTIONS[kind](grid, rng) for kind in rng.integers(len(ALL_QUESTIONS), size=turns).tolist())
+    return tuple(ALL_QUESTIONS[kind](grid, rng) for kind in rng.choice(len(ALL_QUESTIONS), size=turns, p=SHARES).tolist())
