@@ -1,8 +1,8 @@
 """Prefill of a prompt with image tokens: a decoder as it is beside the same decoder with PyramidDrop, on one CPU thread.
 
 A Llama-like decoder of width 256 and 16 layers, four stages as published. The prompt is an image and a question of 24 tokens,
-so that image tokens are three quarters of it or more. Both take turns in one process, in CPU seconds of the one thread, and the
-fastest pass of each counts, so that a busy machine slows both alike. Counted beside the measured ratio: MACs, all of them and those of the image alone.
+so that image tokens are three quarters of it or more. Both take turns in one process, in CPU seconds of the one thread, and
+the fastest pass of each counts, so that a busy machine slows both alike. Counted beside the measured ratio: MACs.
 
     python benchmarks/pyramid_prefill.py
     python benchmarks/pyramid_prefill.py --output results/benchmarks/pyramid_prefill.json
