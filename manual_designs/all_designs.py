@@ -11,6 +11,7 @@ from manual_designs import (
     linformer,
     lite_transformer,
     llama,
+    llava,
     roberta,
     transformer,
 )
@@ -29,6 +30,7 @@ ALL_DESIGNS: tuple[Design, ...] = (
     *llama.DESIGNS,
     *bitnet.DESIGNS,
     *deit.DESIGNS,
+    *llava.DESIGNS,
 )
 
 

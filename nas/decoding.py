@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from nas.recipe import Recipe
-from nas.tasks.batches import decoding_batches, in_row_order
-from nas.tasks.splits import EncodedSplit
+from nas.tasks.batches import decoding_batches, evaluation_batches, in_row_order
+from nas.tasks.splits import EncodedSplit, PictureSplit
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, PAD_ID
 from search_spaces.model import Model
 from search_spaces.op import select_rows
@@ -29,15 +29,19 @@ class _Finished:
 
 
 @torch.inference_mode()
-def greedy(model: Model, source_bs: Tensor, max_tokens: int) -> list[list[int]]:
-    """The most probable next token at each step, ids without <s> and </s>; finished sentences leave the batch."""
-    state, flow = model.start(source_bs, max_tokens)
+def greedy(model: Model, source_bs: Tensor, max_tokens: int, prompt_bt: Tensor | None = None) -> list[list[int]]:
+    """The most probable next token at each step, ids without <s> and </s>; finished sentences leave the batch.
+
+    A prompt, <pad> on its right, takes the place of <s>.
+    """
+    tokens = torch.full((source_bs.shape[0], 1), BOS_ID) if prompt_bt is None else prompt_bt
+    state, flow = model.start(source_bs, tokens.shape[1] - 1 + max_tokens)
     alive = list(range(source_bs.shape[0]))
     outputs: list[list[int]] = [[] for _ in alive]
-    tokens = torch.full((len(alive), 1), BOS_ID)
     for _ in range(max_tokens):
         logits, state, flow = model.step(tokens, state, flow)
-        chosen = _allowed(logits[:, -1]).argmax(-1)
+        last = (tokens != PAD_ID).sum(1) - 1
+        chosen = _allowed(logits[torch.arange(len(tokens)), last]).argmax(-1)
         for sentence, token in zip(alive, chosen.tolist(), strict=True):
             if token != EOS_ID:
                 outputs[sentence].append(token)
@@ -128,4 +132,14 @@ def decode_split(model: Model, split: EncodedSplit, recipe: Recipe) -> list[list
             outputs.append(greedy(model, sources, recipe.max_output_tokens))
         else:
             outputs.append(beam_search(model, sources, recipe.beam, recipe.max_output_tokens, recipe.length_penalty))
+    return in_row_order(rows, outputs)
+
+
+def answer_split(model: Model, split: PictureSplit, recipe: Recipe) -> list[list[int]]:
+    """The greedy answer to the last question of each row, in the split's order."""
+    rows, outputs = [], []
+    for at, _ in evaluation_batches(split, recipe.decoding_batch_tokens):
+        pictures, prompts = torch.from_numpy(split.pictures(at)), torch.from_numpy(split.prompts(at))
+        rows.append(at)
+        outputs.append(greedy(model, pictures, recipe.max_output_tokens, prompts))
     return in_row_order(rows, outputs)

@@ -12,18 +12,19 @@ from importlib.metadata import version
 import torch
 from torch import Tensor
 
-from nas.decoding import decode_split
+from nas.decoding import answer_split, decode_split
 from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
 from nas.tasks.batches import evaluation_batches
 from nas.tasks.encoding import EncodedTask
-from nas.tasks.splits import EncodedSplit, RunningTextSplit
+from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
 from nas.training import batch_loss, labelled_states
 from search_spaces.architecture import Architecture
 from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
 from search_spaces.patch_ends import PatchEnds
+from search_spaces.picture_ends import PictureEnds
 
 Rows = tuple[tuple[int, ...], ...]
 
@@ -106,6 +107,13 @@ class LanguageModelJudge(Judge):
 
     kind, shape = "language_model", "decoder-only"
 
+    def fitted(self, architecture: Architecture) -> Architecture:
+        """See Judge."""
+        architecture = super().fitted(architecture)
+        if isinstance(architecture.ends, PictureEnds):
+            raise ValueError("expected ends of a text alone, got PictureEnds")
+        return architecture
+
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge. Words and bytes leave the ends of texts out, the loss pays for them."""
         assert isinstance(split, RunningTextSplit)
@@ -163,12 +171,42 @@ class ClassificationJudge(Judge):
         )
 
 
+class PictureQuestionJudge(Judge):
+    """Share of questions about pictures that are answered exactly, in per cent."""
+
+    kind, shape = "picture_questions", "decoder-only"
+
+    def fitted(self, architecture: Architecture) -> Architecture:
+        """See Judge."""
+        architecture = super().fitted(architecture)
+        if not isinstance(architecture.ends, PictureEnds):
+            raise ValueError(f"expected ends of a picture before a text, got {type(architecture.ends).__name__}")
+        return architecture
+
+    def losses(self, model: Model, split: EncodedSplit, recipe: Recipe) -> Mapping[str, float]:
+        """Loss in nats a token of the answers."""
+        return {"loss": summed_loss(model, split, recipe) / split.num_target_tokens}
+
+    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+        """See Judge. The counts of a row are 1 where its answer is right to the letter."""
+        assert isinstance(split, PictureSplit)
+        rows = answer_split(model, split, recipe)
+        right = [int(found == answer) for found, answer in zip(task.decode(rows), split.references, strict=True)]
+        return Output(
+            scores={"accuracy": 100 * sum(right) / len(right)},
+            tokens=sum(map(len, rows)),
+            rows=len(split),
+            sentence_counts={"accuracy": tuple((one,) for one in right)},
+        )
+
+
 ALL_JUDGES: tuple[Judge, ...] = (
     TranslationJudge(),
     SummarisationJudge(),
     LanguageModelJudge(),
     MaskedTextJudge(),
     ClassificationJudge(),
+    PictureQuestionJudge(),
 )
 
 

@@ -12,6 +12,7 @@ from nas.tasks.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS
 from nas.training import mixed_precision
 from search_spaces.model import Model
 from search_spaces.patch_ends import PatchEnds
+from search_spaces.picture_ends import PictureEnds
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,8 @@ def latency_ms(model: Model, task: EncodedTask, clock: Callable[[], float], prot
     """Milliseconds of one output of fixed length, on the machine and threads of this process, whatever else runs there.
 
     An encoder-decoder encodes a sentence of the counted tokens and decodes as many greedily, one by one, whatever they are,
-    so that latency is of the architecture and not of what it says. Any other model scores one input of that length.
+    so that latency is of the architecture and not of what it says. Any other model scores one input of that length, behind a
+    black picture where it takes one.
     """
     inputs = _inputs(model, task)
     run = _decoded if model.architecture.shape == "encoder-decoder" else _scored
@@ -66,6 +68,7 @@ def _decoded(model: Model, inputs: Tensor) -> None:
 def _scored(model: Model, inputs: Tensor) -> None:
     with mixed_precision():
         if model.architecture.shape == "decoder-only":
-            model(None, inputs)
+            ends = model.architecture.ends
+            model(torch.zeros(1, ends.num_inputs) if isinstance(ends, PictureEnds) else None, inputs)
         else:
             model(inputs)

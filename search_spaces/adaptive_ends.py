@@ -12,10 +12,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, log_softmax
 
-from search_spaces.ends import Ends, EndsModule, Side, Sizes, Widths, one_width, padding_of
+from search_spaces.ends import Ends, EndsModule, Side, Sizes, Widths, padding_of
 from search_spaces.op import Flow, Macs
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32
+
+
+def one_width(widths: Widths, what: str) -> int:
+    """The width of the only stack. Raises ValueError where there are two."""
+    encoder, decoder = widths
+    if (encoder is None) == (decoder is None):
+        raise ValueError(f"ends: expected one stack for {what}, got widths {widths} of encoder and decoder")
+    return encoder or decoder or 0
 
 
 @dataclass(frozen=True, kw_only=True)

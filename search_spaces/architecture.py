@@ -12,11 +12,12 @@ from search_spaces.op import Op
 from search_spaces.ops.all_ops import ALL_OPS
 from search_spaces.ops.graph import Block
 from search_spaces.patch_ends import PatchEnds
+from search_spaces.picture_ends import PictureEnds
 from search_spaces.plain import from_plain, to_plain
 from search_spaces.positions import ALL_POSITIONS, Positions, Sinusoidal
 from search_spaces.rotary import Rotary
 
-ALL_ENDS: tuple[type[Ends], ...] = (TokenEnds, AdaptiveEnds, ClassifierEnds, PatchEnds)
+ALL_ENDS: tuple[type[Ends], ...] = (TokenEnds, AdaptiveEnds, ClassifierEnds, PatchEnds, PictureEnds)
 
 
 @dataclass(frozen=True, kw_only=True)

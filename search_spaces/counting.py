@@ -28,13 +28,23 @@ class Size:
 def sites(
     architecture: Architecture, source_tokens: int = COUNTED_TOKENS, target_tokens: int = COUNTED_TOKENS
 ) -> dict[str, Site]:
-    """Where the first layer of each stack stands in a pass of these lengths, by the stack's name."""
+    """Where the first layer of each stack stands in a pass of these lengths, by the stack's name.
+
+    What stands before a decoder's target is counted beside it.
+    """
     result: dict[str, Site] = {}
     memories: list[Site] = []
     for name, stack in architecture.stacks:
-        tokens, causal = (target_tokens, True) if name == "decoder" else (source_tokens, False)
-        droppable = architecture.ends.droppable(tokens)
-        here = Site(tokens=tokens, width=stack.width, causal=causal, memories=tuple(memories), droppable=droppable)
+        causal = name == "decoder"
+        tokens = target_tokens + architecture.ends.prefix if causal else source_tokens
+        here = Site(
+            tokens=tokens,
+            width=stack.width,
+            causal=causal,
+            memories=tuple(memories),
+            droppable=architecture.ends.droppable(tokens),
+            ranking=architecture.ends.ranking(tokens),
+        )
         result[name] = here
         for layer in stack.layers:
             here = layer.out(here)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from search_spaces.loss import projected_cross_entropy
-from search_spaces.op import Flow, Macs
+from search_spaces.op import Flow, Macs, Memory
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32
 
@@ -58,6 +59,15 @@ class Ends(ABC):
         """How many of a stack's tokens a shortening op may drop."""
         return 0
 
+    def ranking(self, tokens: int) -> int:
+        """How many of a stack's tokens say which are dropped."""
+        return 1
+
+    @property
+    def prefix(self) -> int:
+        """Tokens of a source that stand in a decoder alone before those of the target."""
+        return 0
+
 
 class EndsModule(nn.Module, ABC):
     """The module of Ends."""
@@ -65,6 +75,10 @@ class EndsModule(nn.Module, ABC):
     @abstractmethod
     def enter(self, inputs: Tensor, side: Side) -> tuple[Tensor, Flow]:
         """Inputs (B, T) to states (B, T', W), and what they say of padding and of tokens that may be dropped."""
+
+    def prefix(self, source_bs: Tensor) -> Memory | None:
+        """States that stand in a decoder alone before those of the target; None where there are none."""
+        return None
 
     def leave(self, x_btw: Tensor, flow: Flow) -> Tensor:
         """States of the last stack to those that the head reads, (B, T', W)."""
@@ -77,14 +91,6 @@ class EndsModule(nn.Module, ABC):
     @abstractmethod
     def cross_entropy(self, hidden_nw: Tensor, labels_n: Tensor, smoothing: float) -> Tensor:
         """Summed loss in nats of states (N, W) against labels (N,)."""
-
-
-def one_width(widths: Widths, what: str) -> int:
-    """The width of the only stack. Raises ValueError where there are two."""
-    encoder, decoder = widths
-    if (encoder is None) == (decoder is None):
-        raise ValueError(f"ends: expected one stack for {what}, got widths {widths} of encoder and decoder")
-    return encoder or decoder or 0
 
 
 def encoder_width(widths: Widths, what: str) -> int:
@@ -201,7 +207,11 @@ class TokenModule(EndsModule):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassifierEnds(Ends):
-    """Token embeddings of an encoder and a linear classifier with bias over its mean or its first state."""
+    """Token embeddings of an encoder and a linear classifier with bias over its mean or its first state.
+
+    All tokens but a first one that is read may be dropped by a shortening op. That one ranks them; under a mean all do, so
+    that the tokens stay which are attended to most.
+    """
 
     pool: Literal["mean", "first"] = "mean"
     scaled: bool = True
@@ -223,6 +233,14 @@ class ClassifierEnds(Ends):
     def macs(self, widths: Widths, sizes: Sizes, source_tokens: int, target_tokens: int) -> Macs:
         """The classifier, once."""
         return Macs(vocabulary=encoder_width(widths, "a classifier") * sizes.target_vocabulary)
+
+    def droppable(self, tokens: int) -> int:
+        """All, or all but the first."""
+        return tokens if self.pool == "mean" else max(tokens - 1, 0)
+
+    def ranking(self, tokens: int) -> int:
+        """All, or the first."""
+        return tokens if self.pool == "mean" else 1
 
     def build(self, widths: Widths, sizes: Sizes) -> EndsModule:
         """See Ends."""
@@ -264,7 +282,11 @@ class ClassifierModule(ClassModule):
         embedded: Tensor = self.source(inputs)
         if self.ends.scaled:
             embedded = embedded * sqrt(embedded.shape[-1])
-        return embedded, Flow(padding_bt=padding_of(inputs, self.sizes))
+        padding, tokens = padding_of(inputs, self.sizes), torch.arange(inputs.shape[1], device=inputs.device)
+        inside = (tokens >= 0).expand(inputs.shape) if padding is None else ~padding
+        first = self.ends.pool == "first"
+        ranking, droppable = (inside & (tokens == 0), inside & (tokens > 0)) if first else (inside, inside)
+        return embedded, Flow(padding_bt=padding, droppable_bt=droppable, ranking_bt=ranking)
 
     def leave(self, x_btw: Tensor, flow: Flow) -> Tensor:
         """(B, T, W) to (B, 1, W): the first state, or the mean of those that are not padding."""

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.counting import shared_parameters, sites
 from search_spaces.ends import Side, Sizes
-from search_spaces.op import Flow, Memory, OpModule, Site, State
+from search_spaces.op import Flow, Memory, OpModule, Site, State, starts
 from search_spaces.parameter import INITIALISERS
+from search_spaces.picture_ends import behind
 
 
 class StackModule(nn.Module):
@@ -43,7 +44,7 @@ class StackModule(nn.Module):
 
     def start(self, flow: Flow, room: int) -> State:
         """One state a layer."""
-        return tuple(module.start(flow, room) for module in self._all())
+        return starts(self._all(), flow, room)
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens through every layer."""
@@ -76,9 +77,13 @@ class Model(nn.Module):
         """Parameters that the model owns once, by the name that ops know; see `Flow.shared`."""
         return {name.removeprefix("shared_"): one for name, one in self.named_parameters(recurse=False)}
 
-    def _enter(self, inputs: Tensor, side: Side, begin_b1: Tensor | None = None) -> tuple[Tensor, Flow]:
-        """States that enter a stack, and their flow; positions count from `begin_b1`, else from 0."""
+    def _enter(
+        self, inputs: Tensor, side: Side, begin_b1: Tensor | None = None, prefix: Memory | None = None
+    ) -> tuple[Tensor, Flow]:
+        """States that enter a stack, behind a prefix if any, and their flow; positions count from `begin_b1`, else from 0."""
         embedded, flow = self.ends.enter(inputs, side)
+        if prefix is not None:
+            embedded, flow = behind(prefix, embedded, flow)
         positions = torch.arange(embedded.shape[1], device=inputs.device).expand(embedded.shape[:2])
         positions = positions if begin_b1 is None else positions + begin_b1
         module = self.positions["encoder" if side == "source" else "decoder"]
@@ -93,7 +98,8 @@ class Model(nn.Module):
     def hidden(self, source_bs: Tensor | None, target_bt: Tensor | None) -> Tensor:
         """The states (B, T, W) of one teacher-forced pass that `head` makes logits of.
 
-        An encoder-decoder takes a source and a target, a decoder a target alone, an encoder a source alone.
+        An encoder-decoder takes a source and a target, a decoder a target alone or behind a picture (its source), an encoder
+        a source alone.
 
         Raises:
             ValueError: the inputs do not fit the shape of the model.
@@ -103,15 +109,17 @@ class Model(nn.Module):
             assert source_bs is not None
             outputs, flow = self.encoder(*self._enter(source_bs, "source"))
             return self.ends.leave(outputs[-1].x_bsw, flow)
-        states, flow = self._enter(target_bt, "target")
-        if source_bs is not None:
+        prefix = None if source_bs is None else self.ends.prefix(source_bs)
+        states, flow = self._enter(target_bt, "target", prefix=prefix)
+        if source_bs is not None and prefix is None:
             flow = replace(flow, memories=self.encode(source_bs))
         outputs, flow = self.decoder(states, flow)
         return self.ends.leave(outputs[-1].x_bsw, flow)
 
     def _check_inputs(self, source_bs: Tensor | None, target_bt: Tensor | None) -> None:
         given = {"source": source_bs is not None, "target": target_bt is not None}
-        needed = {"source": "encoder" in self.positions, "target": "decoder" in self.positions}
+        prefixed = self.architecture.ends.prefix > 0
+        needed = {"source": "encoder" in self.positions or prefixed, "target": "decoder" in self.positions}
         if given != needed:
             wanted, got = (" and ".join(name for name in one if one[name]) or "nothing" for one in (needed, given))
             raise ValueError(f"model: expected {wanted} for an architecture that is {self.architecture.shape}, got {got}")
@@ -127,12 +135,14 @@ class Model(nn.Module):
     def start(self, source_bs: Tensor, room: int) -> tuple[State, Flow]:
         """Encodes the sources and makes room for `room` target tokens. The state and flow are reordered by rows.
 
-        Of a decoder alone nothing is encoded: `source_bs` says how many rows there are.
+        Of a decoder alone nothing is encoded: `source_bs` says how many rows there are, or holds pictures that enter before
+        the tokens of the first step.
         """
         memories = self.encode(source_bs) if "encoder" in self.positions else ()
         positions = torch.zeros(source_bs.shape[0], 1, dtype=torch.int64, device=source_bs.device)
-        flow = Flow(positions_bt=positions, memories=memories, shared=self.shared())
-        return self.decoder.start(flow, room), flow
+        prefix = self.ends.prefix(source_bs)
+        flow = Flow(positions_bt=positions, memories=memories, prefix=prefix, shared=self.shared())
+        return self.decoder.start(flow, room + self.architecture.ends.prefix), flow
 
     def step(self, target_bt: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """Logits (B, T, target vocabulary) of the next T tokens, the state behind them, and the flow.
@@ -141,11 +151,12 @@ class Model(nn.Module):
         """
         assert flow.positions_bt is not None
         begin = flow.positions_bt[:, :1]
-        states, here = self._enter(target_bt, "target", begin)
+        states, here = self._enter(target_bt, "target", begin, flow.prefix)
         here = replace(here, memories=flow.memories)
-        x_btw, state, _ = self.decoder.step(states, state, here)
+        x_btw, state, leaving = self.decoder.step(states, state, here)
         # Positions count what entered: a shortening op may let fewer tokens leave.
-        return self.head(x_btw), state, replace(flow, positions_bt=begin + here.num_valid(states)[:, None])
+        positions = begin + here.num_valid(states)[:, None]
+        return self.head(self.ends.leave(x_btw, leaving)), state, replace(flow, positions_bt=positions, prefix=None)
 
 
 def _build_stack(stack: Stack, site: Site, architecture: Architecture) -> StackModule:

@@ -5,7 +5,7 @@ Shape letters: B batch rows, T tokens of this stack, S tokens of a memory, W wid
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, ClassVar, Literal
 
@@ -26,7 +26,7 @@ class Site:
     `tokens` is the length of the counted pass; a length that sizes a parameter is a field of the op instead. `depth` is a
     fixed index that survives layer dropping. `memories` are the sites of the encoder layers' outputs, last layer last,
     each with its own length and width. `droppable` of the tokens may be dropped by a shortening op, of `original_droppable`
-    before the first such op (None: none was met yet).
+    before the first such op (None: none was met yet); `ranking` of them say which.
     """
 
     tokens: int
@@ -36,6 +36,7 @@ class Site:
     memories: tuple["Site", ...] = ()
     droppable: int = 0
     original_droppable: int | None = None
+    ranking: int = 1
 
     def memory(self, from_end: int) -> "Site":
         """The memory that is `from_end`-th from the end, 1 being the last layer's output."""
@@ -77,10 +78,14 @@ class Macs:
 
 @dataclass(frozen=True)
 class Memory:
-    """One encoder layer's output: `x_bsw` and, where there is padding, `padding_bs` (True at padding)."""
+    """States beside a stack's own, such as an encoder layer's output: `x_bsw` and, where there is padding, `padding_bs`."""
 
     x_bsw: Tensor
     padding_bs: Tensor | None = None
+
+    def rows(self, index: Tensor) -> "Memory":
+        """The same for the batch rows in `index`."""
+        return Memory(self.x_bsw.index_select(0, index), _rows(self.padding_bs, index))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,8 +94,9 @@ class Flow:
 
     `padding_bt` is True at padding, which stands on the right; None says that there is none. `positions_bt` are absolute
     positions. `droppable_bt` marks tokens that a shortening op may drop, `original_droppable_b` tells how many there were
-    before the first such op (None: none was met yet), `ranking_b` the row that ranks them, `kept_bt` the original index of
-    each remaining token. `shared` holds parameters that the model owns once; it is not batch-first.
+    before the first such op (None: none was met yet), `ranking_bt` marks the tokens that rank them, `kept_bt` holds the
+    original index of each remaining token. `prefix` enters before the next tokens, `num_fixed` is the length of the text
+    behind it. `shared` holds parameters that the model owns once; it is not batch-first.
     """
 
     padding_bt: Tensor | None = None
@@ -98,8 +104,10 @@ class Flow:
     memories: tuple[Memory, ...] = ()
     droppable_bt: Tensor | None = None
     original_droppable_b: Tensor | None = None
-    ranking_b: Tensor | None = None
+    ranking_bt: Tensor | None = None
     kept_bt: Tensor | None = None
+    prefix: Memory | None = None
+    num_fixed: int | None = None
     shared: Mapping[str, Tensor] | None = None
 
     @property
@@ -115,11 +123,12 @@ class Flow:
             self,
             padding_bt=_rows(self.padding_bt, index),
             positions_bt=_rows(self.positions_bt, index),
-            memories=tuple(Memory(memory.x_bsw[index], _rows(memory.padding_bs, index)) for memory in self.memories),
+            memories=tuple(memory.rows(index) for memory in self.memories),
             droppable_bt=_rows(self.droppable_bt, index),
             original_droppable_b=_rows(self.original_droppable_b, index),
-            ranking_b=_rows(self.ranking_b, index),
+            ranking_bt=_rows(self.ranking_bt, index),
             kept_bt=_rows(self.kept_bt, index),
+            prefix=None if self.prefix is None else self.prefix.rows(index),
         )
 
     def num_valid(self, x_btw: Tensor) -> Tensor:
@@ -153,10 +162,23 @@ class OpModule(nn.Module, ABC):
         """The state before the first token, for `flow`'s batch rows, with caches of `room` tokens."""
         return ()
 
+    def room(self, room: int) -> int:
+        """How many of so many tokens leave at most: what later ops need caches for."""
+        return room
+
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens. Tokens at `flow.padding_bt` (on the right) are not remembered."""
         out, flow = self(x_btw, flow)
         return out, state, flow
+
+
+def starts(modules: Iterable[OpModule], flow: Flow, room: int) -> tuple[State, ...]:
+    """One state a module for modules that stand one after the other."""
+    states = []
+    for module in modules:
+        states.append(module.start(flow, room))
+        room = module.room(room)
+    return tuple(states)
 
 
 class Op(ABC):

@@ -11,12 +11,10 @@ from search_spaces.parameter import Axes, Axis
 
 
 @dataclass(frozen=True, kw_only=True)
-class PatchEnds(Ends):
-    """Square patches of an image through one linear layer, a learned class token before them, a classifier that reads it.
+class Patches:
+    """Square patches of images of `height` x `width` pixels.
 
-    Inputs are intensities from 0 to 255, (B, height x width x channels), row by row, channels last; they enter as -1 to 1.
-    Patches may be dropped by a shortening op, ranked by the class token's row. Left out: normalisation by the mean and
-    deviation of a data set, distillation's second token.
+    Images are intensities from 0 to 255, (B, height x width x channels), row by row, channels last.
     """
 
     height: int
@@ -33,13 +31,46 @@ class PatchEnds(Ends):
 
     @property
     def num_patches(self) -> int:
-        """Patches of an image; its stack has one token more."""
+        """Patches of an image."""
         return (self.height // self.patch) * (self.width // self.patch)
 
     @property
     def num_values(self) -> int:
         """Values of a patch."""
         return self.patch * self.patch * self.channels
+
+    @property
+    def num_inputs(self) -> int:
+        """Values of an image."""
+        return self.height * self.width * self.channels
+
+    def cut(self, images: Tensor, dtype: torch.dtype) -> Tensor:
+        """(B, height x width x channels) intensities to (B, patches, values) from -1 to 1. Raises ValueError for other sizes."""
+        if images.shape[1] != self.num_inputs:
+            expected = f"{self.height} x {self.width} x {self.channels}"
+            raise ValueError(f"ends: expected images of {expected} values, got {images.shape[1]}")
+        values = images.to(dtype) / 127.5 - 1
+        size = self.patch
+        grid = values.unflatten(1, (self.height // size, size, self.width // size, size, self.channels))
+        patches: Tensor = grid.transpose(2, 3).flatten(3).flatten(1, 2)
+        return patches
+
+
+def patch_projection(patches: Patches, width: int) -> nn.Linear:
+    """A linear layer from the values of a patch to a state."""
+    layer = nn.Linear(patches.num_values, width)
+    nn.init.xavier_uniform_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
+@dataclass(frozen=True, kw_only=True)
+class PatchEnds(Patches, Ends):
+    """Patches of an image through one linear layer, a learned class token before them, a classifier that reads it.
+
+    Patches may be dropped by a shortening op, ranked by the class token's row. Left out: normalisation by the mean and
+    deviation of a data set, distillation's second token.
+    """
 
     def parameters(self, widths: Widths, sizes: Sizes) -> dict[str, Axes]:
         """patch: width x values, and bias; class_token: width; output: classes x width, and bias."""
@@ -61,11 +92,6 @@ class PatchEnds(Ends):
         width = encoder_width(widths, "image patches")
         return Macs(linear=(source_tokens - 1) * self.num_values * width, vocabulary=width * sizes.target_vocabulary)
 
-    @property
-    def num_inputs(self) -> int:
-        """Values of an image."""
-        return self.height * self.width * self.channels
-
     def entering(self, tokens: int) -> int:
         """The patches and the class token."""
         return self.num_patches + 1
@@ -86,25 +112,14 @@ class PatchModule(ClassModule):
         super().__init__(width, sizes)
         self.ends = ends
         self.class_token = nn.Parameter(nn.init.normal_(torch.empty(width), std=UNSCALED_STD))
-        self.patch = nn.Linear(ends.num_values, width)
-        nn.init.xavier_uniform_(self.patch.weight)
-        nn.init.zeros_(self.patch.bias)
+        self.patch = patch_projection(ends, width)
 
     def enter(self, inputs: Tensor, side: Side) -> tuple[Tensor, Flow]:
         """(B, height x width x channels) intensities to (B, 1 + patches, W)."""
-        ends, size = self.ends, self.ends.patch
-        if inputs.shape[1] != ends.num_inputs:
-            expected = f"{ends.height} x {ends.width} x {ends.channels}"
-            raise ValueError(f"ends: expected images of {expected} values, got {inputs.shape[1]}")
-        values = inputs.to(self.class_token.dtype) / 127.5 - 1
-        grid = values.unflatten(1, (ends.height // size, size, ends.width // size, size, ends.channels))
-        patches = grid.transpose(2, 3).flatten(3).flatten(1, 2)
-        embedded = self.patch(patches)
+        embedded = self.patch(self.ends.cut(inputs, self.class_token.dtype))
         first = self.class_token.to(embedded.dtype).expand(len(inputs), 1, -1)
-        tokens = torch.arange(ends.num_patches + 1, device=inputs.device)
-        droppable = (tokens > 0).expand(len(inputs), -1)
-        ranking = torch.zeros(len(inputs), dtype=torch.int64, device=inputs.device)
-        return torch.cat([first, embedded], dim=1), Flow(droppable_bt=droppable, ranking_b=ranking)
+        droppable = (torch.arange(self.ends.num_patches + 1, device=inputs.device) > 0).expand(len(inputs), -1)
+        return torch.cat([first, embedded], dim=1), Flow(droppable_bt=droppable, ranking_bt=~droppable)
 
     def leave(self, x_btw: Tensor, flow: Flow) -> Tensor:
         """(B, T, W) to the class token's state (B, 1, W)."""

@@ -91,7 +91,8 @@ class Replace(Stage):
 class Pyramid(Stage):
     """Droppable tokens leave a decoder in `stages` stages, each with `keep` of the stage before (PyramidDrop, arXiv 2410.17247).
 
-    They are ranked by the attention of the last instruction token. Nothing is trained.
+    They are ranked by the attention of the last instruction token, which stands before the answer. Nothing is trained: a model
+    that is trained so has the dropping in its architecture, see `search_spaces/dropping_tokens.py`.
     """
 
     name: ClassVar[str] = "pyramid"
@@ -108,7 +109,8 @@ class Pyramid(Stage):
 class Shorten(Stage):
     """An encoder's tokens that get least attention leave after some layers (EViT, Liang et al. 2022). Nothing is trained.
 
-    `keep` is the share that goes on at each of `times` places, spread evenly over depth.
+    `keep` is the share that goes on at each of `times` places, spread evenly over depth. The token that is read in the end
+    ranks them and always stays; where the mean of all is read, all rank, and what gets most attention on average stays.
     """
 
     name: ClassVar[str] = "shorten"

@@ -36,6 +36,7 @@ def load(name: str) -> ModuleType:
 scaling, operators = load("attention_scaling"), load("operators")
 ternary = load("ternary_linear")
 compression, int8 = load("compression_counted"), load("int8_linear")
+questions = load("pyramid_questions")
 overhead, neighbour, beside = load("meter_overhead"), load("busy_neighbour"), load("codecarbon_check")
 generation = load("dropped_generation")
 
@@ -286,6 +287,24 @@ def test_attention_scaling_runs(tmp_path: Path) -> None:
     facts = json.loads(output.read_text())
     assert facts["machine"]["cores"] and set(facts["tokens"]) == {"256"}
     assert all(one["seconds"] > 0 for one in facts["tokens"]["256"].values()) and len(facts["tokens"]["256"]) == 7
+
+
+def test_pyramid_prefill_runs(tmp_path: Path) -> None:
+    output = tmp_path / "prefill.json"
+    printed = run("pyramid_prefill.py", "--quick", "--output", str(output))
+    assert "| 100 | 81% | 0.5 | 0.468 |" in printed
+    (one,) = json.loads(output.read_text())["results"]
+    assert one["image_share"] >= 0.75 and [row["keep"] for row in one["rows"]] == [1.0, 0.4, 0.5, 0.6]
+    assert all(row["seconds"] > 0 for row in one["rows"])
+    assert [row["fewer_macs"] for row in one["rows"][:2]] == [1.0, max(row["fewer_macs"] for row in one["rows"])]
+
+
+def test_accuracies_are_compared_question_by_question() -> None:
+    same = [0, 1] * 50
+    assert questions.compared(same, same) == (0.0, 0.0, 0.0)
+    difference, low, high = questions.compared(same, [1] * 10 + same[10:])
+    assert difference == pytest.approx(5.0) and low < 5 < high and low >= 0
+    assert questions.compared(same, [1 - one for one in same])[0] == 0
 
 
 def test_operators_run() -> None:

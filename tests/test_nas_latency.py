@@ -86,7 +86,7 @@ def test_a_sentence_is_encoded_and_decoded_token_by_token(task: EncodedTask, mon
     assert calls == one * 3
 
 
-@pytest.mark.parametrize(("name", "length"), [("gpt2-xs", 30), ("roberta-xs", 30), ("deit-xs", 784)])
+@pytest.mark.parametrize(("name", "length"), [("gpt2-xs", 30), ("roberta-xs", 30), ("deit-xs", 784), ("llava-xs", 30)])
 def test_other_models_score_one_input(task: EncodedTask, monkeypatch: pytest.MonkeyPatch, name: str, length: int) -> None:
     if name == "deit-xs":
         task = replace(task, tokenizer=None, num_inputs=256, num_classes=10)
@@ -99,7 +99,8 @@ def test_other_models_score_one_input(task: EncodedTask, monkeypatch: pytest.Mon
 
     monkeypatch.setattr(model, "forward", told)
     assert latency_ms(model, task, Clock([0.5]), LatencyProtocol(dry_runs=0, timed_runs=1)) == 500
-    assert seen == [[None, (1, length)] if name == "gpt2-xs" else [(1, length)]]
+    before = {"gpt2-xs": [None], "llava-xs": [(1, 56 * 56)]}.get(name, [])
+    assert seen == [[*before, (1, length)]]
 
 
 @pytest.mark.parametrize("until", [0, None])

@@ -241,7 +241,7 @@ def test_bad_task_settings(changes, message):
 def test_tasks_are_found_by_name():
     assert len({task.name for task in ALL_TASKS}) == len(ALL_TASKS)
     assert all(find_task(task.name) is task for task in ALL_TASKS)
-    with pytest.raises(UserError, match="expected a task of translation, number_words, .*pixels; got 'summarise'"):
+    with pytest.raises(UserError, match="expected a task of translation, number_words, .*digit_questions; got 'summarise'"):
         find_task("summarise")
 
 

@@ -17,12 +17,14 @@ from search_spaces.loss import projected_cross_entropy
 from search_spaces.op import Flow
 from search_spaces.parameter import shape
 from search_spaces.patch_ends import PatchEnds
+from search_spaces.picture_ends import PictureEnds
 from search_spaces.plain import from_plain, to_plain
 
 SAME = Sizes(source_vocabulary=40, target_vocabulary=40)
 APART = Sizes(source_vocabulary=40, target_vocabulary=30)
 CLASSES = Sizes(source_vocabulary=40, target_vocabulary=5)
 PATCHES = PatchEnds(height=6, width=9, channels=2, patch=3)
+PICTURES = PictureEnds(height=6, width=9, channels=2, patch=3)
 BOTH, DECODER, ENCODER = (16, 16), (None, 16), (16, None)
 CLOSE = 1e-9
 
@@ -80,6 +82,13 @@ CASES = [
     Case(ends=ClassifierEnds(), widths=ENCODER, sizes=CLASSES, tables=frozenset({"source.weight"})),
     Case(ends=ClassifierEnds(pool="first", scaled=False), widths=ENCODER, sizes=CLASSES, tables=frozenset({"source.weight"})),
     Case(ends=PATCHES, widths=ENCODER, sizes=replace(CLASSES, padding=-1)),
+    Case(ends=PICTURES, widths=DECODER, sizes=SAME, tables=frozenset({"target.weight", "place.weight"})),
+    Case(
+        ends=replace(PICTURES, text=TokenEnds(tying="none", scaled=False)),
+        widths=DECODER,
+        sizes=SAME,
+        tables=frozenset({"target.weight", "place.weight"}),
+    ),
 ]
 
 
@@ -151,6 +160,7 @@ def test_counted_macs_are_those_of_torchs_counter(case: Case) -> None:
         inputs = case.inputs(1) if isinstance(case.ends, PatchEnds) else torch.ones(1, tokens, dtype=torch.int64)
         for side in case.sides:
             module.enter(inputs, side)
+        module.prefix(torch.zeros(1, 6 * 9 * 2))
     assert counter.get_total_flops() == 2 * macs.linear and macs.total == macs.linear + macs.vocabulary
 
 
@@ -258,6 +268,10 @@ REFUSED: list[tuple[Any, str]] = [
     (lambda: ClassifierEnds().macs(BOTH, CLASSES, 7, 7), "an encoder alone for a classifier"),
     (lambda: PATCHES.build(BOTH, CLASSES), "an encoder alone for image patches"),
     (lambda: PATCHES.build(DECODER, CLASSES), "an encoder alone for image patches"),
+    (lambda: PICTURES.build(BOTH, SAME), "a decoder alone behind a picture, got widths"),
+    (lambda: PICTURES.parameters(ENCODER, SAME), "a decoder alone behind a picture, got widths"),
+    (lambda: PICTURES.build(DECODER, SAME).prefix(torch.zeros(2, 54)), "images of 6 x 9 x 2 values, got 54"),
+    (lambda: replace(PICTURES, patch=4), "a patch that divides 6 x 9 pixels, got 4"),
     (lambda: PatchEnds(height=7, width=9, patch=3), "a patch that divides 7 x 9 pixels, got 3"),
     (lambda: PatchEnds(height=6, width=9, patch=0), "a patch that divides 6 x 9 pixels, got 0"),
     (lambda: PatchEnds(height=6, width=9, channels=0, patch=3), "images of one pixel and channel at least, got 6 x 9 x 0"),
@@ -359,6 +373,21 @@ def test_the_mean_of_a_classifier_leaves_padding_out() -> None:
     assert torch.equal(first.leave(states_btw, Flow(padding_bt=padding)), states_btw[:, :1])
 
 
+def test_a_classifier_may_lose_what_is_not_read() -> None:
+    inputs = torch.tensor([[5, 6, 7, 8], [5, 6, 0, 0]])
+    inside = [[True] * 4, [True, True, False, False]]
+    _, flow = ClassifierEnds().build(ENCODER, CLASSES).enter(inputs, "source")
+    assert flow.droppable_bt is not None and flow.ranking_bt is not None
+    assert flow.droppable_bt.tolist() == flow.ranking_bt.tolist() == inside
+    assert (ClassifierEnds().droppable(4), ClassifierEnds().ranking(4)) == (4, 4)
+    first = ClassifierEnds(pool="first")
+    _, flow = first.build(ENCODER, CLASSES).enter(inputs, "source")
+    assert flow.droppable_bt is not None and flow.ranking_bt is not None
+    assert flow.droppable_bt.tolist() == [[False, True, True, True], [False, True, False, False]]
+    assert flow.ranking_bt.tolist() == [[True, False, False, False]] * 2
+    assert (first.droppable(4), first.ranking(4), first.droppable(0)) == (3, 1, 0)
+
+
 def test_patches_are_squares_of_pixels_behind_the_class_token() -> None:
     case = next(case for case in CASES if isinstance(case.ends, PatchEnds))
     module, images = built(case), case.inputs()
@@ -370,7 +399,7 @@ def test_patches_are_squares_of_pixels_behind_the_class_token() -> None:
     assert torch.allclose(states_btw[:, 1:], expected, atol=CLOSE)
     assert torch.equal(states_btw[:, 0], module.get_parameter("class_token").expand(3, -1))
     assert torch.equal(module.leave(states_btw, flow), states_btw[:, :1])
-    assert flow.droppable_bt.tolist() == [[False, *[True] * 6]] * 3 and flow.ranking_b.tolist() == [0, 0, 0]
+    assert flow.droppable_bt.tolist() == [[False, *[True] * 6]] * 3 and flow.ranking_bt.tolist() == [[True, *[False] * 6]] * 3
     assert PATCHES.droppable(7) == 6 == PATCHES.num_patches and TokenEnds().droppable(7) == 0
 
 

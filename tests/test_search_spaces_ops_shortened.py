@@ -61,7 +61,7 @@ def prompt_flow(rows: int, tokens: int, droppable: slice, ranking: int) -> Flow:
     mask = torch.zeros(rows, tokens, dtype=torch.bool)
     mask[:, droppable] = True
     positions = torch.arange(tokens).expand(rows, -1)
-    return Flow(positions_bt=positions, droppable_bt=mask, ranking_b=torch.full((rows,), ranking))
+    return Flow(positions_bt=positions, droppable_bt=mask, ranking_bt=positions == ranking)
 
 
 def kept(flow: Flow) -> list[list[int]]:
@@ -160,7 +160,7 @@ def test_rows_of_any_length_keep_what_the_plain_formula_keeps(make, causal: bool
         positions_bt=torch.arange(12).expand(4, -1),
         padding_bt=torch.arange(12) >= torch.tensor(lengths)[:, None],
         droppable_bt=(torch.arange(12) >= torch.tensor(first)[:, None]) & (torch.arange(12) < torch.tensor(last)[:, None]),
-        ranking_b=torch.tensor([end - 1 for end in lengths]),
+        ranking_bt=torch.arange(12) == torch.tensor(lengths)[:, None] - 1,
     )
     out, after = module(x_btw, flow)
     survivors = []
@@ -174,7 +174,35 @@ def test_rows_of_any_length_keep_what_the_plain_formula_keeps(make, causal: bool
         expected = inside(alone[:, remaining], blank)[0] if op.when == "before" else inside(alone, blank)[0][:, remaining]
         assert torch.allclose(out[row, : len(remaining)], expected[0], atol=1e-9)
     assert kept(after) == survivors and out.shape[1] == max(map(len, survivors))
-    assert after.ranking_b is not None and after.ranking_b.tolist() == [len(one) - 1 for one in survivors]
+    assert after.ranking_bt is not None and after.ranking_bt.sum(1).tolist() == [1] * 4
+    assert after.ranking_bt.int().argmax(1).tolist() == [len(one) - 1 for one in survivors]
+
+
+@pytest.mark.parametrize("rotary", [None, Rotary()], ids=["plain", "rotary"])
+def test_several_tokens_rank_by_the_mean_of_their_attention(rotary: Rotary | None) -> None:
+    """A conversation of three turns, one of one turn, one without an answer, one without an image."""
+    attention = Attention(heads=4, rotary=rotary)
+    site, x_btw = Site(tokens=14, width=16, causal=True), draw(4, 14, 16)
+    module = built(pyramid(attention, 0.5), site)
+    flow, turns = prompt_flow(4, 14, slice(0, 8), 0), [(9, 11, 13), (10,), (), (4, 9)]
+    assert flow.droppable_bt is not None
+    ranking = torch.zeros(4, 14, dtype=torch.bool)
+    for row, marked in enumerate(turns):
+        ranking[row, list(marked)] = True
+    flow.droppable_bt[3] = False
+    out, after = module(x_btw, replace(flow, ranking_bt=ranking))
+    for row, marked in enumerate(turns):
+        remaining = list(range(14))
+        if marked and row < 3:
+            rows = [attention_row(module, x_btw[row], one, attention, causal=True) for one in marked]
+            best = torch.stack(rows).mean(0)[:8].argsort(descending=True)[:4]
+            remaining = sorted([*best.tolist(), *range(8, 14)])
+            assert row or any(set(one[:8].argsort(descending=True)[:4].tolist()) != set(best.tolist()) for one in rows)
+        assert kept(after)[row] == remaining
+        blank = Flow(positions_bt=torch.zeros(1, 1))
+        expected = module.op(x_btw[row : row + 1, remaining], blank)[0]  # type: ignore[operator]
+        assert torch.allclose(out[row, : len(remaining)], expected[0], atol=1e-9)
+    assert after.ranking_bt is not None and after.ranking_bt.sum(1).tolist() == [3, 1, 0, 2]
 
 
 def test_the_original_number_counts_over_all_stages() -> None:
@@ -240,7 +268,7 @@ def test_a_shortened_prompt_and_steps_equal_the_parallel_pass(make) -> None:  # 
     # Prompts of 10 and 7 tokens, each followed by 4 more.
     prompts, x_btw, more = torch.tensor([10, 7, 10]), draw(3, 10, 16), draw(3, 4, 16, seed=2)
     flow = prompt_flow(3, 10, slice(1, 8), 9)
-    flow = replace(flow, padding_bt=torch.arange(10) >= prompts[:, None], ranking_b=prompts - 1)
+    flow = replace(flow, padding_bt=torch.arange(10) >= prompts[:, None])
     assert flow.droppable_bt is not None
     flow.droppable_bt[1, 5:] = False
     blank = Flow(positions_bt=torch.zeros(3, 1, dtype=torch.int64))
@@ -254,8 +282,8 @@ def test_a_shortened_prompt_and_steps_equal_the_parallel_pass(make) -> None:  # 
     for row, prompt in enumerate(prompts.tolist()):
         whole = torch.cat([x_btw[row, :prompt], more[row]])[None]
         droppable = torch.cat([flow.droppable_bt[row, :prompt], torch.zeros(4, dtype=torch.bool)])[None]
-        assert flow.ranking_b is not None
-        here = Flow(positions_bt=torch.arange(prompt + 4)[None], droppable_bt=droppable, ranking_b=flow.ranking_b[row : row + 1])
+        tokens = torch.arange(prompt + 4)[None]
+        here = Flow(positions_bt=tokens, droppable_bt=droppable, ranking_bt=tokens == prompt - 1)
         expected, parallel = module(whole, here)
         remaining = kept(after)[row]
         assert kept(parallel)[0] == [*remaining, *range(prompt, prompt + 4)] and len(remaining) < prompt
@@ -263,11 +291,14 @@ def test_a_shortened_prompt_and_steps_equal_the_parallel_pass(make) -> None:  # 
         assert torch.allclose(stepped[row], expected[0, -4:], atol=1e-9)
 
 
-def test_caches_hold_what_their_layer_saw() -> None:
-    module = built(layers(pyramid, Attention(heads=4)), Site(tokens=12, width=16, causal=True))
+def test_caches_hold_what_their_layer_saw_and_have_room_for_no_more() -> None:
+    module = built(layers(pyramid, Attention(heads=4)), Site(tokens=12, width=16, causal=True, droppable=10))
     flow = prompt_flow(1, 12, slice(0, 10), 11)
-    _, state, _ = module.step(draw(1, 12, 16), module.start(flow, 12), flow)
+    _, state, _ = module.step(draw(1, 12, 16), module.start(flow, 15), flow)
     assert [int(layer[0][2]) for layer in state] == [12, 8, 5]
+    assert [layer[0][0].shape[2] for layer in state] == [15, 11, 8] and module.room(15) == 8
+    later = built(layers(evit, Attention(heads=4)), Site(tokens=12, width=16, causal=True, droppable=10)).start(flow, 15)
+    assert [layer[0][0].shape[2] for layer in later] == [15, 15, 11]
 
 
 CASES = [
@@ -280,6 +311,9 @@ CASES = [
     (layers(evit, Attention(heads=4)), Site(tokens=20, width=16, droppable=17)),
     (pyramid(Attention(heads=4), 0.5), Site(tokens=20, width=16, droppable=6, original_droppable=13)),
     (pyramid(Attention(heads=4), 0.25), Site(tokens=20, width=16, droppable=6, original_droppable=13)),
+    (evit(Attention(heads=4), 0.7), Site(tokens=20, width=16, droppable=20, ranking=20)),
+    (layers(evit, Attention(heads=4, inner=8)), Site(tokens=20, width=16, droppable=20, ranking=20)),
+    (evit(Attention(heads=4), 0.7, fuse=True), Site(tokens=20, width=16, droppable=20, ranking=20)),
 ]
 
 
@@ -289,13 +323,16 @@ def test_macs_with_dropping_equal_torchs_counter_and_real_lengths(op: Op, site: 
     # Built for another length: the counted pass may differ from the site of the build in tokens.
     shorter = replace(site, tokens=site.tokens - 1, droppable=site.droppable - 1)
     flow = prompt_flow(1, site.tokens, slice(0, site.droppable), site.tokens - 1)
+    if site.ranking > 1:
+        flow = replace(flow, ranking_bt=torch.ones(1, site.tokens, dtype=torch.bool))
     if site.original_droppable is not None:
         flow = replace(flow, original_droppable_b=torch.tensor([site.original_droppable]))
     real = op.build(shorter, linear)(torch.randn(1, site.tokens, site.width), flow)[0]
     with torch.device("meta"):
         module, x_btw = op.build(shorter, linear), torch.empty(1, site.tokens, site.width)
-        assert flow.droppable_bt is not None and flow.ranking_b is not None
-        counted = replace(flow, droppable_bt=flow.droppable_bt.to("meta"), ranking_b=flow.ranking_b.to("meta"), positions_bt=None)
+        assert flow.droppable_bt is not None and flow.ranking_bt is not None
+        masks = {"droppable_bt": flow.droppable_bt.to("meta"), "ranking_bt": flow.ranking_bt.to("meta")}
+        counted = replace(flow, **masks, positions_bt=None)
         with FlopCounterMode(display=False) as counter:
             out, _ = module(x_btw, counted)
     assert counter.get_total_flops() == 2 * op.macs(site, linear).total
@@ -333,8 +370,8 @@ def test_the_weights_of_a_fused_token_have_a_gradient() -> None:
 
 def test_a_flow_without_a_ranking_row_is_refused() -> None:
     module, flow = built(pyramid(Attention(heads=4), 0.5), ENCODER), prompt_flow(1, 9, slice(1, 9), 0)
-    with pytest.raises(ValueError, match="names the row"):
-        module(draw(1, 9, 16), replace(flow, ranking_b=None))
+    with pytest.raises(ValueError, match="names the tokens which rank"):
+        module(draw(1, 9, 16), replace(flow, ranking_bt=None))
 
 
 @pytest.mark.parametrize(

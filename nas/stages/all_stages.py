@@ -6,12 +6,22 @@ from nas.stages.drop import DropWork
 from nas.stages.int8 import Int8Work
 from nas.stages.pack import PackWork
 from nas.stages.prune import PruneWork
+from nas.stages.pyramid import PyramidWork, ShortenWork
 from nas.stages.quantise import QuantiseWork
 from nas.stages.replace import ReplaceWork
 from nas.stages.work import StageWork
 from search_spaces.stage import Stage
 
-ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (DropWork(), ReplaceWork(), PruneWork(), QuantiseWork(), Int8Work(), PackWork())
+ALL_STAGE_WORKS: tuple[StageWork[Any], ...] = (
+    DropWork(),
+    ReplaceWork(),
+    PyramidWork(),
+    ShortenWork(),
+    PruneWork(),
+    QuantiseWork(),
+    Int8Work(),
+    PackWork(),
+)
 
 
 def work_of(stage: Stage) -> StageWork[Any]:

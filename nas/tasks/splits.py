@@ -4,12 +4,14 @@ Letters: B rows, S source tokens, T target tokens.
 """
 
 from dataclasses import dataclass, field, fields, replace
+from math import isqrt
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from nas.tasks.rows import Ints32, Ints64, TokenRows
-from nas.tasks.tokenizer import BOS_ID, EOS_ID, MASK_ID, PAD_ID, SPECIAL_TOKENS
+from nas.tasks.tokenizer import ANSWER_ID, BOS_ID, EOS_ID, MASK_ID, PAD_ID, SPECIAL_TOKENS
 
 IGNORED = -1  # a label that is not predicted
 MASKED_SHARE = 0.15
@@ -154,7 +156,58 @@ class LabelledSplit(EncodedSplit):
         return Batch(self.sources.padded(rows), None, labels, int(self.sources.lengths_of(rows).sum()))
 
 
-ALL_SPLITS: tuple[type[EncodedSplit], ...] = (EncodedSplit, RunningTextSplit, MaskedSplit, LabelledSplit)
+@dataclass(frozen=True)
+class PictureSplit(EncodedSplit):
+    """Questions about pictures, answered in text.
+
+    A row of `sources` says which image of `pool` (grey, `height` x `width`) stands in each cell of a square grid, negative
+    where none does: the picture is composed when it is needed. A row of `targets` is a question, ANSWER_ID, the answer and
+    </s>, once or several times; `references` are the last answers. Budgets count the tokens of the texts.
+    """
+
+    pool: TokenRows = field(default_factory=lambda: TokenRows.empty(0))
+    height: int = 0
+    width: int = 0
+
+    @property
+    def num_target_tokens(self) -> int:
+        """Tokens of the answers, with </s>."""
+        return int(np.count_nonzero(_inside_answer(self.targets.tokens[None])))
+
+    def batch(self, rows: Ints64, rng: np.random.Generator | None) -> Batch:
+        """See EncodedSplit. Answers alone are predicted."""
+        tokens = self.targets.padded(rows)
+        target_out = np.where(_inside_answer(tokens[:, :-1]), tokens[:, 1:], IGNORED)
+        return Batch(self.pictures(rows), tokens[:, :-1], target_out, int(self.targets.lengths_of(rows).sum()))
+
+    def pictures(self, rows: Ints64) -> Ints64:
+        """Intensities of the composed pictures, row by row, (B, height x width of a picture)."""
+        cells = self.sources.padded(rows)
+        side = isqrt(cells.shape[1])
+        images = self.pool.padded(np.maximum(cells.ravel(), 0))
+        images[cells.ravel() < 0] = 0
+        grid = images.reshape(len(rows), side, side, self.height, self.width)
+        return grid.transpose(0, 1, 3, 2, 4).reshape(len(rows), -1)
+
+    def prompts(self, rows: Ints64) -> Ints64:
+        """The texts up to the last ANSWER_ID, filled with <pad> at the right."""
+        tokens = self.targets.padded(rows)
+        columns = np.arange(tokens.shape[1])
+        lengths = np.where(tokens == ANSWER_ID, columns + 1, 0).max(axis=1)
+        return np.where(columns < lengths[:, None], tokens, PAD_ID)[:, : lengths.max()]
+
+    def take(self, rows: Ints64) -> Self:
+        """See EncodedSplit. The images stay."""
+        return replace(super().take(rows), pool=self.pool)
+
+
+def _inside_answer(tokens: Ints32 | Ints64) -> npt.NDArray[np.bool_]:
+    """Whether what follows each token is of an answer, </s> counted, (B, T)."""
+    inside: npt.NDArray[np.bool_] = (tokens == ANSWER_ID).cumsum(axis=1) > (tokens == EOS_ID).cumsum(axis=1)
+    return inside
+
+
+ALL_SPLITS: tuple[type[EncodedSplit], ...] = (EncodedSplit, RunningTextSplit, MaskedSplit, LabelledSplit, PictureSplit)
 
 
 def to_context(split: EncodedSplit) -> dict[str, Any]:

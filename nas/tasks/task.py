@@ -1,11 +1,12 @@
 """The tasks that an experiment or a single evaluation can name."""
 
 from nas.errors import UserError
+from nas.tasks.digit_questions import DigitQuestionsTask
 from nas.tasks.pixels import PixelTask
 from nas.tasks.text import LanguageModelTask, MaskedTextTask, PassageClassTask
 from nas.tasks.translation import SummarisationTask, TranslationTask
 
-Task = TranslationTask | LanguageModelTask | MaskedTextTask | PassageClassTask | PixelTask
+Task = TranslationTask | LanguageModelTask | MaskedTextTask | PassageClassTask | PixelTask | DigitQuestionsTask
 
 ALL_TASKS: tuple[Task, ...] = (
     TranslationTask(name="translation"),
@@ -15,6 +16,7 @@ ALL_TASKS: tuple[Task, ...] = (
     MaskedTextTask(),
     PassageClassTask(),
     PixelTask(),
+    DigitQuestionsTask(),
 )
 
 

@@ -17,6 +17,7 @@ from nas.errors import UserError
 SPECIAL_TOKENS = ("<pad>", "<s>", "</s>", "<unk>")
 PAD_ID, BOS_ID, EOS_ID, UNK_ID = range(4)
 MASK_ID = UNK_ID  # every byte is a token, so that <unk> stands in no text and is free to mask one
+ANSWER_ID = UNK_ID  # or to say that an answer follows
 MIN_VOCABULARY_SIZE = len(SPECIAL_TOKENS) + 256  # every byte is a token, so that no text is unknown
 
 

@@ -14,7 +14,16 @@ from torch import Tensor, nn
 
 from search_spaces.linear import LinearKind
 from search_spaces.op import Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
-from search_spaces.ops.heads import INPUT_GAIN, dot_product_attention, join_heads, key_mask, memory_mask, split_heads, store
+from search_spaces.ops.heads import (
+    INPUT_GAIN,
+    dot_product_attention,
+    join_heads,
+    key_mask,
+    memory_mask,
+    ranking_rows,
+    split_heads,
+    store,
+)
 from search_spaces.parameter import Axes
 from search_spaces.precision import at_least_float32, full_precision
 from search_spaces.rotary import Rotary
@@ -118,6 +127,7 @@ class _AttentionModule(OpModule):
     def __init__(self, op: Attention, site: Site, linear: LinearKind, blocks: dict[str, tuple[int, int]]) -> None:
         super().__init__()
         self.op, self.causal, self.inner = op, site.causal, blocks["output"][0]
+        self.num_ranking = None if site.ranking >= site.tokens else site.ranking
         for name, (columns, rows) in blocks.items():
             gain = 1.0 if name == "output" else INPUT_GAIN
             self.add_module(name, linear.build(columns, rows, op.bias, gain))
@@ -169,19 +179,19 @@ class SelfAttention(_AttentionModule):
         return self.attend(query, key, self.values(x_btw), flow, key_mask(flow, self.causal), self.causal), flow
 
     def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
-        """How much the row `flow.ranking_b` attends to each token, mean over heads: (B, T), zero where it must not look."""
-        assert flow.ranking_b is not None
+        """How much the tokens of `flow.ranking_bt` attend to each, mean over heads and them: (B, T), 0 where none may look."""
+        assert flow.ranking_bt is not None
+        row_br, counts_br = ranking_rows(flow.ranking_bt, self.num_ranking)
         tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
-        last_b1 = flow.ranking_b[:, None]
-        query = self._turned(self.queries(x_btw.gather(1, last_b1[..., None].expand(-1, -1, x_btw.shape[2]))), last_b1)
+        query = self._turned(self.queries(x_btw.gather(1, row_br[..., None].expand(-1, -1, x_btw.shape[2]))), row_br)
         key = self._turned(self.keys(x_btw), tokens[None]).repeat_interleave(self.op.heads // self.op.groups, dim=1)
         # As precise as the attention itself, see dot_product_attention: lowered scores would tie.
         with full_precision():
-            scores = (at_least_float32(query) @ at_least_float32(key).transpose(2, 3)).squeeze(2) * query.shape[-1] ** -0.5
-        hidden = tokens > last_b1 if self.causal else torch.zeros_like(tokens, dtype=torch.bool)[None]
-        hidden = hidden if flow.padding_bt is None else hidden | flow.padding_bt
-        ranks: Tensor = scores.masked_fill(hidden[:, None], float("-inf")).softmax(-1).mean(1)
-        return ranks
+            scores = at_least_float32(query) @ at_least_float32(key).transpose(2, 3) * query.shape[-1] ** -0.5
+        hidden = tokens > row_br[..., None] if self.causal else torch.zeros_like(tokens, dtype=torch.bool)[None, None]
+        hidden = hidden if flow.padding_bt is None else hidden | flow.padding_bt[:, None]
+        rows: Tensor = scores.masked_fill(hidden[:, None], float("-inf")).softmax(-1).mean(1)
+        return rows.masked_fill(~counts_br[..., None], 0).sum(1) / counts_br.sum(1, keepdim=True).clamp(min=1)
 
     def start(self, flow: Flow, room: int) -> State:
         """Keys and values of `room` tokens (B, key-value heads, room, inner / H), and the tokens held (B,)."""

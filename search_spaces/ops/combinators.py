@@ -1,12 +1,13 @@
 """Combinators: ops made of ops."""
 
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Placement, Site, State, prefixed
+from search_spaces.op import Flow, Macs, Op, OpModule, Placement, Site, State, prefixed, starts
 from search_spaces.ops.norm import Norm
 from search_spaces.parameter import Axes, Initialiser
 
@@ -89,7 +90,13 @@ class ChainModule(nn.ModuleList, OpModule):
 
     def start(self, flow: Flow, room: int) -> State:
         """One state a module."""
-        return tuple(module.start(flow, room) for module in self)  # type: ignore[operator]
+        return starts(cast(list[OpModule], list(self)), flow, room)
+
+    def room(self, room: int) -> int:
+        """See OpModule."""
+        for module in cast(list[OpModule], list(self)):
+            room = module.room(room)
+        return room
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens through each module in turn."""

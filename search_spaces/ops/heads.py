@@ -63,6 +63,16 @@ def store(cache_bhsr: Tensor, positions_bt: Tensor, new_bhtr: Tensor) -> None:
     cache_bhsr.transpose(1, 2)[rows, positions_bt] = new_bhtr.transpose(1, 2).to(cache_bhsr.dtype)
 
 
+def ranking_rows(ranking_bt: Tensor, number: int | None) -> tuple[Tensor, Tensor]:
+    """Indices (B, R) of the marked tokens of each row, and which of these count, where rows have unequal numbers.
+
+    `number` is R where work is counted and no mask can be read, None says all.
+    """
+    number = number if ranking_bt.is_meta else int(ranking_bt.sum(1).max())
+    index_br = (~ranking_bt).to(torch.int8).argsort(dim=1, stable=True)[:, :number]
+    return index_br, ranking_bt.gather(1, index_br)
+
+
 def source_of(site: Site, memory: int) -> Site:
     """The site that keys and values come from: the stack's own for memory 0, else the memory-th from the end."""
     return site.memory(memory) if memory else site

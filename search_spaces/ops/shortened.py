@@ -24,17 +24,18 @@ FUSED = -1  # stands in `kept_bt` for a token that is a sum of others
 class Shortened(Op):
     """A residual self-attention that drops droppable tokens `before` it runs or `after` it ran.
 
-    The row `flow.ranking_b` ranks them by its attention to each, mean over heads, with this layer's own norm, query and
-    key. `count` "original" keeps int(keep x droppable tokens before the first shortening): PyramidDrop, with "before".
-    "current" keeps ceil(keep x droppable tokens now): EViT, with "after". `fuse` puts the sum of what is dropped, weighted by
-    rank, behind the rest as one more droppable token (EViT). Remaining tokens keep their order and are numbered anew.
+    The tokens of `flow.ranking_bt` rank them by their attention to each, mean over heads and ranking tokens, with this
+    layer's own norm, query and key. `count` "original" keeps int(keep x droppable tokens before the first shortening):
+    PyramidDrop, with "before". "current" keeps ceil(keep x droppable tokens now): EViT, with "after". `fuse` puts the sum of
+    what is dropped, weighted by rank, behind the rest as one more droppable token (EViT). Remaining tokens keep their order
+    and are numbered anew.
 
-    Where the flow marks no droppable tokens, the op is the one inside. In decoding these are expected in the prompt's step:
-    layers before this one then hold all tokens, later ones those that remain. Tokens behind the ranking row have no
-    influence on what is dropped, those up to it do: inside a prompt the op looks ahead.
+    A row without droppable or without ranking tokens passes unchanged. In decoding the droppable ones are expected in the
+    prompt's step, whose last token alone ranks: layers before this one then hold all tokens, later ones those that remain.
+    Tokens behind the last ranking one have no influence on what is dropped, those up to it do: inside a prompt the op looks
+    ahead.
 
-    Left out: PyramidDrop's several ranking rows in training, one a turn of a conversation; EViT's keep rates that shrink
-    during training.
+    Left out: EViT's keep rates that shrink during training.
     """
 
     op: Residual
@@ -64,21 +65,29 @@ class Shortened(Op):
         dropped = self._num_dropped(site)
         fewer = dropped - 1 if self.fuse and dropped else dropped
         original = site.droppable if site.original_droppable is None else site.original_droppable
-        return replace(site, tokens=site.tokens - fewer, droppable=site.droppable - fewer, original_droppable=original)
+        tokens = site.tokens - fewer
+        return replace(
+            site,
+            tokens=tokens,
+            droppable=site.droppable - fewer,
+            original_droppable=original,
+            ranking=min(site.ranking, tokens),  # where all tokens rank, all that remain do
+        )
 
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
         """Those of the op."""
         return prefixed("op", self.op.parameters(site, linear))
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
-        """Those of the op, and the ranking: one query, the keys of all tokens, one row of scores (published counts omit it)."""
+        """Those of the op, and the ranking: queries that rank, the keys of all, their scores (published counts omit it)."""
         if not self._num_dropped(site):
             return self.op.macs(site, linear)
         attention = self.op.op
         assert isinstance(attention, Attention)
         inner = site.width if attention.inner is None else attention.inner
         keys = linear.macs(site.tokens, site.width, inner // attention.heads * attention.groups)
-        ranking = Macs(ranking=linear.macs(1, site.width, inner) + keys + site.tokens * inner)
+        queries = linear.macs(site.ranking, site.width, inner)
+        ranking = Macs(ranking=queries + keys + site.ranking * site.tokens * inner)
         return self.op.macs(self.out(site) if self.when == "before" else site, linear) + ranking
 
     def shared(self, site: Site) -> dict[str, tuple[tuple[int, ...], Initialiser]]:
@@ -102,6 +111,7 @@ class ShortenedModule(OpModule):
     def __init__(self, op: Shortened, site: Site, linear: LinearKind) -> None:
         super().__init__()
         self.shortened, self.num_fixed = op, site.tokens - site.droppable
+        self.num_fewer = site.tokens - op.out(site).tokens
         self.op = op.op.build(site, linear)
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
@@ -115,10 +125,17 @@ class ShortenedModule(OpModule):
 
     def start(self, flow: Flow, room: int) -> State:
         """The op's state."""
-        return self.op.start(flow, room)
+        return self.op.start(flow, self.room(room) if self.shortened.when == "before" else room)
+
+    def room(self, room: int) -> int:
+        """See OpModule. Of a prompt without droppable tokens so many less are expected."""
+        return room - self.num_fewer
 
     def step(self, x_btw: Tensor, state: State, flow: Flow) -> tuple[Tensor, State, Flow]:
         """The next T tokens: (B, T', W) of a prompt with droppable tokens."""
+        if flow.droppable_bt is not None:
+            tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
+            flow = replace(flow, ranking_bt=tokens == flow.num_valid(x_btw)[:, None] - 1)
         chosen = self.choose(x_btw, flow)
         if chosen is None:
             return self.op.step(x_btw, state, flow)
@@ -130,15 +147,17 @@ class ShortenedModule(OpModule):
         return x_btw, state, flow
 
     def choose(self, x_btw: Tensor, flow: Flow) -> "Choice | None":
-        """What remains of the tokens; None where all do. Raises ValueError without a ranking row."""
+        """What remains of the tokens; None where all do. Raises ValueError where the flow doesn't say which tokens rank."""
         if flow.droppable_bt is None:
             return None
-        if flow.ranking_b is None:
-            raise ValueError("shortened: expected a flow that names the row which ranks its droppable tokens, got none")
+        if flow.ranking_bt is None:
+            raise ValueError("shortened: expected a flow that names the tokens which rank the droppable ones, got none")
         droppable_bt = flow.droppable_bt if flow.padding_bt is None else flow.droppable_bt & ~flow.padding_bt
         valid_b, droppable_b = self._counts(x_btw, flow, droppable_bt)
         original_b = droppable_b if flow.original_droppable_b is None else flow.original_droppable_b
         kept_b = torch.minimum(self._num_kept(original_b, droppable_b), droppable_b)
+        if not x_btw.is_meta:
+            kept_b = torch.where(flow.ranking_bt.any(1), kept_b, droppable_b)
         if bool((kept_b == droppable_b).all()):
             return None
         # Only the order of the ranks matters unless they weigh: then their gradient reaches query and key.
@@ -163,7 +182,7 @@ class ShortenedModule(OpModule):
         if x_btw.is_meta:
             # Where work is counted no mask can be read: rows are as full as the site says, and the numbers are real.
             valid_b = torch.full((x_btw.shape[0],), x_btw.shape[1], device="cpu")
-            return valid_b, valid_b - self.num_fixed
+            return valid_b, valid_b - (self.num_fixed if flow.num_fixed is None else flow.num_fixed)
         return flow.num_valid(x_btw), droppable_bt.sum(1)
 
 
@@ -178,39 +197,39 @@ class Choice:
 
     def shorten(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) and its flow to (B, T', W) and its flow, padded anew on the right."""
-        x_btw, gone_bt, droppable_bt, kept_bt = self._fused(x_btw, flow)
-        assert flow.ranking_b is not None
+        x_btw, gone_bt, flow = self._fused(x_btw, flow)
+        assert flow.droppable_bt is not None and flow.ranking_bt is not None and flow.kept_bt is not None
         # A stable sort moves what is gone to the right and leaves the rest in order.
         index_bt = gone_bt.to(torch.int8).argsort(dim=1, stable=True)[:, : int(self.length_b.max())]
         tokens = torch.arange(index_bt.shape[1], device=x_btw.device)
         padding_bt = tokens >= self.length_b.to(x_btw.device)[:, None]
-        dropped_before_b = self.dropped_bt.cumsum(1).gather(1, flow.ranking_b[:, None]).squeeze(1)
         flow = replace(
             flow,
             padding_bt=padding_bt if bool((self.length_b < len(tokens)).any()) else None,
             positions_bt=None if flow.positions_bt is None else flow.positions_bt[:, :1] + tokens,
-            droppable_bt=droppable_bt.gather(1, index_bt) & ~padding_bt,
+            droppable_bt=flow.droppable_bt.gather(1, index_bt) & ~padding_bt,
             original_droppable_b=self.original_b,
-            ranking_b=flow.ranking_b - dropped_before_b,
-            kept_bt=kept_bt.gather(1, index_bt),
+            ranking_bt=flow.ranking_bt.gather(1, index_bt) & ~padding_bt,
+            kept_bt=flow.kept_bt.gather(1, index_bt),
         )
         return x_btw.gather(1, index_bt.unsqueeze(-1).expand(-1, -1, x_btw.shape[2])), flow
 
-    def _fused(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """States, what is gone of them, what may be dropped later and original indices, with the fused token at the end."""
-        droppable_bt, dropped_bt = flow.droppable_bt, self.dropped_bt
-        assert droppable_bt is not None
+    def _fused(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Tensor, Flow]:
+        """States, what is gone of them, and what the flow says of each, with the fused token at the end."""
+        droppable_bt, ranking_bt, dropped_bt = flow.droppable_bt, flow.ranking_bt, self.dropped_bt
+        assert droppable_bt is not None and ranking_bt is not None
         tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
         kept_bt = tokens.expand(dropped_bt.shape) if flow.kept_bt is None else flow.kept_bt
         gone_bt = dropped_bt if flow.padding_bt is None else dropped_bt | flow.padding_bt
         if self.weights_bt is None:
-            return x_btw, gone_bt, droppable_bt, kept_bt
+            return x_btw, gone_bt, replace(flow, kept_bt=kept_bt)
         # Elementwise, so that the sum is no product that counts.
         fused_b1w = (self.weights_bt.unsqueeze(-1) * x_btw).sum(1, keepdim=True)
         some_b1 = dropped_bt.any(1, keepdim=True)
-        return (
-            torch.cat([x_btw, fused_b1w.to(x_btw.dtype)], dim=1),
-            torch.cat([gone_bt, ~some_b1], dim=1),
-            torch.cat([droppable_bt, some_b1], dim=1),
-            torch.cat([kept_bt, torch.full_like(kept_bt[:, :1], FUSED)], dim=1),
+        flow = replace(
+            flow,
+            droppable_bt=torch.cat([droppable_bt, some_b1], dim=1),
+            ranking_bt=torch.cat([ranking_bt, (ranking_bt & dropped_bt).any(1, keepdim=True)], dim=1),
+            kept_bt=torch.cat([kept_bt, torch.full_like(kept_bt[:, :1], FUSED)], dim=1),
         )
+        return torch.cat([x_btw, fused_b1w.to(x_btw.dtype)], dim=1), torch.cat([gone_bt, ~some_b1], dim=1), flow
