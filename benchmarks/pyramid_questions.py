@@ -35,12 +35,12 @@ from search_spaces.stage import Pyramid
 TASK, STAGE = "digit_questions", Pyramid(keep=0.5, stages=4)
 WHOLE, TRAINED = "llava-s", "pyramid_drop-s-0.5"
 STAGED = f"{WHOLE} + pyramid"
-TOKENS = 1_200_000
+TOKENS = 900_000
 METRIC = "test_accuracy"
 RESAMPLES = 10_000
 ORDER = (WHOLE, STAGED, TRAINED)
 # Small steps with many questions a picture: most is learnt of it in minutes.
-SETTINGS = ("task.turns=8", "recipe.batch_tokens=520", "recipe.peak_learning_rate=2e-3")
+SETTINGS = ("task.turns=8", "recipe.batch_tokens=520", "recipe.peak_learning_rate=2e-3", "recipe.warmup_steps=100")
 
 
 def evaluate(evaluator: Evaluator, design: Design, record_id: str, leg: Leg) -> tuple[Record, Model]:
