@@ -7,7 +7,7 @@ import typer
 
 from nas.cli_options import PowerSource, Set, Stages
 
-TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class or pixels."
+TASK_HELP = "translation, number_words, summarisation, language_model, masked_text, passage_class, pixels or digit_questions."
 
 
 def evaluate(

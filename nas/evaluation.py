@@ -87,7 +87,7 @@ def _check_lengths(architecture: Architecture, task: EncodedTask) -> None:
     splits = [split for split in (task.train, task.valid, task.test) if split is not None]
     source = max(int(split.sources.lengths.max(initial=1)) for split in splits)
     target = max(int(split.targets.lengths.max(initial=1)) for split in splits)
-    for tokens in (architecture.ends.entering(source), target):
+    for tokens in (architecture.ends.entering(source), target + architecture.ends.prefix):
         architecture.positions.check(tokens)
     size(architecture, sizes_of(task), architecture.ends.entering(source), target)
 

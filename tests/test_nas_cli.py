@@ -94,7 +94,7 @@ def parallel_files() -> Path:
 @pytest.mark.parametrize(
     ("arguments", "fragment"),
     [
-        (("run", "nosuch"), "expected an experiment of quickstart, smoke"),
+        (("run", "nosuch"), "expected an experiment of compression, quickstart, smoke"),
         (("run", "nosuch.toml"), "expected a readable experiment file, got nosuch.toml"),
         (("run", "smoke", "--set", "nosuch=1"), "unknown key 'nosuch'"),
         (("run", "smoke", "--set", "search.nosuch=1"), "unknown key 'search.nosuch'"),
