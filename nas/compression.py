@@ -119,9 +119,7 @@ def check_ladder(run: RunFolder, bases: Sequence[Record], stages: Sequence[Stage
     try:
         work_of(stages[0]).check(stages[0], model)
     except ValueError as error:
-        raise UserError(
-            f"stage {chain_words(stages[:1])} on {bases[0].design}: {error}; choose another stage or design"
-        ) from error
+        raise UserError(f"stage {chain_words(stages[:1])} on {bases[0].design}: {error}") from error
 
 
 def climb(shop: Workshop, executor: Executor, bases: Sequence[Record], stages: Sequence[Stage]) -> list[Record]:

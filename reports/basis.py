@@ -9,7 +9,7 @@ from nas.records import EnergySource, Record
 from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
 from reports.ledgers import widest
-from reports.load import FULL_BUDGET_ROLES, Run, differing, setting
+from reports.load import COMPRESSED, FULL_BUDGET_ROLES, Run, differing, setting
 from reports.payers import Accounts, TrialBill, accounts, trial_bills
 from reports.scenarios import Range, Worlds
 from reports.settings import Settings
@@ -131,6 +131,11 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
                 f"{prefix}other work on the machine held up the inference of {', '.join(crowded)} (under "
                 f"{CROWDED_SHARE:.0%} of a core): their fully loaded energy per output is overstated, the dynamic one is not"
             )
+        if slow := [one.record_id for one in run.records if one.role == COMPRESSED and _held_up(one, "latency")]:
+            found.append(
+                f"{prefix}other work on the machine held up the timing of {', '.join(slow)} (under {CROWDED_SHARE:.0%} of a core): "
+                "their latencies are overstated, and what is called faster or slower than them says little"
+            )
     return tuple(found)
 
 
@@ -146,5 +151,10 @@ def changes_of(run: Run) -> tuple[str, ...]:
 
 def _crowded(record: Record) -> bool:
     """Whether a model's inference waited for a core so much that its share of idle power says little of it."""
-    inference = record.phase("inference")
-    return inference is not None and inference.duration_s > 1 and inference.cpu_s < CROWDED_SHARE * inference.duration_s
+    return _held_up(record, "inference")
+
+
+def _held_up(record: Record, name: str) -> bool:
+    """Whether a phase of some length waited for a core."""
+    phase = record.phase(name)
+    return phase is not None and phase.duration_s > 1 and phase.cpu_s < CROWDED_SHARE * phase.duration_s

@@ -8,12 +8,11 @@ from typing import Any
 from nas.records import Record
 from reports.basis import Basis
 from reports.energy import per_output_uj
-from reports.load import Run
+from reports.load import COMPRESSED, Run
 from reports.models import phase_energy
 from reports.scenarios import Range
 from reports.statistics import mean_and_spread
 
-ROLE = "compressed"
 QUALITIES = (
     ("test_bleu", "test BLEU", True),
     ("test_accuracy", "test accuracy, %", True),
@@ -86,7 +85,7 @@ def ladders(runs: Sequence[Run]) -> tuple[Ladder, ...]:
     for run in runs:
         by_base: dict[str, dict[tuple[str, ...], Record]] = {}
         for record in run.records:
-            if record.role == ROLE and record.base is not None and record.status == "complete":
+            if record.role == COMPRESSED and record.base is not None and record.status == "complete":
                 by_base.setdefault(record.base, {})[chain_of(record)] = record
         found += _of_run(by_base, {one.record_id: one for one in run.records})
     return tuple(found)

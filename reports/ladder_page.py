@@ -1,6 +1,10 @@
 """The section on compression ladders: what can be had without a search, beside what the search cost."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from nas.units import MICROJOULES_PER_JOULE
 from reports.basis import Basis
@@ -28,7 +32,7 @@ def ladder_section(basis: Basis, search_uj: Range | None = None) -> Section | No
     return Section(
         title="Smaller without searching",
         paragraphs=(_meaning(), *(_told(basis, one, search_uj) for one in found)),
-        tables=tuple(ladder_table(basis, one) for one in found),
+        tables=ladder_tables(basis, found),
         drawings=(draw_ladders(found),),
     )
 
@@ -92,27 +96,26 @@ def _share(share: float) -> str:
     return f"{shortest(100 * share)} %"
 
 
-def ladder_table(basis: Basis, ladder: Ladder) -> Table:
-    """Size, quality, speed and energy at each step, and what the step cost."""
-    heads = (
-        "Step",
-        "File, MB",
-        "Smaller",
-        ladder.quality[1],
-        "Latency, ms",
-        "Faster",
-        "J per 1,000 loaded",
-        "Step's Wh",
-        "Step's CO2e",
-    )
-    rows = tuple(_row(basis, ladder, rung) for rung in ladder.rungs)
-    several = len(ladder.seeds) > 1
+def ladder_tables(basis: Basis, found: Sequence[Ladder]) -> tuple[Table, ...]:
+    """Size, quality, speed and energy at each step, and what the step cost: a table a design, one note below all."""
+    designs = list(dict.fromkeys((one.design, one.quality, one.foot.ids) for one in found))
+    tables = [_table(basis, [one for one in found if (one.design, one.quality, one.foot.ids) == design]) for design in designs]
+    several = any(len(one.seeds) > 1 for one in found)
     note = "Means over seeds; quality ± standard deviation. " if several else ""
     note += (
-        "Smaller and faster are against the model as trained. Latency is of one output at batch 1. A step's energy, fully "
-        "loaded, and its CO2e where it was searched are of all its seeds together."
+        "In brackets: how many times smaller and faster than the model as trained. Latency is of one output at batch 1. A step's "
+        "energy, fully loaded, and its CO2e where it was searched are of all its seeds together."
     )
-    return Table(f"Ladder of {ladder.design}", heads, rows, frozenset(range(1, len(heads))), note)
+    return (*tables[:-1], replace(tables[-1], note=note))
+
+
+def _table(basis: Basis, found: Sequence[Ladder]) -> Table:
+    heads = ("Step", "File, MB", found[0].quality[1], "Latency, ms", "J per 1,000 loaded", "Step's Wh", "Step's CO2e")
+    rows: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for ladder in found:
+        for rung in ladder.rungs:
+            rows.setdefault(rung.stages, _row(basis, ladder, rung))
+    return Table(f"From {found[0].design}", heads, tuple(rows.values()), frozenset(range(1, len(heads))))
 
 
 def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
@@ -121,18 +124,22 @@ def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
     value, spread = rung.mean(key), rung.spread(key)
     assert value is not None
     cost = stage_uj(basis, rung) if rung.stages else None
-    smaller, faster = ladder.ratio(rung, "stored_bytes"), ladder.ratio(rung, "latency_ms")
+    name = ("then " if len(rung.stages) > 1 else "") + rung.stages[-1] if rung.stages else AS_TRAINED
     return (
-        rung.stages[-1] if rung.stages else AS_TRAINED,
-        NOT_RUN if size is None else significant(size / 1e6),
-        NOT_RUN if smaller is None else f"{smaller:.2f}x",
+        # Browsers break lines at a blank.
+        name.replace(",", ", "),
+        NOT_RUN if size is None else significant(size / 1e6) + _ratio(ladder, rung, "stored_bytes"),
         optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else ""),
-        NOT_RUN if latency is None else significant(latency),
-        NOT_RUN if faster is None else f"{faster:.2f}x",
+        NOT_RUN if latency is None else significant(latency) + _ratio(ladder, rung, "latency_ms"),
         NOT_RUN if joules is None else significant(1000 * joules / MICROJOULES_PER_JOULE),
         NOT_RUN if cost is None else watt_hours_between(cost),
         NOT_RUN if cost is None else mass_between(basis.settings.searched_range_g(cost)),
     )
+
+
+def _ratio(ladder: Ladder, rung: Rung, metric: str) -> str:
+    ratio = ladder.ratio(rung, metric)
+    return "" if ratio is None or not rung.stages else f" ({ratio:.2f}x)"
 
 
 def draw_ladders(found: tuple[Ladder, ...]) -> Drawing:
@@ -151,6 +158,9 @@ def draw_ladders(found: tuple[Ladder, ...]) -> Drawing:
             label = f"{ladder.design}: {' + '.join(ladder.rungs[-1].stages)}"
             axes.plot(sizes, values, marker=marker, color=colour, markeredgecolor=SURFACE, markersize=8, label=label)  # type: ignore[arg-type]
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda megabytes, _: f"{megabytes:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.set_xlabel("size of the model file, MB (log)")
         axes.set_ylabel(shown[0].quality[1])
         axes.margins(0.08, 0.15)

@@ -30,6 +30,8 @@ PHASE_QUANTITIES = (
 
 SEARCH_ROLES = ("search", "finalist")
 """Roles whose energy is the search's."""
+COMPRESSED = "compressed"
+"""The role of what stages made of a trained model."""
 CONTROL = "control"
 """The role of what is trained only to tell how far a search's cheap scores can be trusted; it is no part of the search's cost."""
 

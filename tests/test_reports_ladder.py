@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from nas.records import Phase, Record, read_records
+from reports.basis import run_warnings
 from reports.ladder import ladders, stage_words
 from reports.load import load_run
 from reports.page import write_report
@@ -100,3 +101,12 @@ def test_without_compressed_models_nothing_is_said(tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path / "report", "DEU", "FRA")
     assert "Smaller without searching" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert not (tmp_path / "report" / "compression-ladder.png").exists()
+
+
+def test_a_timing_that_waited_for_a_core_is_named(run_with: Callable[[list[Record]], Path]) -> None:
+    steps = three_steps(bases()[0])
+    slow = replace(steps[1], phases=(*steps[1].phases, Phase(name="latency", duration_s=10.0, cpu_s=4.0)))
+    quick = replace(steps[0], phases=(*steps[0].phases, Phase(name="latency", duration_s=10.0, cpu_s=9.9)))
+    warnings = run_warnings([load_run(run_with([quick, slow]))])
+    told = [one for one in warnings if "held up the timing" in one]
+    assert len(told) == 1 and slow.record_id in told[0] and f"{quick.record_id} " not in told[0]
