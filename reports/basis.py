@@ -133,8 +133,8 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             )
         if slow := [one.record_id for one in run.records if one.role == COMPRESSED and _held_up(one, "latency")]:
             found.append(
-                f"{prefix}other work on the machine held up the timing of {', '.join(slow)} (under {CROWDED_SHARE:.0%} of a core): "
-                "their latencies are overstated, and what is called faster or slower than them says little"
+                f"{prefix}other work on the machine held up the timing of {', '.join(slow)} (under {CROWDED_SHARE:.0%} of a "
+                "core): their latencies are overstated, and what is called faster or slower than them says little"
             )
     return tuple(found)
 
