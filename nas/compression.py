@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from manual_designs.all_designs import find_design
 from nas.checkpoints import load_checkpoint
 from nas.configuration import set_key, validated
 from nas.corpora.fetch import cache_folder
@@ -16,11 +17,11 @@ from nas.evaluation import Assignment
 from nas.execution.executor import Answer, Executor, Job
 from nas.experiment_parts import Experiment
 from nas.files import write_whole
-from nas.ledger import Ledger
+from nas.ledger import Ledger, read_events
 from nas.progress import Pace, Terminal, result_words
 from nas.records import Record, read_records
 from nas.run_folder import RunFolder
-from nas.search.jobs import run_jobs
+from nas.search.jobs import finished_jobs, run_jobs
 from nas.stages.all_stages import work_of
 from nas.stages.step import Step
 from nas.stages.storage import StoredModel, to_bytes
@@ -29,6 +30,8 @@ from nas.worker import FILE, stage_payload
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.design import Design
+from search_spaces.ends import Sizes
+from search_spaces.model import Model, build
 from search_spaces.stage import Stage, Train
 
 CHAMPIONS = "champions"
@@ -63,6 +66,7 @@ def compress(
         with Ledger.open(run.ledger) as ledger, place.metering(run.energy):
             shop = Workshop(experiment, run, task, ledger, place, terminal)
             shop.book.restore()
+            bases = trained(shop.book.all(), design)  # the ledger may know more than the file did
             with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(task) as executor:
                 climb(shop, executor, bases, stages)
             shop.book.finish()
@@ -116,10 +120,7 @@ def check_ladder(run: RunFolder, bases: Sequence[Record], stages: Sequence[Stage
                 "nothing to compress: copy the run's checkpoints here, or run the experiment again"
             )
     _, model = load_checkpoint(_checkpoint(run, bases[0]))
-    try:
-        work_of(stages[0]).check(stages[0], model)
-    except ValueError as error:
-        raise UserError(f"stage {chain_words(stages[:1])} on {bases[0].design}: {error}") from error
+    check_stage(stages[0], model, bases[0].design)
 
 
 def climb(shop: Workshop, executor: Executor, bases: Sequence[Record], stages: Sequence[Stage]) -> list[Record]:
@@ -131,7 +132,9 @@ def climb(shop: Workshop, executor: Executor, bases: Sequence[Record], stages: S
     pace, alive = Pace(), list(bases)
     found: list[Record] = []
     for height in range(len(stages) + 1):
-        jobs = [_job(shop.run, base, stages[:height]) for base in alive]
+        wanted = {_record_id(base, stages[:height]): base for base in alive}
+        done = finished_jobs(read_events(shop.ledger.path), [Job(one, 1, {}) for one in wanted])
+        jobs = [_job(shop.run, base, stages[:height], one not in done) for one, base in wanted.items()]
         told = partial(_tell, shop, pace, (height, len(stages) + 1))
         answers = run_jobs(jobs, executor, shop.ledger, told, keep=lambda answer: _keep_file(shop.run, answer))
         found = shop.book.complete([job.job_id for job in jobs])
@@ -155,15 +158,40 @@ def _tell(shop: Workshop, pace: Pace, height: tuple[int, int], done: int, total:
     shop.terminal.status(f"step {height[0] + 1} of {height[1]}, {standing}")
 
 
+def check_ladders(experiment: Experiment) -> None:
+    """Raises UserError, before anything is trained, where a table [[compress]] cannot be carried out, as far as can be told."""
+    vocabulary = experiment.task.vocabulary_size
+    sizes = Sizes(source_vocabulary=vocabulary, target_vocabulary=vocabulary)
+    for part in experiment.compress:
+        for name in part.designs:
+            if name == CHAMPIONS and experiment.search is not None:
+                continue
+            if name not in experiment.hand.designs:
+                known = ", ".join((*experiment.hand.designs, *((CHAMPIONS,) if experiment.search else ())))
+                raise UserError(f"compress.designs: expected one of {known}, got {name!r}; mend it")
+            check_stage(parse_stage(part.stages[0]), build(find_design(name).architecture, sizes, "meta"), name)
+
+
+def check_stage(stage: Stage, model: Model, design: str) -> None:
+    """Raises UserError where a stage does not fit a model."""
+    try:
+        work_of(stage).check(stage, model)
+    except ValueError as error:
+        raise UserError(f"stage {chain_words((stage,))} on {design}: {error}") from error
+
+
 def carry_out_ladders(shop: Workshop) -> None:
     """The ladders that an experiment asks for in [[compress]], after all training."""
     for part in shop.experiment.compress:
         stages = [parse_stage(one) for one in part.stages]
         for design in _designs(shop, part.designs):
             bases = trained(shop.book.all(), design)
-            check_ladder(shop.run, bases, stages)
-            with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(shop.task) as executor:
-                climb(shop, executor, bases, stages)
+            try:
+                check_ladder(shop.run, bases, stages)
+                with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(shop.task) as executor:
+                    climb(shop, executor, bases, stages)
+            except UserError as error:  # the other ladders, and what was trained, are worth having all the same
+                shop.terminal.line(f"  {error}")
 
 
 def _designs(shop: Workshop, names: Sequence[str]) -> list[str]:
@@ -171,8 +199,12 @@ def _designs(shop: Workshop, names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(name for one in names for name in (champions if one == CHAMPIONS else (one,))))
 
 
-def _job(run: RunFolder, base: Record, stages: Sequence[Stage]) -> Job:
-    """The last of these steps, on the file that the one before left."""
+def _job(run: RunFolder, base: Record, stages: Sequence[Stage], to_do: bool) -> Job:
+    """The last of these steps, on the file that the one before left; without it where there is nothing to do.
+
+    Raises:
+        UserError: that file is gone.
+    """
     record_id = _record_id(base, stages)
     step = Step(
         assignment=Assignment(record_id=record_id, role="compressed"),
@@ -183,8 +215,18 @@ def _job(run: RunFolder, base: Record, stages: Sequence[Stage]) -> Job:
     assert base.architecture is not None
     plain = {"kind": "Design", "name": f"{base.design}+{chain_words(stages)}", "family": base.family, "paper": base.paper}
     design = Design.from_plain({**plain, "architecture": base.architecture})
-    content = _file(run, _record_id(base, stages[:-1])).read_bytes() if stages else _trained_file(run, base)
-    return Job(record_id, 1, stage_payload(step, design), {FILE: np.frombuffer(content, dtype=np.uint8)})
+    payload = stage_payload(step, design)
+    if not to_do:
+        return Job(record_id, 1, payload)
+    content = _read(_file(run, _record_id(base, stages[:-1]))) if stages else _trained_file(run, base)
+    return Job(record_id, 1, payload, {FILE: np.frombuffer(content, dtype=np.uint8)})
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(f"expected the model file of an earlier step at {path}, got: {error.strerror}; restore it") from error
 
 
 def _record_id(base: Record, stages: Sequence[Stage]) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from manual_designs.all_designs import find_design
-from nas.compression import carry_out_ladders
+from nas.compression import carry_out_ladders, check_ladders
 from nas.corpora.fetch import cache_folder
 from nas.energy.sources import check_source
 from nas.errors import UserError
@@ -84,6 +84,7 @@ def check_limits(experiment: Experiment) -> None:
         )
     if experiment.search is not None:
         _check_search_limit(experiment, sizes, hand)
+    check_ladders(experiment)
 
 
 def _check_search_limit(experiment: Experiment, sizes: Sizes, hand: dict[str, int]) -> None:

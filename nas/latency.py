@@ -53,7 +53,10 @@ def _inputs(model: Model, task: EncodedTask) -> Tensor:
     """One input of random ids, or pixels, (1, T)."""
     ends, first = model.architecture.ends, 0 if task.tokenizer is None else len(SPECIAL_TOKENS)
     length = ends.num_inputs if isinstance(ends, PatchEnds) else task.counted_tokens
-    return torch.from_numpy(np.random.default_rng(0).integers(first, task.source_vocabulary, size=(1, length)))
+    inputs = torch.from_numpy(np.random.default_rng(0).integers(first, task.source_vocabulary, size=(1, length)))
+    if isinstance(ends, PictureEnds):
+        inputs[:, -1] = ends.answer  # the last of a prompt, which ranks: without it no image token would be dropped
+    return inputs
 
 
 def _decoded(model: Model, inputs: Tensor) -> None:

@@ -32,8 +32,8 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is proxy, train, stage (what is done to a trained model), validate, inference, latency, or setup for what was drawn
-    before them. `energy_uj` is dynamic
+    `name` is proxy, train, stage (what is done to a trained model), load (its new file), validate, inference, latency, or
+    setup for what was drawn before them. `energy_uj` is dynamic
     energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could
     not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens
     of an encoder alone; `sentences` are outputs produced or scored.

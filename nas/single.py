@@ -9,19 +9,19 @@ from pathlib import Path
 import torch
 
 from manual_designs.all_designs import find_design
+from nas.compression import check_stage
 from nas.configuration import pretrained_configuration, single_configuration
 from nas.corpora.fetch import cache_folder
 from nas.energy.client import BoundedClient, local_call
 from nas.energy.meter import Meter
 from nas.energy.sources import AUTO, check_source
 from nas.errors import UserError
-from nas.evaluation import Assignment, Evaluator, check_fit, check_shape
+from nas.evaluation import Assignment, Evaluator, check_fit, check_shape, fitted, sizes_of
 from nas.legs import Leg
 from nas.pretrained.all_pretrained import ALL_PRETRAINED, pretrained_with_task
 from nas.progress import Terminal
 from nas.recipe import Recipe
 from nas.records import Record
-from nas.stages.all_stages import work_of
 from nas.stages.step import Step, take
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words
@@ -98,13 +98,15 @@ def _evaluate_design(request: Request, written: _Written) -> None:
         _check_appendable(written.output)
     encoded = task.prepare(cache_folder())
     check_fit(design, encoded)
+    if request.stages:
+        check_stage(request.stages[0], build(fitted(design, encoded), sizes_of(encoded), "meta"), design.name)
     with _evaluator(encoded, recipe, request) as evaluator:
         with written.terminal.live(f"training {design.name} on {request.tokens:,} tokens"):
             record, model = _trained(evaluator, design, request)
         written.add(record)
         if request.stages:
-            fitted = Design(name=design.name, family=design.family, architecture=model.architecture, paper=design.paper)
-            _climb(request, StoredModel(design=fitted, model=model), record.record_id, evaluator, written)
+            whole = Design(name=design.name, family=design.family, architecture=model.architecture, paper=design.paper)
+            _climb(request, StoredModel(design=whole, model=model), record.record_id, evaluator, written)
 
 
 def _evaluate_pretrained(request: Request, written: _Written) -> None:
@@ -140,7 +142,7 @@ def _trained(evaluator: Evaluator, design: Design, request: Request) -> tuple[Re
 def _climb(request: Request, stored: StoredModel, base: str, evaluator: Evaluator, written: _Written) -> None:
     """The foot of the ladder, then every stage. Raises UserError where one does not fit or its training diverges."""
     if request.stages:
-        _check_stage(request.stages[0], stored.model)
+        check_stage(request.stages[0], stored.model, request.name)
     content = to_bytes(stored)
     for height in range(len(request.stages) + 1):
         taken = request.stages[:height]
@@ -157,13 +159,6 @@ def _climb(request: Request, stored: StoredModel, base: str, evaluator: Evaluato
         except (Diverged, ValueError) as error:
             raise UserError(f"stage {chain_words(taken)} on {request.name}: {error}") from error
         written.add(record)
-
-
-def _check_stage(stage: Stage, model: Model) -> None:
-    try:
-        work_of(stage).check(stage, model)
-    except ValueError as error:
-        raise UserError(f"stage {chain_words((stage,))}: {error}") from error
 
 
 def _append(record: Record, output: Path) -> None:

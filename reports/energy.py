@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 from nas.records import Phase, Record
 from reports.ledgers import Machine, Tick
-from reports.load import CONTROL, SEARCH_ROLES, Run
+from reports.load import COMPRESSED, CONTROL, SEARCH_ROLES, Run
 
 PART_NAMES = ("search", "training", "inference", "compression", "controls", "other", "idle", "overhead", "foreign")
 RARE_PARTS = ("compression", "controls", "other")
@@ -21,6 +21,7 @@ PHASE_PARTS = {
     "proxy": "training",
     "train": "training",
     "stage": "compression",
+    "load": "compression",
     "validate": "training",
     "inference": "inference",
     "latency": "inference",
@@ -170,7 +171,10 @@ def run_cost_uj(runs: Iterable[Run]) -> int:
 def _part(role: str, phase: str) -> str:
     if role in SEARCH_ROLES:
         return "search"
-    return "controls" if role == CONTROL else PHASE_PARTS.get(phase, "other")
+    if role == CONTROL:
+        return "controls"
+    part = PHASE_PARTS.get(phase, "other")
+    return "compression" if role == COMPRESSED and part == "training" else part
 
 
 def split_energy(runs: Iterable[Run]) -> Split:

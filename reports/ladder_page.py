@@ -54,8 +54,8 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     seeds = f"{len(ladder.seeds)} seed{'s' * (len(ladder.seeds) != 1)}"
     text = f"{ladder.design} after {' and '.join(last.stages)}: {name} {significant(before, 4)} became "
     text += f"{significant(after, 4)} ({seeds})"
-    text += "" if size is None else f", its file {shortest(size)} times smaller"
-    text += "." if faster is None else f", one output at batch 1 {_times(faster)}."
+    text += "" if size is None else f", its file {_times(size, 'smaller', 'larger')}"
+    text += "." if faster is None else f", one output at batch 1 {_times(faster, 'faster', 'slower')}."
     text += _degradation(ladder)
     costs = [one for one in (stage_uj(basis, rung) for rung in ladder.rungs[1:]) if one is not None]
     if len(costs) < len(ladder.rungs) - 1:
@@ -88,8 +88,8 @@ def _degradation(ladder: Ladder) -> str:
     )
 
 
-def _times(ratio: float) -> str:
-    return f"{shortest(ratio)} times faster" if ratio >= 1 else f"{shortest(1 / ratio)} times slower"
+def _times(ratio: float, more: str, less: str) -> str:
+    return f"{shortest(ratio)} times {more}" if ratio >= 1 else f"{shortest(1 / ratio)} times {less}"
 
 
 def _share(share: float) -> str:
@@ -112,9 +112,12 @@ def ladder_tables(basis: Basis, found: Sequence[Ladder]) -> tuple[Table, ...]:
 def _table(basis: Basis, found: Sequence[Ladder]) -> Table:
     heads = ("Step", "File, MB", found[0].quality[1], "Latency, ms", "J per 1,000 loaded", "Step's Wh", "Step's CO2e")
     rows: dict[tuple[str, ...], tuple[str, ...]] = {}
+    above: tuple[str, ...] = ()
     for ladder in found:
         for rung in ladder.rungs:
-            rows.setdefault(rung.stages, _row(basis, ladder, rung))
+            if rung.stages not in rows:
+                rows[rung.stages] = (_step_name(rung.stages, above), *_row(basis, ladder, rung))
+                above = rung.stages
     return Table(f"From {found[0].design}", heads, tuple(rows.values()), frozenset(range(1, len(heads))))
 
 
@@ -124,10 +127,7 @@ def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
     value, spread = rung.mean(key), rung.spread(key)
     assert value is not None
     cost = stage_uj(basis, rung) if rung.stages else None
-    name = ("then " if len(rung.stages) > 1 else "") + rung.stages[-1] if rung.stages else AS_TRAINED
     return (
-        # Browsers break lines at a blank.
-        name.replace(",", ", "),
         NOT_RUN if size is None else significant(size / 1e6) + _ratio(ladder, rung, "stored_bytes"),
         optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else ""),
         NOT_RUN if latency is None else significant(latency) + _ratio(ladder, rung, "latency_ms"),
@@ -135,6 +135,15 @@ def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
         NOT_RUN if cost is None else watt_hours_between(cost),
         NOT_RUN if cost is None else mass_between(basis.settings.searched_range_g(cost)),
     )
+
+
+def _step_name(stages: tuple[str, ...], above: tuple[str, ...]) -> str:
+    """What was done: the last stage behind the row above, or all of it where that row is of another ladder."""
+    if not stages:
+        return AS_TRAINED
+    behind = len(stages) > 1 and stages[:-1] == above
+    # Browsers break lines at a blank.
+    return (f"then {stages[-1]}" if behind else " + ".join(stages)).replace(",", ", ")
 
 
 def _ratio(ladder: Ladder, rung: Rung, metric: str) -> str:

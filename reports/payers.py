@@ -24,6 +24,7 @@ PHASE_GROUPS = {
     "proxy": "proxies",
     "train": "training",
     "stage": "compression",
+    "load": "compression",
     "validate": "evaluation",
     "inference": "inference",
     "latency": "latency",

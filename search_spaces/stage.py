@@ -83,7 +83,7 @@ class Replace(Stage):
         _check("replace", "tokens", self.tokens, 1)
         _check("replace", "validation", self.validation, 1)
         _check("replace", "evaluations", self.evaluations, 1)
-        if not (self.floor >= 0 and self.learning_rate > 0):
+        if not (0 <= self.floor < float("inf") and 0 < self.learning_rate < float("inf")):
             raise ValueError(f"replace: expected a floor of 0 or more and a rate above 0, got {self.floor}, {self.learning_rate}")
 
 

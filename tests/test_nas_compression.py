@@ -121,6 +121,7 @@ def test_a_longer_ladder_shares_the_steps_that_were_taken(run: Path) -> None:
         (("RUN", "transformer-xs", "--stage", "nosuch"), "expected one of drop, replace"),
         (("RUN", "transformer-xs", "--stage", "drop:count=99"), "expected at most 6 attention sublayers"),
         (("RUN", "transformer-xs", "--stage", "pack"), "stage pack on transformer-xs"),
+        (("RUN", "transformer-xs", "--stage", "prune:share=0.96"), "expected a share of at most 0.95"),
         (("nosuch", "transformer-xs", "--stage", "int8"), "expected a run folder with a run.json"),
         (("RUN", "transformer-xs", "--stage", "int8", "--set", "search.trials=3"), "expected a key of execution or carbon"),
     ],
@@ -147,3 +148,34 @@ def test_a_stage_that_does_not_fit_later_ends_in_one_line_and_keeps_what_was_don
     assert code == 2
     assert "expected at most 1 attention sublayer" in complained and complained.count("\n") == 1
     assert "compressed/hand-transformer-xs-seed1/train+drop:count=5" in compressed(run)
+
+
+def test_a_file_that_is_gone_is_missed_only_where_it_is_needed(run: Path) -> None:
+    file = run / "checkpoints" / "compressed-hand-transformer-xs-seed1-train.safetensors"
+    content = file.read_bytes()
+    file.unlink()
+    done = carry_out("compress", str(run), "transformer-xs", "--stage", "drop:count=1")
+    missed = carry_out("compress", str(run), "transformer-xs", "--stage", "drop:count=3")
+    file.write_bytes(content)
+    assert done[0] == 0
+    assert missed[0] == 2 and "expected the model file of an earlier step at" in missed[2] and missed[2].count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tables", "fragment"),
+    [
+        ('[{stages=["quantise"]}]', "compress.designs: expected one of transformer-xs, got 'champions'"),
+        (
+            '[{designs=["transformer-x"], stages=["quantise"]}]',
+            "expected one of transformer-xs, got 'transformer-x'",
+        ),
+        ('[{designs=["transformer-xs"], stages=["pack"]}]', "stage pack on transformer-xs: pack: expected a model with ternary"),
+        ('[{designs=["transformer-xs"], stages=["nosuch"]}]', "expected one of drop, replace"),
+        ('[{designs=["transformer-xs"], stages=[]}]', "compress"),
+    ],
+)
+def test_a_ladder_that_cannot_be_is_refused_before_anything_is_trained(tmp_path: Path, tables: str, fragment: str) -> None:
+    given = [word for one in (*OVERRIDES[:-1], f"compress={tables}") for word in ("--set", one)]
+    code, _, complained = carry_out("run", "translation_designs", *given, "--output", str(tmp_path / "run"))
+    assert code == 2 and fragment in complained and complained.count("\n") == 1
+    assert not (tmp_path / "run").exists()

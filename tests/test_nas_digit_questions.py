@@ -18,9 +18,11 @@ from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, fitted, sizes_of
 from nas.judging import judge_of, summed_loss
+from nas.latency import LatencyProtocol, latency_ms
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.stages.all_stages import work_of
+from nas.stages.int8_linear import in_int8
 from nas.stages.storage import StoredModel, of_bytes, to_bytes
 from nas.stages.work import Reworked, Subject
 from nas.tasks.digit_questions import DigitQuestionsTask
@@ -297,6 +299,28 @@ def test_the_pyramid_after_training_has_the_same_weights_on_fewer_tokens(task: E
     again = of_bytes(to_bytes(stored)).model
     assert summed_loss(again, task.valid, RECIPE) == loss
     assert answer_split(again, pictures_of(task.valid), RECIPE) == answer_split(done.model, pictures_of(task.valid), RECIPE)
+
+
+def test_the_latency_of_a_pyramid_is_that_of_fewer_tokens(task: EncodedTask) -> None:
+    model, lengths = fresh(task, pyramid(seeing(), 0.5, 4)), []
+    for layer in model.decoder.layers:
+        layer.register_forward_hook(lambda module, given, left: lengths.append(left[0].shape[1]))
+    latency_ms(model, task, lambda: 0.0, LatencyProtocol(dry_runs=0, timed_runs=1))
+    text = task.counted_tokens
+    assert lengths == [16 + text, 8 + text, 4 + text, 2 + text]
+
+
+@torch.inference_mode()
+def test_whole_numbers_see_the_picture_too(task: EncodedTask) -> None:
+    model = fresh(task)
+    batch = task.valid.batch(np.arange(4), None)
+    assert batch.source is not None and batch.target_in is not None
+    inputs = torch.from_numpy(batch.source), torch.from_numpy(batch.target_in)
+    whole = model(*inputs)
+    rounded = in_int8(fresh(task), {})(*inputs)
+    assert torch.allclose(rounded, whole, atol=0.15 * float(whole.abs().max())) and not torch.equal(rounded, whole)
+    other = in_int8(fresh(task), {})(torch.zeros_like(inputs[0]), inputs[1])
+    assert not torch.allclose(other, rounded, atol=1e-3)
 
 
 def test_what_is_stored_in_codes_keeps_its_codes_under_its_new_name(task: EncodedTask) -> None:

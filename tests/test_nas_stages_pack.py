@@ -155,8 +155,8 @@ def test_figures_are_those_of_the_codes() -> None:
     reworked = packed(model)
     found = reworked.metrics
     assert found["ternary_weights"] == codes.numel() and found["zero_share"] == pytest.approx(float((codes == 0).float().mean()))
-    assert found["packed_bytes"] == sum(len(one) * -(-one.shape[1] // 4) + 4 for one in weights)
-    assert 2 < found["bits_per_ternary_weight"] == 8 * found["packed_bytes"] / codes.numel() < 2.1
+    assert found["ternary_bytes"] == sum(len(one) * -(-one.shape[1] // 4) + 4 for one in weights)
+    assert 2 < found["bits_per_ternary_weight"] == 8 * found["ternary_bytes"] / codes.numel() < 2.1
     assert 1.6 < found["base_3_bits_per_ternary_weight"] < 1.7
     assert len(reworked.trace) == len(weights) and all(0 < one["zero_share"] < 1 for one in reworked.trace)
     assert reworked.tokens == 0 and all(not name.startswith("ends") for name in reworked.stored)

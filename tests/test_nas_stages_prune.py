@@ -77,6 +77,11 @@ def test_the_share_is_dealt_where_it_costs_least() -> None:
         dealt(found, 0.96)
 
 
+def test_the_largest_share_can_be_dealt_where_every_matrix_rounds_down() -> None:
+    found = {name: curve(4096, *SHARES) for name in "abcd"}
+    assert dealt(found, 0.95) == dict.fromkeys("abcd", round(0.95 * 4096))
+
+
 def test_damage_is_counted_by_entry() -> None:
     # The same rise of the loss buys ten times the entries in the large matrix.
     found = {"large": curve(1000, *SHARES), "small": curve(100, *SHARES)}

@@ -21,9 +21,10 @@ from torch.nn.functional import cross_entropy
 
 from nas.stages.coded import Scaled
 from nas.stages.storage import Stored
+from nas.stages.ternary_kernels import products
 from search_spaces.ends import EndsModule, Side, TokenModule
 from search_spaces.model import Model
-from search_spaces.op import Flow
+from search_spaces.op import Flow, Memory
 from search_spaces.precision import at_least_float32
 from search_spaces.ternary import LEAST, TernaryLayer
 
@@ -51,7 +52,7 @@ class Int8Linear(nn.Module):
         exact = at_least_float32(x.flatten(0, -2))
         largest_n1 = exact.abs().amax(-1, keepdim=True).clamp_min_(LEAST)
         codes_nc = (exact * (MOST / largest_n1)).round_().to(torch.int8)
-        out_nr = torch._int_mm(codes_nc, self.numbers_cr) * self.scales_r
+        out_nr = products(codes_nc, self.numbers_cr.t()) * self.scales_r
         out_nr = out_nr.mul_(largest_n1) if self.bias is None else torch.addcmul(self.bias, out_nr, largest_n1)
         return out_nr.view(*x.shape[:-1], -1)
 
@@ -66,6 +67,10 @@ class Int8Ends(EndsModule):
     def enter(self, inputs: Tensor, side: Side) -> tuple[Tensor, Flow]:
         """See EndsModule."""
         return self.inner.enter(inputs, side)
+
+    def prefix(self, source_bs: Tensor) -> Memory | None:
+        """See EndsModule."""
+        return self.inner.prefix(source_bs)
 
     def leave(self, x_btw: Tensor, flow: Flow) -> Tensor:
         """See EndsModule."""

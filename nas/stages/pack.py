@@ -67,7 +67,7 @@ def _metrics(packed: list[Ternary]) -> dict[str, float]:
     densest = sum(one.bytes_rp.shape[0] * BASE_3.row_bytes(one.columns) + SCALE_BYTES for one in packed)
     return {
         "ternary_weights": float(weights),
-        "packed_bytes": float(num_bytes),
+        "ternary_bytes": float(num_bytes),
         "bits_per_ternary_weight": 8 * num_bytes / weights,
         "base_3_bits_per_ternary_weight": 8 * densest / weights,
         "zero_share": _zeros(packed),

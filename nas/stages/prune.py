@@ -60,16 +60,17 @@ class PruneWork(StageWork[Prune]):
         labels, looked_at = _sizes(split, subject.recipe)
         before, found = curves(model, weights, split, subject.recipe, labels)
         counts = dealt(found, stage.share)
-        kept = {name: kept_entries(weight, counts[name]) for name, weight in weights.items()}
+        # What was zero before stays so, whatever an earlier pruning gave up.
+        kept = {name: kept_entries(weight, counts[name]) & (weight.detach() != 0) for name, weight in weights.items()}
         _zero(weights, kept)
         pruned = summed_loss(model, split, subject.recipe) / labels
         trained = self._train(stage, subject, kept)
-        stored = _stored(weights)
+        stored = {**{name: one for name, one in subject.stored.items() if name not in weights}, **_stored(weights)}
         hold(model, stored)
         return Reworked(
             model=model,
             tokens=looked_at * (len(SHARES) * len(weights) + 2) + trained,
-            stored={**{name: one for name, one in subject.stored.items() if name not in weights}, **stored},
+            stored=stored,
             metrics={
                 "pruned_share": sum(counts.values()) / sum(one.entries for one in found.values()),
                 "calibration_loss": before,

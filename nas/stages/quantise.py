@@ -70,9 +70,9 @@ class QuantiseWork(StageWork[Quantise]):
         if stage.tokens:
             stored, tokens = _trained(stage, subject, stored)
         hold(model, stored)
-        metrics = {"weight_error": _error(before, weights), **size_metrics(model, stored)}
-        others = {name: one for name, one in subject.stored.items() if name not in weights}
-        return Reworked(model=model, tokens=tokens, stored={**others, **stored}, metrics=metrics)
+        kept = {**{name: one for name, one in subject.stored.items() if name not in weights}, **stored}
+        metrics = {"weight_error": _error(before, weights), **size_metrics(model, kept)}
+        return Reworked(model=model, tokens=tokens, stored=kept, metrics=metrics)
 
 
 def coded(weights: Mapping[str, Tensor], stage: Quantise) -> dict[str, Stored]:
@@ -88,6 +88,8 @@ def coded(weights: Mapping[str, Tensor], stage: Quantise) -> dict[str, Stored]:
 def _trained(stage: Quantise, subject: Subject, stored: Mapping[str, Stored]) -> tuple[dict[str, Stored], int]:
     recipe = fine_tuning(subject.recipe, stage.learning_rate)
     clustered = {name: one for name, one in stored.items() if isinstance(one, Clustered)}
+    if not clustered:
+        return dict(stored), 0  # no matrix became smaller by centroids, so there are none to train
     learner = CentroidLearner(subject.model, recipe, clustered)
     trained = Training(learner, subject.task.train, recipe, stage.tokens, subject.seed).run()
     return {**stored, **learner.learned()}, trained.tokens

@@ -59,8 +59,10 @@ def dealt(found: Mapping[str, Curve], share: float) -> dict[str, int]:
     Raises:
         ValueError: that is more than all may give up.
     """
-    wanted = round(share * sum(one.entries for one in found.values()))
     segments = sorted(segment for name, curve in found.items() for segment in _segments(name, curve))
+    wanted = round(share * sum(one.entries for one in found.values()))
+    if share <= SHARES[-1]:
+        wanted = min(wanted, sum(entries for *_, entries in segments))  # each matrix rounds by itself
     counts = dict.fromkeys(found, 0)
     for _, _, name, entries in segments:
         counts[name] += min(entries, wanted - sum(counts.values()))

@@ -4,6 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import torch
+
 from nas.evaluation import Assignment, Evaluator, Findings, counts_of, sizes_of
 from nas.legs import Measures
 from nas.phases import Clockwork
@@ -13,6 +15,7 @@ from nas.stages.forms import formed
 from nas.stages.storage import StoredModel, of_bytes, to_bytes
 from nas.stages.words import chain_words
 from nas.stages.work import Reworked, Subject
+from search_spaces.model import Model
 from search_spaces.plain import to_plain
 from search_spaces.stage import Stage, Train
 
@@ -41,25 +44,30 @@ def take(step: Step, given: bytes, evaluator: Evaluator) -> tuple[Record, bytes]
         Diverged: its training, or the model after it, gives no finite loss.
         UserError: `given` is no model file.
     """
-    before = of_bytes(given)
     clockwork = Clockwork(evaluator.meter, step.assignment.record_id, evaluator.clock)
     results: list[tuple[Reworked, bytes]] = []
+    loaded: list[tuple[StoredModel, Model]] = []
     started = datetime.now(UTC)
-
-    def work() -> tuple[int, int]:
-        reworked = _reworked(step, before, evaluator)
-        results.append((reworked, to_bytes(_after(step, before, reworked))))
-        return reworked.tokens, 0
-
     evaluator.meter.open(step.assignment.record_id)
     try:
+        before = of_bytes(given)
+
+        def work() -> tuple[int, int]:
+            reworked = _reworked(step, before, evaluator)
+            results.append((reworked, to_bytes(_after(step, before, reworked))))
+            return reworked.tokens, 0
+
+        def load() -> tuple[int, int]:
+            found = of_bytes(results[0][1])
+            loaded.append((found, formed(found.form, found.model, found.stored)))
+            return 0, 0
+
         clockwork.run("stage", work)
-        reworked, content = results[0]
-        after = of_bytes(content)
+        clockwork.run("load", load)
+        (reworked, content), (after, model) = results[0], loaded[0]
         counts = counts_of(after.design.architecture, sizes_of(evaluator.task), evaluator.task.counted_tokens)
         metrics = {**reworked.metrics, "stored_bytes": float(len(content))}
         found = Findings(after.design.architecture, counts, started, metrics)
-        model = formed(after.form, after.model, after.stored)
         evaluator.judge(clockwork, model, Measures(), found)
         clockwork.run("latency", lambda: evaluator.time(model, found.metrics))
     finally:
@@ -72,6 +80,7 @@ def _reworked(step: Step, before: StoredModel, evaluator: Evaluator) -> Reworked
         return Reworked(model=before.model, stored=before.stored)
     work = work_of(step.stage)
     work.check(step.stage, before.model)
+    torch.manual_seed(step.seed)  # dropout of its training draws from the global generator
     subject = Subject(
         model=before.model, task=evaluator.task.without_test(), recipe=evaluator.recipe, seed=step.seed, stored=before.stored
     )

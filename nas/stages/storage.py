@@ -99,7 +99,7 @@ def of_bytes(content: bytes, origin: str = "model file") -> StoredModel:
         model = build(design.architecture, Sizes(**about["sizes"]))
         state = {name: one for name, one in tensors.items() if name.partition("/")[0] not in stored}
         model.load_state_dict(state | {name: one.decode() for name, one in stored.items()})
-    except (ValueError, KeyError, TypeError, RuntimeError, safetensors.SafetensorError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RuntimeError, safetensors.SafetensorError) as error:
         raise UserError(f"expected a model file of carbon-nas, got {origin}: {error}") from error
     return StoredModel(design=design, model=model.eval(), stored=stored, form=about["form"])
 
