@@ -13,11 +13,12 @@ from pathlib import Path
 from nas.errors import UserError
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
+ANYTIME = "anytime.jsonl"  # of a comparison of strategies
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json and records.jsonl, and of every machine's ledger the start, tick and CodeCarbon lines without raw counters.
+    """Copies run.json, records.jsonl and a comparison's curves, and of every machine's ledger the start, tick and CodeCarbon lines without raw counters.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
@@ -25,7 +26,7 @@ def compact(run: Path, target: Path) -> None:
     try:
         ledgers = {path.name: _kept(path) for path in (run / "energy.jsonl", *sorted(run.glob("energy-*.jsonl")))}
         target.mkdir(parents=True, exist_ok=True)
-        for name in ("run.json", "records.jsonl"):
+        for name in ("run.json", "records.jsonl", *((ANYTIME,) if (run / ANYTIME).exists() else ())):
             shutil.copyfile(run / name, target / name)
         for name, text in ledgers.items():
             (target / name).write_text(text, encoding="utf-8")
