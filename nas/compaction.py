@@ -18,7 +18,9 @@ KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json, records.jsonl and a comparison's curves, and of every machine's ledger the start, tick and CodeCarbon lines without raw counters.
+    """Copies run.json, records.jsonl and a comparison's curves, and of every machine's ledger the start, tick and CodeCarbon lines.
+
+    Raw counters are left out.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
