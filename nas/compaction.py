@@ -18,7 +18,7 @@ KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json, records.jsonl and a comparison's curves, and of every machine's ledger the start, tick and CodeCarbon lines.
+    """Copies run.json, records.jsonl, a comparison's curves, and of every ledger of energy the start, tick and CodeCarbon lines.
 
     Raw counters are left out.
 
