@@ -118,7 +118,7 @@ def _table(basis: Basis, found: Sequence[Ladder]) -> Table:
             if rung.stages not in rows:
                 rows[rung.stages] = (_step_name(rung.stages, above), *_row(basis, ladder, rung))
                 above = rung.stages
-    return Table(f"From {found[0].design}", heads, tuple(rows.values()), frozenset(range(1, len(heads))))
+    return Table(f"From {found[0].design}", heads, tuple(rows.values()), frozenset(range(1, len(heads))), widest=0)
 
 
 def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
