@@ -13,7 +13,6 @@ from nas.checkpoints import load_checkpoint
 from nas.configuration import set_key, validated
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
-from nas.evaluation import Assignment
 from nas.execution.executor import Answer, Executor, Job
 from nas.experiment_parts import Experiment
 from nas.files import write_whole
@@ -22,8 +21,8 @@ from nas.progress import Pace, Terminal, result_words
 from nas.records import Record, read_records
 from nas.run_folder import RunFolder
 from nas.search.jobs import finished_jobs, run_jobs
-from nas.stages.all_stages import work_of
-from nas.stages.step import Step
+from nas.stages.all_stages import check_stage
+from nas.stages.step import step_name, step_to
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words, parse_stage
 from nas.worker import FILE, stage_payload
@@ -31,8 +30,8 @@ from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
-from search_spaces.model import Model, build
-from search_spaces.stage import Stage, Train
+from search_spaces.model import build
+from search_spaces.stage import Stage
 
 CHAMPIONS = "champions"
 LONGEST_NAME = 200  # file systems take 255 bytes
@@ -172,21 +171,13 @@ def check_ladders(experiment: Experiment) -> None:
             check_stage(parse_stage(part.stages[0]), build(find_design(name).architecture, sizes, "meta"), name)
 
 
-def check_stage(stage: Stage, model: Model, design: str) -> None:
-    """Raises UserError where a stage does not fit a model."""
-    try:
-        work_of(stage).check(stage, model)
-    except ValueError as error:
-        raise UserError(f"stage {chain_words((stage,))} on {design}: {error}") from error
-
-
 def carry_out_ladders(shop: Workshop) -> None:
     """The ladders that an experiment asks for in [[compress]], after all training."""
     for part in shop.experiment.compress:
         stages = [parse_stage(one) for one in part.stages]
         for design in _designs(shop, part.designs):
-            bases = trained(shop.book.all(), design)
             try:
+                bases = trained(shop.book.all(), design)
                 check_ladder(shop.run, bases, stages)
                 with shop.phase("compression", f"{design}: {chain_words(stages)}"), shop.executor(shop.task) as executor:
                     climb(shop, executor, bases, stages)
@@ -205,15 +196,10 @@ def _job(run: RunFolder, base: Record, stages: Sequence[Stage], to_do: bool) -> 
     Raises:
         UserError: that file is gone.
     """
-    record_id = _record_id(base, stages)
-    step = Step(
-        assignment=Assignment(record_id=record_id, role="compressed"),
-        base=base.record_id,
-        seed=base.seed,
-        stage=stages[-1] if stages else None,
-    )
+    step = step_to(stages, base.record_id, base.seed)
+    record_id = step.assignment.record_id
     assert base.architecture is not None
-    plain = {"kind": "Design", "name": f"{base.design}+{chain_words(stages)}", "family": base.family, "paper": base.paper}
+    plain = {"kind": "Design", "name": step_name(base.design, stages), "family": base.family, "paper": base.paper}
     design = Design.from_plain({**plain, "architecture": base.architecture})
     payload = stage_payload(step, design)
     if not to_do:
@@ -230,7 +216,7 @@ def _read(path: Path) -> bytes:
 
 
 def _record_id(base: Record, stages: Sequence[Stage]) -> str:
-    return f"compressed/{base.record_id.replace('/', '-')}/{chain_words((Train(), *stages))}"
+    return step_to(stages, base.record_id, base.seed).assignment.record_id
 
 
 def _trained_file(run: RunFolder, base: Record) -> bytes:

@@ -9,7 +9,6 @@ from pathlib import Path
 import torch
 
 from manual_designs.all_designs import find_design
-from nas.compression import check_stage
 from nas.configuration import pretrained_configuration, single_configuration
 from nas.corpora.fetch import cache_folder
 from nas.energy.client import BoundedClient, local_call
@@ -22,7 +21,8 @@ from nas.pretrained.all_pretrained import ALL_PRETRAINED, pretrained_with_task
 from nas.progress import Terminal
 from nas.recipe import Recipe
 from nas.records import Record
-from nas.stages.step import Step, take
+from nas.stages.all_stages import check_stage
+from nas.stages.step import step_to, take
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words
 from nas.tasks.encoding import EncodedTask
@@ -30,7 +30,7 @@ from nas.training import Diverged
 from nas.units import joules
 from search_spaces.design import Design
 from search_spaces.model import Model, build
-from search_spaces.stage import Stage, Train
+from search_spaces.stage import Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,16 +146,9 @@ def _climb(request: Request, stored: StoredModel, base: str, evaluator: Evaluato
     content = to_bytes(stored)
     for height in range(len(request.stages) + 1):
         taken = request.stages[:height]
-        record_id = f"compressed/{base.replace('/', '-')}/{chain_words((Train(), *taken))}"
-        step = Step(
-            assignment=Assignment(record_id=record_id, role="compressed"),
-            base=base,
-            seed=request.seed,
-            stage=taken[-1] if taken else None,
-        )
         try:
             with written.terminal.live(chain_words(taken) or "measuring the model as it is"):
-                record, content = take(step, content, evaluator)
+                record, content = take(step_to(taken, base, request.seed), content, evaluator)
         except (Diverged, ValueError) as error:
             raise UserError(f"stage {chain_words(taken)} on {request.name}: {error}") from error
         written.add(record)

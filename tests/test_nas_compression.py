@@ -179,3 +179,14 @@ def test_a_ladder_that_cannot_be_is_refused_before_anything_is_trained(tmp_path:
     code, _, complained = carry_out("run", "translation_designs", *given, "--output", str(tmp_path / "run"))
     assert code == 2 and fragment in complained and complained.count("\n") == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_a_ladder_that_breaks_off_leaves_the_others_and_the_run_whole(run: Path, tmp_path: Path) -> None:
+    text = f"task.corpus={run.parent / 'text'}"
+    tables = 'compress=[{designs=["transformer-xs"], stages=["drop:count=5", "drop:count=2"]}, '
+    tables += '{designs=["transformer-xs"], stages=["quantise"]}]'
+    given = [word for one in (*OVERRIDES[:-1], "final.seeds=[1]", text, tables) for word in ("--set", one)]
+    code, said, complained = carry_out("run", "translation_designs", *given, "--output", str(tmp_path / "run"))
+    assert code == 0, complained
+    assert "expected at most 1 attention sublayer" in said
+    assert "compressed/hand-transformer-xs-seed1/train+quantise" in compressed(tmp_path / "run")

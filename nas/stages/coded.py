@@ -4,6 +4,7 @@ Every kind writes `Positions` and values of the entries there: float32 numbers, 
 a scale a row. Zeros stay zero in all of them.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -85,9 +86,9 @@ class Coded(Stored):
         return cls(positions=positions, codes=codes, table=table, bits=bits)
 
     @staticmethod
+    @abstractmethod
     def table_entries(shape: tuple[int, ...], bits: int) -> int:
         """Entries of the table of a tensor of that shape."""
-        raise NotImplementedError
 
 
 class Clustered(Coded):

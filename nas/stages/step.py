@@ -1,5 +1,6 @@
 """One step of a compression ladder: from a model file, by a stage, to a model file, scored as the file is loaded back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +33,18 @@ class Step:
     base: str
     seed: int
     stage: Stage | None
+
+
+def step_to(stages: Sequence[Stage], base: str, seed: int) -> Step:
+    """The last of these stages, on the model that the ones before left; the foot of a ladder where there are none."""
+    record_id = f"compressed/{base.replace('/', '-')}/{chain_words((Train(), *stages))}"
+    assignment = Assignment(record_id=record_id, role="compressed")
+    return Step(assignment=assignment, base=base, seed=seed, stage=stages[-1] if stages else None)
+
+
+def step_name(design: str, stages: Sequence[Stage]) -> str:
+    """What a record calls a design after these stages."""
+    return "+".join(filter(None, (design, chain_words(stages))))
 
 
 def take(step: Step, given: bytes, evaluator: Evaluator) -> tuple[Record, bytes]:
@@ -96,7 +109,7 @@ def _after(step: Step, before: StoredModel, reworked: Reworked) -> StoredModel:
 
 def _record(step: Step, after: StoredModel, reworked: Reworked, evaluator: Evaluator, found: dict[str, Any]) -> Record:
     done = tuple(one for one in after.design.stages if one != Train())
-    name = "+".join(filter(None, (after.design.name, chain_words(done))))
+    name = step_name(after.design.name, done)
     return Record(
         **evaluator.identity(replace(after.design, name=name), step.assignment),
         **evaluator.conditions(),
