@@ -1,10 +1,10 @@
-"""CPU time of one ternary linear layer as it can be run, beside float32, on one thread; and what a token costs a whole decoder.
+"""CPU time of one ternary linear layer as it can be run, beside float32, on one thread; and what tokens cost a whole decoder.
 
 Widths 1,024 to 4,096, for 1, 16 and 128 tokens at once. Time is that of the processor, so that what a busy machine gives to
 others does not count; all ways of a size take turns in one process and the fastest turn of each counts. A turn repeats a short
 pass, so that weights are in the cache where they fit, which favours the large ones. Errors are against whole numbers of 64
 bits, as a share of the largest output; inputs are such that 8 bits hold them exactly. onnxruntime's 2-bit products run where
-it is installed (pip install "carbon-nas[onnx]"). It takes about four minutes.
+it is installed (pip install "carbon-nas[onnx]"). A decoder's tokens are told in time and joules. It takes about six minutes.
 
     python benchmarks/ternary_linear.py --output results/benchmarks/ternary_linear.json
 """
@@ -13,6 +13,7 @@ import argparse
 import copy
 import json
 import os
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from functools import partial
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +29,8 @@ from torch.nn.functional import linear
 
 from manual_designs.bitnet import TERNARY
 from manual_designs.llama import llama
+from nas.energy.client import Caller
+from nas.energy.meter import Meter
 from nas.files import write_whole
 from nas.machine import cpu_model, describe, versions
 from nas.stages.forms import formed
@@ -49,6 +53,7 @@ EXACT = (LAYER, TWO_BITS)  # forms of a model
 NOT_LOSSLESS = (LIBRARY, LOOKUP)
 CLAIM_FROM, CLAIM_RATIO = 2048, 4.0
 CLAIM = f"At batch 1 an exact ternary layer is at least {CLAIM_RATIO:g}x faster than a float32 one from width {CLAIM_FROM:,} up"
+METERED_S, QUICK_METERED_S = 10.0, 0.1
 PROMPT, ANSWER, LAYERS, VOCABULARY = 32, 32, 2, 1000
 
 
@@ -62,6 +67,7 @@ class Measured:
 
 
 Row = dict[str, Measured]  # the ways of one size
+Spent = dict[str, dict[str, float]]  # by form of the model, a token of the prompt and of the answer
 
 
 @dataclass(frozen=True)
@@ -159,25 +165,62 @@ def decoder(width: int, kind: LinearKind) -> Model:
     return build(architecture, Sizes(source_vocabulary=VOCABULARY, target_vocabulary=VOCABULARY)).eval()
 
 
-@torch.inference_mode()
-def cpu_seconds(width: int, rounds: int) -> dict[str, dict[str, float]]:
-    """CPU seconds a token of a prompt and of an answer, at batch 1, the least of some rounds in turn, by form of the model."""
+def decoders(width: int) -> dict[str, Model]:
+    """The decoder in float32, ternary as in training, and in the exact forms that can be had."""
     trained = decoder(width, TERNARY)
     models = {FLOAT: decoder(width, FloatLinear()), TRAINED: trained}
-    models |= {name: formed(name, copy.deepcopy(trained), {}) for name in EXACT if name == LAYER or find_spec("onnxruntime")}
+    return models | {
+        name: formed(name, copy.deepcopy(trained), {}) for name in EXACT if name == LAYER or find_spec("onnxruntime")
+    }
+
+
+def prompted(model: Model) -> Any:
+    """What a model knows after a prompt of PROMPT tokens."""
+    _, *known = model.step(torch.arange(PROMPT)[None], *model.start(torch.zeros(1, 1, dtype=torch.int64), PROMPT + ANSWER))
+    return known
+
+
+def answer(model: Model, known: Any) -> None:
+    """ANSWER tokens one by one behind a prompt."""
+    for token in range(ANSWER):
+        _, *known = model.step(torch.tensor([[token]]), *known)
+
+
+@torch.inference_mode()
+def cpu_seconds(models: dict[str, Model], rounds: int) -> Spent:
+    """CPU seconds a token of a prompt and of an answer, at batch 1, the least of some rounds in turn, by form of the model."""
     best = {name: {"prompt": float("inf"), "answer": float("inf")} for name in models}
     for _ in range(rounds):
         for name, model in models.items():
-            state, flow = model.start(torch.zeros(1, 1, dtype=torch.int64), PROMPT + ANSWER)
             began = time.process_time()
-            _, state, flow = model.step(torch.arange(PROMPT)[None], state, flow)
+            known = prompted(model)
             told = time.process_time()
-            for token in range(ANSWER):
-                _, state, flow = model.step(torch.tensor([[token]]), state, flow)
+            answer(model, known)
             ended = time.process_time()
             spent = {"prompt": (told - began) / PROMPT, "answer": (ended - told) / ANSWER}
             best[name] = {what: min(best[name][what], one) for what, one in spent.items()}
     return best
+
+
+@torch.inference_mode()
+def joules(models: dict[str, Model], seconds: float) -> tuple[Spent, str]:
+    """Joules a token, idle power of the machine included, each metered for some seconds, and the source of the power."""
+    found: Spent = {name: {} for name in models}
+    with tempfile.TemporaryDirectory() as folder, Meter(f"{folder}/energy.jsonl") as meter:
+        for name, model in models.items():
+            known = prompted(model)
+            runs = {"prompt": (partial(prompted, model), PROMPT), "answer": (partial(answer, model, known), ANSWER)}
+            for what, (run, tokens) in runs.items():
+                meter.open(f"{name}/{what}", Caller.here())
+                began, passes = time.perf_counter(), 0
+                while not passes or time.perf_counter() - began < seconds:
+                    run()
+                    passes += 1
+                phases = meter.close(f"{name}/{what}")
+                assert phases is not None, "the meter lost the trial"
+                found[name][what] = sum(one.loaded_uj for one in phases.values()) / 1e6 / passes / tokens
+        source = meter.source()
+    return found, f"{source['name']}, {source['provenance']}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:
@@ -199,12 +242,15 @@ def table(title: str, row: Row) -> str:
     return f"{title}\n{aligned([('', 'CPU ms', f'faster than {FLOAT}', 'error', 'bits in memory'), *lines])}"
 
 
-def token_table(width: int, spent: dict[str, dict[str, float]]) -> str:
+def token_table(width: int, spent: Spent, energy: Spent) -> str:
     """One line a form of the decoder."""
     title = f"A decoder of {LAYERS} layers of width {width:,}, {PROMPT} tokens of prompt at once, {ANSWER} of answer one by one"
-    lines = [["", *(f"CPU ms a token of the {what}" for what in spent[FLOAT])]]
+    lines = [
+        ["", *(f"CPU ms a token of the {what}" for what in spent[FLOAT]), *(f"J a token of the {one}" for one in spent[FLOAT])]
+    ]
     for name, row in spent.items():
-        lines.append([name, *(f"{1e3 * one:.3f} ({spent[FLOAT][what] / one:.2f}x)" for what, one in row.items())])
+        times = [f"{1e3 * one:.3f} ({spent[FLOAT][what] / one:.2f}x)" for what, one in row.items()]
+        lines.append([name, *times, *(f"{energy[name][what]:.4f}" for what in row)])
     return f"{title}\n{aligned(lines)}"
 
 
@@ -237,15 +283,18 @@ def main() -> None:
     load = os.getloadavg()
     rows = {(tokens, width): measure(tokens, width, budget_s) for width in widths for tokens in sizes}
     at = min(widths[-1], CLAIM_FROM)
-    spent = cpu_seconds(at, 5)
+    models = decoders(at)
+    spent = cpu_seconds(models, 5)
+    energy, source = joules(models, QUICK_METERED_S if arguments.quick else METERED_S)
     print(f"{cpu_model()}, one thread; load average {load[0]:.1f} before\n")
     for (tokens, width), row in rows.items():
         print(table(f"{tokens} x {width:,} x {width:,}", row) + "\n")
     print(f"Not lossless: {', '.join(NOT_LOSSLESS)}. In a model file: {bits_in_a_file(at):.4f} bits a weight.\n")
-    print(f"{token_table(at, spent)}\n\n{claim(rows)}")
+    print(f"{token_table(at, spent, energy)}\nJoules with the machine's idle power: {source}\n\n{claim(rows)}")
     if arguments.output:
         library = {"onnxruntime": version("onnxruntime")} if find_spec("onnxruntime") else {}
         facts = {"machine": describe(), "versions": versions() | library, "load_average": load, "cpu_seconds_a_token": spent}
+        facts |= {"joules_a_token": energy, "power_source": source}
         layers = [
             {"tokens": size[0], "width": size[1], "ways": {name: asdict(one) for name, one in row.items()}}
             for size, row in rows.items()

@@ -305,6 +305,8 @@ def test_accuracies_are_compared_question_by_question() -> None:
     difference, low, high = questions.compared(same, [1] * 10 + same[10:])
     assert difference == pytest.approx(5.0) and low < 5 < high and low >= 0
     assert questions.compared(same, [1 - one for one in same])[0] == 0
+    # Two seeds answer the same questions: halves of a point a question are drawn, not two independent points.
+    assert questions.line("all 2", "other", [0.0, 0.5], [0.5, 1.0]) == "| all 2 | other | 75.0 | +50.0 | +50.0 to +50.0 |"
 
 
 def test_operators_run() -> None:
@@ -318,7 +320,8 @@ def test_ternary_linear_runs(tmp_path: Path) -> None:
     assert "2 x 128 x 128" in printed and "of answer one by one" in printed and printed.strip().endswith("not measured")
     facts = json.loads(output.read_text())
     assert [one["tokens"] for one in facts["layers"]] == [1, 2] and facts["machine"]["cores"] and facts["versions"]["torch"]
-    assert set(facts["cpu_seconds_a_token"]["ternary"]) == {"prompt", "answer"}
+    assert set(facts["cpu_seconds_a_token"]["ternary"]) == set(facts["joules_a_token"]["ternary"]) == {"prompt", "answer"}
+    assert all(one > 0 for row in facts["joules_a_token"].values() for one in row.values())
 
 
 def test_meter_overhead_runs() -> None:
