@@ -204,7 +204,7 @@ def cpu_seconds(models: dict[str, Model], rounds: int) -> Spent:
 
 @torch.inference_mode()
 def joules(models: dict[str, Model], seconds: float) -> tuple[Spent, str]:
-    """Joules a token, idle power of the machine included, each metered for some seconds, and the source of the power."""
+    """Joules a token above the machine's idle power, each metered for some seconds, and the source of the power."""
     found: Spent = {name: {} for name in models}
     with tempfile.TemporaryDirectory() as folder, Meter(f"{folder}/energy.jsonl") as meter:
         for name, model in models.items():
@@ -218,7 +218,7 @@ def joules(models: dict[str, Model], seconds: float) -> tuple[Spent, str]:
                     passes += 1
                 phases = meter.close(f"{name}/{what}")
                 assert phases is not None, "the meter lost the trial"
-                found[name][what] = sum(one.loaded_uj for one in phases.values()) / 1e6 / passes / tokens
+                found[name][what] = sum(one.energy_uj for one in phases.values()) / 1e6 / passes / tokens
         source = meter.source()
     return found, f"{source['name']}, {source['provenance']}"
 
@@ -290,7 +290,7 @@ def main() -> None:
     for (tokens, width), row in rows.items():
         print(table(f"{tokens} x {width:,} x {width:,}", row) + "\n")
     print(f"Not lossless: {', '.join(NOT_LOSSLESS)}. In a model file: {bits_in_a_file(at):.4f} bits a weight.\n")
-    print(f"{token_table(at, spent, energy)}\nJoules with the machine's idle power: {source}\n\n{claim(rows)}")
+    print(f"{token_table(at, spent, energy)}\nJoules above the machine's idle power: {source}\n\n{claim(rows)}")
     if arguments.output:
         library = {"onnxruntime": version("onnxruntime")} if find_spec("onnxruntime") else {}
         facts = {"machine": describe(), "versions": versions() | library, "load_average": load, "cpu_seconds_a_token": spent}

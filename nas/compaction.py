@@ -2,17 +2,21 @@
 
     python -m nas.compaction runs/translation_small results/translation_small
 
-A report on the copy equals a report on the run. The copy cannot be resumed: the ledger and the raw counters stay behind.
+A report on the copy equals a report on the run. The copy cannot be resumed: of the ledger only the search's events are kept, and
+the raw counters stay behind.
 """
 
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from nas.errors import UserError
+from nas.ledger import encode_line, read_events
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
+LEDGER, SEARCH_LEDGER = "ledger.jsonl", "search_ledger.jsonl"
 ANYTIME = "anytime.jsonl"  # of a comparison of strategies
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
@@ -20,7 +24,7 @@ KEPT_KINDS = ("start", "tick", "codecarbon")
 def compact(run: Path, target: Path) -> None:
     """Copies run.json, records.jsonl, a comparison's curves, and of every ledger of energy the start, tick and CodeCarbon lines.
 
-    Raw counters are left out.
+    Raw counters are left out. Of the ledger the search's events are kept, numbered anew.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
@@ -32,6 +36,8 @@ def compact(run: Path, target: Path) -> None:
             shutil.copyfile(run / name, target / name)
         for name, text in ledgers.items():
             (target / name).write_text(text, encoding="utf-8")
+        if searched := b"".join(_search_lines(run / LEDGER)):
+            (target / SEARCH_LEDGER).write_bytes(searched)
     except (OSError, ValueError) as error:
         raise UserError(f"expected a finished run in {run} and a folder to write at {target}, got: {error}") from error
 
@@ -41,6 +47,12 @@ def _kept(ledger: Path) -> str:
     lines = map(json.loads, ledger.read_text(encoding="utf-8").splitlines())
     kept = ({key: value for key, value in line.items() if key not in RAW_FIELDS} for line in lines if line["kind"] in KEPT_KINDS)
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
+
+
+def _search_lines(ledger: Path) -> Iterator[bytes]:
+    events = (event for event in read_events(ledger) if "search" in event)
+    for seq, event in enumerate(events):
+        yield encode_line({key: value for key, value in event.items() if key != "crc"} | {"seq": seq})
 
 
 if __name__ == "__main__":

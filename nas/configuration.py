@@ -30,9 +30,18 @@ COMPARISONS = "strategies_"
 """What the names of built-in comparisons of strategies begin with; the others are experiments."""
 
 
+STUDIES = "study_"
+"""What the names of built-in studies begin with."""
+
+
 def built_in_experiments() -> tuple[str, ...]:
     """Names of the experiments that ship with the package."""
-    return tuple(name for name in _built_in() if not name.startswith(COMPARISONS))
+    return tuple(name for name in _built_in() if not name.startswith((COMPARISONS, STUDIES)))
+
+
+def built_in_studies() -> tuple[str, ...]:
+    """Names of the studies that ship with the package."""
+    return tuple(name for name in _built_in() if name.startswith(STUDIES))
 
 
 def built_in_comparisons() -> tuple[str, ...]:
@@ -56,6 +65,10 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
         raise UserError(
             f"{name}: expected an experiment, got a comparison of strategies: it has a [compare] table; run it with carbon-nas "
             f"compare-strategies {name}"
+        )
+    if "runs" in data:
+        raise UserError(
+            f"{name}: expected an experiment, got a study: it has a [[runs]] table; run it with carbon-nas study {name}"
         )
     searches = "search" in data
     for override in overrides:

@@ -115,7 +115,8 @@ def carry_out(shop: Workshop) -> None:
     shop.book.restore()
     shop.book.add_references()
     if shop.experiment.search is None:
-        _train_by_hand(shop, shop.experiment.final.seeds)
+        chosen_with = (0,) if shop.experiment.hand.with_seed_0 else ()
+        _train_by_hand(shop, (*chosen_with, *shop.experiment.final.seeds))
     else:
         _compare_with_search(shop)
     carry_out_ladders(shop)
@@ -138,9 +139,8 @@ def _train_by_hand(shop: Workshop, seeds: Sequence[int] = (0,)) -> list[Record]:
 
 
 def _compare_with_search(shop: Workshop) -> None:
-    by_hand = _champion(shop, _train_by_hand(shop), "hand design")
-    finalists = SearchPhase(shop).run()
-    champions = [by_hand, _champion(shop, finalists, "searched design")]
+    champions = [] if shop.experiment.hand.elsewhere else [_champion(shop, _train_by_hand(shop), "hand design")]
+    champions.append(_champion(shop, SearchPhase(shop).run(), "searched design"))
     with shop.phase("finals", "finals"), shop.executor(shop.task) as executor:
         shop.evaluate(executor, "final", champions, shop.experiment.final.seeds)
 

@@ -15,10 +15,16 @@ from nas.tasks.translation import TranslationTask
 
 
 class HandPart(Part):
-    """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them."""
+    """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them.
+
+    In a study, runs share their hand designs: one without a search trains them with seed 0 as well where `with_seed_0` is set,
+    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`.
+    """
 
     designs: tuple[str, ...] = Field(min_length=1)
     mac_limit: Positive | None = None
+    with_seed_0: bool = False
+    elsewhere: bool = False
 
 
 class FinalPart(Part):
@@ -149,6 +155,18 @@ class Experiment(Part):
     execution: ExecutionPart = ExecutionPart()
     carbon: CarbonPart
 
+    @model_validator(mode="after")
+    def _hand_designs_fit(self) -> "Experiment":
+        if self.hand.elsewhere and self.search is None:
+            raise ValueError(
+                "hand.elsewhere: expected with a [search] table, got none; without a search nothing would be trained"
+            )
+        if self.hand.with_seed_0 and self.search is not None:
+            raise ValueError(
+                "hand.with_seed_0: expected without a [search] table, which trains hand designs with it; leave it out"
+            )
+        return self
+
     @property
     def search_part(self) -> SearchPart:
         """The search. Raises ValueError where there is none."""
@@ -165,8 +183,9 @@ class Experiment(Part):
             for name, default in LATER.items():
                 if getattr(self.search, name) == default:
                     del plain["search"][name]
-        if self.hand.mac_limit is None:
-            del plain["hand"]["mac_limit"]
+        for name in ("mac_limit", "with_seed_0", "elsewhere"):  # keys that came later: at their default, older runs stay the same
+            if not plain["hand"][name]:
+                del plain["hand"][name]
         if not self.compress:
             del plain["compress"]
         return plain

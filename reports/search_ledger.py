@@ -8,7 +8,8 @@ from nas.errors import UserError
 from nas.ledger import read_events
 from nas.records import Record, RecordError
 
-LEDGER = "ledger.jsonl"
+LEDGERS = ("ledger.jsonl", "search_ledger.jsonl")
+"""Of a run, and of what nas.compaction keeps of it."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class SearchLedger:
 
 def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
     """The search's part of the ledger in `folder`, None where there is none or it is damaged, and what to warn of."""
-    path = folder / LEDGER
-    if not path.is_file():
+    path = next((folder / name for name in LEDGERS if (folder / name).is_file()), None)
+    if path is None:
         return None, []
     legs: dict[str, list[Record]] = {}
     num_duplicates = 0
@@ -36,7 +37,7 @@ def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
                 try:
                     record = Record.from_plain(event["result"]["record"])
                 except (RecordError, KeyError, TypeError) as error:
-                    warnings.append(f"left out: {LEDGER} event {event['seq']}: {type(error).__name__}: {error}")
+                    warnings.append(f"left out: {path.name} event {event['seq']}: {type(error).__name__}: {error}")
                     continue
                 legs.setdefault(record.record_id, []).append(record)
     except (UserError, OSError) as error:

@@ -59,6 +59,7 @@ CONFINED = {
         "nas/configuration_errors.py",
         "nas/experiment_parts.py",
         "nas/search_parts.py",
+        "nas/study_parts.py",
         "nas/stages/words.py",
     },
     "safetensors": {"nas/stages/storage.py"},

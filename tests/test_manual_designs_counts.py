@@ -86,6 +86,9 @@ WHOLE = {
 
 # Our own sizes at 2,000 joint entries (classifiers at their own): all parameters, and all MACs at the setting's lengths.
 OWN = {
+    "transformer-mac3m": (191_040, 6_163_200),
+    "transformer-mac7m": (355_680, 11_318_400),
+    "lite_transformer-l": (1_177_160, 36_792_000),
     "transformer-mac18m": (753_408, 23_904_000),
     "lightconv-mac18m": (800_792, 24_479_520),
     "dynamicconv-mac18m": (821_392, 25_103_520),
