@@ -37,9 +37,10 @@ class Paper:
     width: int
     narrow: bool
 
-    def figure(self, height: int, panels: int = 1) -> tuple[Figure, list[Axes]]:
-        """A figure with panels side by side, or below each other where there is little room."""
-        rows = panels if self.narrow else 1
+    def figure(self, height: int, panels: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+        """A figure with panels side by side, or below each other where there is little room; or rows of panels, of a height."""
+        panels = max(panels, rows)
+        rows = panels if self.narrow else rows
         figure = Figure(figsize=(self.width / 72, height * rows / 72), dpi=72, layout="constrained")
         grid = figure.subplots(rows, panels // rows, squeeze=False)
         return figure, list(grid.ravel())
@@ -96,6 +97,10 @@ class Drawing:
     wide_svg: str
     narrow_svg: str
     png: bytes
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png
 
 
 @dataclass(frozen=True, kw_only=True)

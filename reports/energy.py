@@ -168,7 +168,8 @@ def run_cost_uj(runs: Iterable[Run]) -> int:
     return total
 
 
-def _part(role: str, phase: str) -> str:
+def part_of(role: str, phase: str) -> str:
+    """The part that a phase of a trial of this role belongs to."""
     if role in SEARCH_ROLES:
         return "search"
     if role == CONTROL:
@@ -196,7 +197,7 @@ def _splits(run: Run) -> tuple[Split, ...]:
     parts = dict.fromkeys(PART_NAMES, 0)
     for record in run.records:
         for phase in record.phases:
-            parts[_part(record.role, phase.name)] += phase.energy_uj or 0
+            parts[part_of(record.role, phase.name)] += phase.energy_uj or 0
     return (Split(tuple(parts.items()), sum(parts.values()), from_ledger=False, exact=False),)
 
 
@@ -205,7 +206,7 @@ def split_machine(machine: Machine) -> Split:
     parts = dict.fromkeys(PART_NAMES, 0)
     for tick in machine.ticks:
         for share in tick.shares:
-            parts[_part(role_of(share.trial), share.phase)] += share.energy_uj
+            parts[part_of(role_of(share.trial), share.phase)] += share.energy_uj
         parts["idle"] += tick.idle_uj
         parts["overhead"] += tick.overhead_uj
         parts["foreign"] += tick.foreign_uj
@@ -215,14 +216,14 @@ def split_machine(machine: Machine) -> Split:
 
 def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
     """Every scored model of the search in the order it was finished, with the search's cost up to then."""
-    own = sorted((record for record in run.records if record.role in SEARCH_ROLES), key=lambda one: _seconds(one.finished_at))
+    own = sorted((record for record in run.records if record.role in SEARCH_ROLES), key=lambda one: seconds(one.finished_at))
     flagged = (pair for machine in run.machines for pair in _flagged(machine))
     waiting = sorted(flagged, key=lambda pair: pair[0].time_s)
     points = []
     spent = 0.0
     index = 0
     for record in own:
-        while index < len(waiting) and waiting[index][0].time_s <= _seconds(record.finished_at):
+        while index < len(waiting) and waiting[index][0].time_s <= seconds(record.finished_at):
             spent += charged_uj(*waiting[index])
             index += 1
         if not run.machines:
@@ -232,7 +233,7 @@ def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
     return tuple(points)
 
 
-def _seconds(moment: str) -> float:
+def seconds(moment: str) -> float:
     """Unix time of an ISO moment, taken as UTC where it names no zone; unreadable ones come first."""
     try:
         parsed = datetime.fromisoformat(moment)
