@@ -79,7 +79,7 @@ STYLE: dict[str, Any] = {
 }
 
 
-PNG_DPI, RASTER_DPI = 144, 144
+PNG_DPI, RASTER_DPI = 144, 100
 """Pixels per inch of the PNG, and of clouds of points that are pixels within the SVG (see `marks.draw_cloud`)."""
 UNDATED = ("Date", "Creator", "Format", "Type")
 PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect)\b[^>]*>", re.DOTALL)

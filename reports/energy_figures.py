@@ -42,7 +42,7 @@ OUTCOME_LOOKS = {
 """Name and colour of what ran, by what it was and what became of it."""
 MOST_PANELS = 3
 """Runs whose time is drawn: those that drew most."""
-MOST_BARS = 1500
+MOST_BARS = 1000
 """Bars of a time line: its steps are as long as that needs."""
 UNDER_A_PIXEL = 1 / 600
 """Of the time that a run took: what is closer together is one bar."""
@@ -201,10 +201,12 @@ def timeline(spans: pd.DataFrame) -> Drawing | None:
         Sketch(
             name="timeline",
             title="What ran when",
-            caption="One row for each of the things that ran at the same time, filled in the order of beginning; white is waiting. A trial "
+            caption="A row for each of what ran at the same time, in the order of beginning; white is waiting. A trial "
             "that paused between rungs is as many bars as it had legs, where the run's ledger has them. Times are to the second."
             + (f" {left_out} run(s) are left out." if left_out else ""),
-            alt="Time line of the run: " + ", ".join(f"{num} {OUTCOME_LOOKS[kind][0]}" for kind, num in counts.items()) + ".",
+            alt="Time line of the run: "
+            + ", ".join(f"{num} {OUTCOME_LOOKS[str(kind)][0]}" for kind, num in counts.items())
+            + ".",
             draw=draw,
         )
     )
@@ -217,12 +219,12 @@ def _draw_lanes(axes: Axes, spans: pd.DataFrame) -> None:
     least = max((end - begin) * max(UNDER_A_PIXEL, lanes / MOST_BARS), 1e-9)
     for kind, (label, colour) in OUTCOME_LOOKS.items():
         boxes: list[tuple[float, float, int]] = []
-        for one in spans[spans["outcome"] == kind].sort_values(["lane", "start_s"]).itertuples():
-            start, stop = float(one.start_s), max(float(one.end_s), float(one.start_s) + least)
-            if boxes and boxes[-1][2] == one.lane and start - boxes[-1][1] < least and len(spans) > MOST_BARS:
+        for one in spans[spans["outcome"] == kind].sort_values(["lane", "start_s"]).to_dict("records"):
+            start, stop = one["start_s"], max(one["end_s"], one["start_s"] + least)
+            if boxes and boxes[-1][2] == one["lane"] and start - boxes[-1][1] < least and len(spans) > MOST_BARS:
                 boxes[-1] = (boxes[-1][0], max(boxes[-1][1], stop), boxes[-1][2])
             else:
-                boxes.append((start, stop, int(one.lane)))
+                boxes.append((start, stop, one["lane"]))
         if boxes:
             path = Path.make_compound_path(*(_box(start, stop, lane, begin, least) for start, stop, lane in boxes))
             axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0, label=label))

@@ -19,7 +19,7 @@ def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:
         quality_against_training(models),
         best_against_carbon(progress_table(analysis.runs, analysis.settings), models, tuple(trials["outcome"])),
         break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer)),
-        region_map(regions_table(analysis)),
+        region_map(regions_table(analysis), (analysis.settings.searched_in.region, analysis.settings.used_in.region)),
         energy_split(
             split_table(analysis.split),
             split_words(analysis),

@@ -101,9 +101,8 @@ def draw_trials(axes: Axes, trials: pd.DataFrame, x: str, y: str) -> None:
 
 def draw_cloud(axes: Axes, xs: Sequence[float] | pd.Series, ys: Sequence[float] | pd.Series, **style: Any) -> None:
     """Round marks without lines, as elements or as pixels, whichever the page can hold."""
-    axes.plot(
-        np.asarray(xs), np.asarray(ys), **({"marker": "o", "linestyle": "none", "rasterized": len(xs) > MOST_MARKS} | style)
-    )
+    looks: dict[str, Any] = {"marker": "o", "linestyle": "none", "rasterized": len(xs) > MOST_MARKS} | style
+    axes.plot(np.asarray(xs), np.asarray(ys), **looks)
 
 
 def unequal_words(outcomes: Iterable[Kind]) -> str:

@@ -17,11 +17,14 @@ from reports.analysis import Analysis
 from reports.break_even import BreakEven
 from reports.drawing import FAMILY_COLOURS, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.marks import legend
-from reports.words import mass, number
+from reports.words import number, shortest
 
 NUM_USES = 60
 REGIONS = ("NOR", "SWE", "FRA", "CAN", "GBR", "USA", "DEU", "CHN", "POL", "IND")
 """From little to much carbon in electricity; all count a power plant's whole life, so that they can be compared."""
+
+FEW_REGIONS = ("NOR", "FRA", "GBR", "DEU", "CHN", "IND")
+"""Those of them that are shown where there is little room."""
 
 ROUTE_COLUMNS = {
     "uses": "outputs made",
@@ -195,32 +198,35 @@ def _pair(analysis: Analysis, searched: Intensity, used: Intensity, at_uses: flo
     }
 
 
-def region_map(pairs: pd.DataFrame) -> Drawing | None:
+def region_map(pairs: pd.DataFrame, own: tuple[str, ...] = ()) -> Drawing | None:
     """A heat map of the break-even by region; of what is left to be paid back where it has no number; None without rows.
 
     Args:
         pairs: see REGION_COLUMNS.
+        own: regions that are shown where there is little room as well.
     """
     if pairs.empty:
         return None
-    counted = pairs["uses"].notna().all() and (pairs["uses"] > 0).all()
+    counted = bool((pairs["uses"] > 0).all())
     column = "uses" if counted else "net_g"
     grid = pairs.pivot_table(index="searched_in", columns="used_in", values=column, sort=False)
     names = pairs.drop_duplicates("searched_in").set_index("searched_in")
-    uses = number(pairs["at_uses"].iloc[0])
+    uses, most = number(pairs["at_uses"].iloc[0]), pairs["net_g"].abs().max()
+
+    unit_g, unit = (1e6, "t") if most >= 2e6 else (1e3, "kg") if most >= 2e3 else (1.0, "g")
 
     def draw(paper: Paper) -> Figure:
-        figure, (axes,) = paper.figure(430 if paper.narrow else 470)
-        _draw_cells(axes, grid.to_numpy(), counted, 6.5 if paper.narrow else 10)
-        codes = list(grid.index)
-        axes.set_xticks(np.arange(len(codes)) + 0.5, codes, rotation=90 if paper.narrow else 0)
-        words = (
-            codes if paper.narrow else [f"{names['searched_name'][one]}, {names['searched_g_per_kwh'][one]:.0f}" for one in codes]
-        )
-        axes.set_yticks(np.arange(len(codes)) + 0.5, words)
+        figure, (axes,) = paper.figure(400 if paper.narrow else 470)
+        codes = [one for one in grid.index if not paper.narrow or one in (*FEW_REGIONS, *own)]
+        values = grid.loc[codes, codes].to_numpy()
+        _draw_cells(axes, values if counted else values / unit_g, counted, 8 if paper.narrow else 10)
+        words = [f"{names['searched_name'][one]}, {names['searched_g_per_kwh'][one]:.0f}" for one in codes]
+        axes.set_xticks(np.arange(len(codes)) + 0.5, codes)
+        axes.set_yticks(np.arange(len(codes)) + 0.5, codes if paper.narrow else words)
         axes.invert_yaxis()
         axes.tick_params(length=0, labelcolor=INK)
         axes.grid(visible=False)
+        axes.set_title("uses" if counted else f"{unit} CO2e")
         axes.set_xlabel("used in")
         axes.set_ylabel("searched in" if paper.narrow else "searched in, g CO2e/kWh")
         return figure
@@ -235,10 +241,9 @@ def region_map(pairs: pd.DataFrame) -> Drawing | None:
         if counted
         else " There is no break-even that can be told from none, so these are point estimates alone."
     )
-    ends = [
-        f"{row['searched_name']} to {row['used_name']} {_cell(row[column], counted)}"
-        for row in pairs.iloc[[0, -1]].to_dict("records")
-    ]
+    size, ending = (1.0, "uses") if counted else (unit_g, unit)
+    corners = pairs.iloc[[0, -1]].to_dict("records")
+    ends = [f"{one['searched_name']} to {one['used_name']} {_cell(one[column] / size, counted)} {ending}" for one in corners]
     return render(
         Sketch(
             name="regions",
@@ -262,10 +267,12 @@ def _draw_cells(axes: Axes, values: Any, counted: bool, size: float) -> None:
     for (row, column), value in np.ndenumerate(values):
         red, green, blue, _ = mesh.cmap(norm(value))
         ink = "#000000" if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else "#ffffff"
-        axes.text(column + 0.5, row + 0.5, _cell(value, counted), ha="center", va="center", fontsize=size, color=ink)
+        axes.text(
+            column + 0.5, row + 0.5, _cell(value, counted), ha="center", va="center", fontsize=size, color=ink, in_layout=False
+        )
 
 
 def _cell(value: float, counted: bool) -> str:
     if not counted:
-        return mass(value) if value >= 0 else f"−{mass(-value)}"
+        return f"{'−' if value < 0 else ''}{shortest(abs(value))}"
     return EngFormatter(sep="", places=1 if value < 1e15 else 0)(value).replace(".0", "")

@@ -6,6 +6,7 @@ from matplotlib import colormaps
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.drawing import INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.marks import MOST_MARKS, draw_cloud, legend, readable
@@ -13,6 +14,8 @@ from reports.words import significant
 
 MOST_RUNS = 2
 MOST_GENES = 16
+MOST_EDGES = 1500
+"""Children whose lines are drawn: the last, of those there are more of."""
 FEW_TRIALS = 30
 """With fewer finished trials the order of the genes is a matter of chance."""
 LEVEL = 0.05
@@ -47,7 +50,8 @@ def genealogy(trials: pd.DataFrame) -> Drawing | None:
             title="Who came from whom",
             caption="Every point is a trial, every thin line goes from a parent to its child, each child one generation up; the "
             f"bold line leads to the run's best. Darker is better by {measure}, a shade for each fifth of the trials; crosses "
-            "have no result that compares (stopped, failed, not trained). Where the second parent of a crossover was is not recorded."
+            "have no result that compares (stopped, failed, not trained). A crossover's second parent is not recorded."
+            + (f" Lines are those of the last {MOST_EDGES:,} children." if trials["parent"].notna().sum() > MOST_EDGES else "")
             + (f" {left_out} run(s) with fewer trials are left out." if left_out else ""),
             alt=f"Genealogy of {len(trials)} trials over {deepest} generations; the best has {max(len(line) - 1, 0)} ancestors.",
             draw=draw,
@@ -56,10 +60,10 @@ def genealogy(trials: pd.DataFrame) -> Drawing | None:
 
 
 def _draw_descent(axes: Axes, trials: pd.DataFrame) -> None:
-    places = {one.record_id: (one.order, one.generation) for one in trials.itertuples()}
-    edges = [(places[one.parent], places[one.record_id]) for one in trials.itertuples() if one.parent in places]
-    many = len(edges) > MOST_MARKS
-    _draw_edges(axes, edges, color=MUTED, linewidth=0.6, alpha=0.25 if many else 0.5, rasterized=many)
+    rows = trials.to_dict("records")
+    places = {one["record_id"]: (one["order"], one["generation"]) for one in rows}
+    edges = [(places[one["parent"]], places[one["record_id"]]) for one in rows if one["parent"] in places]
+    _draw_edges(axes, edges[-MOST_EDGES:], color=MUTED, linewidth=0.5, alpha=0.2 if len(edges) > MOST_MARKS else 0.5)
     line = trials[trials["on_line"]].sort_values("generation")
     axes.plot(line["order"], line["generation"], color=SEARCHED_COLOUR, linewidth=2.2, label="line of the best")
     unknown, known = trials[trials["quality"].isna()], trials.dropna(subset=["quality"])
@@ -72,21 +76,13 @@ def _draw_descent(axes: Axes, trials: pd.DataFrame) -> None:
             found = known[shades == shade]
             colour = to_hex(colormaps["cividis_r"](Normalize(0, COLOURS - 1)(shade)))
             label = {0: "worst fifth", COLOURS - 1: "best fifth"}.get(shade, f"_{shade}")
-            draw_cloud(
-                axes,
-                found["order"],
-                found["generation"],
-                markersize=6,
-                color=colour,
-                markeredgecolor=INK,
-                markeredgewidth=0.5,
-                label=label,
-                zorder=3,
-                rasterized=len(known) > MOST_MARKS,
-            )
+            edge = 0.0 if len(known) > MOST_MARKS else 0.5
+            style = {"markersize": 4 if edge == 0 else 6, "markeredgecolor": INK, "markeredgewidth": edge, "color": colour}
+            rasterized = len(known) > MOST_MARKS
+            draw_cloud(axes, found["order"], found["generation"], label=label, zorder=3, rasterized=rasterized, **style)
     axes.set_xlabel("trial, in the order proposed")
     axes.set_ylabel("generation")
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(0.04, 0.1)
 
 
@@ -116,12 +112,14 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
         colours = [SEARCHED_COLOUR if p < LEVEL else MUTED for p in shown["holm_p_value"]]
         axes.barh(rows, shown["eta_squared"], height=0.62, color=colours)
         axes.plot(shown["chance"], rows, "|", color=INK, markersize=19, markeredgewidth=1.8, label="95 % of chance stay below")
-        axes.set_yticks(rows, [_named(one.gene, one.choices, 14 if paper.narrow else 44) for one in shown.itertuples()])
+        axes.set_yticks(
+            rows, [_named(one["gene"], one["choices"], 14 if paper.narrow else 44) for one in shown.to_dict("records")]
+        )
         axes.invert_yaxis()
         axes.set_xlim(left=0)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_xlabel(f"share of the variance of {own['measure'].iloc[0]}")
+        axes.set_xlabel("share of variance" if paper.narrow else f"share of the variance of {own['measure'].iloc[0]}")
         legend(figure, (axes,), paper)
         return figure
 
@@ -137,8 +135,8 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
             name="genes",
             title="Which choices went with quality",
             caption=f"Share of the variance of quality between the choices of a gene (eta squared), over the {num} finished "
-            f"trials of {run}. {few}{found} A mark is where 95 % of 999 permutations stay below: more choices explain more by chance. A "
-            "search proposes what did well before, so that genes come along with others: this is no cause, and each gene is "
+            f"trials of {run}. {few}{found} A mark is where 95 % of 999 permutations stay below: more choices explain more by chance. "
+            "A search proposes what did well before, so that genes come along with others: this is no cause, and each gene is "
             "judged alone." + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else ""),
             alt=f"Bars of eta squared by gene over {num} trials, the greatest gene {shown['gene'].iloc[0]} with "
             f"{significant(float(shown['eta_squared'].iloc[0]))}. {found}",
