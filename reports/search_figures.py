@@ -1,5 +1,7 @@
 """Figures of how a search found what it found: the descent of its trials, and which genes went with quality."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -77,7 +79,12 @@ def _draw_descent(axes: Axes, trials: pd.DataFrame) -> None:
             colour = to_hex(colormaps["cividis_r"](Normalize(0, COLOURS - 1)(shade)))
             label = {0: "worst fifth", COLOURS - 1: "best fifth"}.get(shade, f"_{shade}")
             edge = 0.0 if len(known) > MOST_MARKS else 0.5
-            style = {"markersize": 4 if edge == 0 else 6, "markeredgecolor": INK, "markeredgewidth": edge, "color": colour}
+            style: dict[str, Any] = {
+                "markersize": 4 if edge == 0 else 6,
+                "markeredgecolor": INK,
+                "markeredgewidth": edge,
+                "color": colour,
+            }
             rasterized = len(known) > MOST_MARKS
             draw_cloud(axes, found["order"], found["generation"], label=label, zorder=3, rasterized=rasterized, **style)
     axes.set_xlabel("trial, in the order proposed")
@@ -86,11 +93,11 @@ def _draw_descent(axes: Axes, trials: pd.DataFrame) -> None:
     axes.margins(0.04, 0.1)
 
 
-def _draw_edges(axes: Axes, edges: list[tuple[tuple[float, float], tuple[float, float]]], **style: object) -> None:
+def _draw_edges(axes: Axes, edges: list[tuple[tuple[float, float], tuple[float, float]]], **style: Any) -> None:
     """All as one line with gaps, which is one element of the page."""
     xs = [value for (x0, _), (x1, _) in edges for value in (x0, x1, np.nan)]
     ys = [value for (_, y0), (_, y1) in edges for value in (y0, y1, np.nan)]
-    axes.plot(xs, ys, zorder=1, **style)  # type: ignore[arg-type]
+    axes.plot(xs, ys, zorder=1, **style)
 
 
 def gene_importance(genes: pd.DataFrame) -> Drawing | None:
@@ -134,10 +141,11 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
         Sketch(
             name="genes",
             title="Which choices went with quality",
-            caption=f"Share of the variance of quality between the choices of a gene (eta squared), over the {num} finished "
-            f"trials of {run}. {few}{found} A mark is where 95 % of 999 permutations stay below: more choices explain more by chance. "
-            "A search proposes what did well before, so that genes come along with others: this is no cause, and each gene is "
-            "judged alone." + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else ""),
+            caption="Share of the variance of quality between the choices of a gene (eta squared), over the "
+            f"{num} finished trials of {run}. {few}{found} A mark is where 95 % of 999 permutations stay below: more choices "
+            "explain more by chance. A search proposes what did well before, so that genes come along with others: this is no "
+            "cause, and each gene is judged alone."
+            + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else ""),
             alt=f"Bars of eta squared by gene over {num} trials, the greatest gene {shown['gene'].iloc[0]} with "
             f"{significant(float(shown['eta_squared'].iloc[0]))}. {found}",
             draw=draw,
