@@ -201,7 +201,7 @@ def timeline(spans: pd.DataFrame) -> Drawing | None:
         Sketch(
             name="timeline",
             title="What ran when",
-            caption="A row for each of what ran at the same time, in the order of beginning; white is waiting. A trial "
+            caption="A row for each of what ran at the same time, in the order of beginning; gaps are waiting. A trial "
             "that paused between rungs is as many bars as it had legs, where the run's ledger has them. Times are to the second."
             + (f" {left_out} run(s) are left out." if left_out else ""),
             alt="Time line of the run: "

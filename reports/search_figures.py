@@ -4,9 +4,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.colors import Normalize, to_hex
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -21,8 +19,8 @@ MOST_EDGES = 1500
 FEW_TRIALS = 30
 """With fewer finished trials the order of the genes is a matter of chance."""
 LEVEL = 0.05
-COLOURS = 5
-"""Shades of quality, each a fifth of the trials."""
+GROUPS = (("worst fifth", "#9a9a9a", 4.0), ("between", "#4f8fc4", 4.5), ("best fifth", SEARCHED_COLOUR, 5.5))
+"""Trials by quality: name, colour that can be seen on light and on dark, size."""
 
 
 def genealogy(trials: pd.DataFrame) -> Drawing | None:
@@ -51,7 +49,7 @@ def genealogy(trials: pd.DataFrame) -> Drawing | None:
             name="genealogy",
             title="Who came from whom",
             caption="Every point is a trial, every thin line goes from a parent to its child, each child one generation up; the "
-            f"bold line leads to the run's best. Darker is better by {measure}, a shade for each fifth of the trials; crosses "
+            f"bold line leads to the run's best. Fifths of the trials are by {measure}; crosses "
             "have no result that compares (stopped, failed, not trained). A crossover's second parent is not recorded."
             + (f" Lines are those of the last {MOST_EDGES:,} children." if trials["parent"].notna().sum() > MOST_EDGES else "")
             + (f" {left_out} run(s) with fewer trials are left out." if left_out else ""),
@@ -73,20 +71,12 @@ def _draw_descent(axes: Axes, trials: pd.DataFrame) -> None:
     if len(known):
         signs = 1.0 if known["maximised"].iloc[0] else -1.0
         ranks = (signs * known["quality"]).rank(pct=True)
-        shades = np.minimum((ranks * COLOURS).astype(int), COLOURS - 1)
-        for shade in range(COLOURS):
-            found = known[shades == shade]
-            colour = to_hex(colormaps["cividis_r"](Normalize(0, COLOURS - 1)(shade)))
-            label = {0: "worst fifth", COLOURS - 1: "best fifth"}.get(shade, f"_{shade}")
-            edge = 0.0 if len(known) > MOST_MARKS else 0.5
-            style: dict[str, Any] = {
-                "markersize": 4 if edge == 0 else 6,
-                "markeredgecolor": INK,
-                "markeredgewidth": edge,
-                "color": colour,
-            }
-            rasterized = len(known) > MOST_MARKS
-            draw_cloud(axes, found["order"], found["generation"], label=label, zorder=3, rasterized=rasterized, **style)
+        for (label, colour, size), inside in zip(
+            GROUPS, (ranks <= 0.2, ranks.between(0.2, 0.8, "right"), ranks > 0.8), strict=True
+        ):
+            found, rasterized = known[inside], len(known) > MOST_MARKS
+            style: dict[str, Any] = {"color": colour, "markersize": size, "rasterized": rasterized, "zorder": 3}
+            draw_cloud(axes, found["order"], found["generation"], label=label, **style)
     axes.set_xlabel("trial, in the order proposed")
     axes.set_ylabel("generation")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
