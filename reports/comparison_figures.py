@@ -2,118 +2,157 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from reports.comparison import Compared
-from reports.drawing import FAMILY_COLOURS, INK, MUTED, Drawing, Paper, Sketch, render
-from reports.figures import PART_LOOKS, split_sketch
-from reports.marks import Coordinate, hand_families, look, macs_millions, output_j, readable, scale_x
-from reports.models import Model
+from reports.drawing import INK, MUTED, Drawing, Paper, Sketch, render
+from reports.energy_figures import energy_split, split_table, split_words, time_figures
+from reports.figure_tables import compared_models
+from reports.marks import hand_families, log_x, look, readable, scale_x
 from reports.statistics import Interval
 
-J_PER_1000_OF_UJ = 1e-3
 PLACES = tuple((across, up) for up in (0, 9, -9, 18, -18, 27, -27) for across in (8, -8, 0) if across or abs(up) > 9)
 """Where a name may stand beside its point, in points across and up; the nearest of those with the most room is taken."""
 POINT = 6
 """Half the width of a point with room around it, in pixels."""
 
 
+def quality_against_macs(designs: pd.DataFrame) -> Drawing:
+    """Test quality against MACs; `designs`: see `figure_tables.MODEL_COLUMNS`."""
+    return _quality(
+        designs,
+        Axis(
+            name="quality-macs",
+            title="Quality against work",
+            column="macs_m",
+            label="million MACs (paper's convention)",
+            closing="MACs: 30 source and 30 target tokens, linear layers and attention.",
+        ),
+    )
+
+
+def quality_against_energy(designs: pd.DataFrame) -> Drawing:
+    """Test quality against energy per 1,000 outputs; `designs`: see `figure_tables.MODEL_COLUMNS`."""
+    return _quality(
+        designs,
+        Axis(
+            name="quality-energy",
+            title="Quality against energy per use",
+            column="output_j",
+            low="output_low_j",
+            high="output_high_j",
+            label="joules per 1,000 outputs, fully loaded",
+            closing="Horizontal bars are of energy over seeds; the power model's own error is common to all and not in them.",
+        ),
+    )
+
+
+def quality_against_training(designs: pd.DataFrame) -> Drawing | None:
+    """Test quality against the carbon of one training; None where it is not known. `designs`: see MODEL_COLUMNS."""
+    if not (designs["training_g"] > 0).any():
+        return None
+    return _quality(
+        designs,
+        Axis(
+            name="quality-training",
+            title="Quality against the carbon of a training",
+            column="training_g",
+            label="g CO2e of one training (log)",
+            closing="Grams are of one training at the full budget where the run was, fully loaded.",
+            log=True,
+        ),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Axis:
+    """What quality is set against: a column, those of its interval where there are any, and its words."""
+
+    name: str
+    title: str
+    column: str
+    label: str
+    closing: str
+    low: str = ""
+    high: str = ""
+    log: bool = False
+
+
 @dataclass(frozen=True, kw_only=True)
 class Point:
     """A design in a figure: where it stands, and how far its bars reach."""
 
-    model: Model
+    design: str
+    family: str
     x: float
     y: float
     up: Interval
     across: Interval
 
 
-def quality_against_macs(compared: Compared) -> Sketch:
-    """Test quality against MACs."""
-    return _quality_sketch(
-        compared,
-        "quality-macs",
-        "Quality against work",
-        macs_millions,
-        {},
-        "million MACs (paper's convention)",
-        "MACs: 30 source and 30 target tokens, linear layers and attention.",
-    )
-
-
-def quality_against_energy(compared: Compared) -> Sketch:
-    """Test quality against energy per 1,000 outputs."""
-    scaled = {
-        name: Interval(interval.low * J_PER_1000_OF_UJ, interval.high * J_PER_1000_OF_UJ)
-        for name, interval in compared.output_intervals.items()
-    }
-    return _quality_sketch(
-        compared,
-        "quality-energy",
-        "Quality against energy per use",
-        output_j,
-        scaled,
-        "joules per 1,000 outputs, fully loaded",
-        "Horizontal bars are of energy over seeds; the power model's own error is common to all and not in them.",
-    )
-
-
-def energy_split(compared: Compared) -> Sketch:
-    """Where the machine's energy went."""
-    looks = {name: one for name, one in PART_LOOKS.items() if name != "search"}
-    return split_sketch(compared, looks | {"training": ("training", FAMILY_COLOURS[0])}, "")
-
-
-def _quality_sketch(
-    compared: Compared, name: str, title: str, x_of: Coordinate, across: dict[str, Interval], label: str, closing: str
-) -> Sketch:
-    metric, better = compared.metric.name, "Up"
-    points = [
+def _points(designs: pd.DataFrame, axis: Axis) -> list[Point]:
+    known = designs.dropna(subset=[axis.column, "test"])
+    return [
         Point(
-            model=model,
-            x=x,
-            y=compared.score(model),
-            up=compared.intervals[model.design],
-            across=across.get(model.design, Interval(x, x)),
+            design=one["design"],
+            family=one["family"],
+            x=one[axis.column],
+            y=one["test"],
+            up=_interval(one["test"], one["test_low"], one["test_high"]),
+            across=_interval(one[axis.column], one.get(axis.low, nan), one.get(axis.high, nan)),
         )
-        for model in compared.ranked
-        if (x := x_of(model)) is not None
+        for one in known.to_dict("records")
     ]
-    scores = ", ".join(f"{one.model.design} {one.y:.1f}" for one in points)
+
+
+def _interval(value: float, low: float, high: float) -> Interval:
+    """The interval, or the value alone where it is not known."""
+    return Interval(value if isnan(low) else low, value if isnan(high) else high)
+
+
+def _quality(designs: pd.DataFrame, axis: Axis) -> Drawing:
+    metric = str(designs["metric"].iloc[0]) if len(designs) else "quality"
+    points, families = _points(designs, axis), hand_families(designs)
+    scores = ", ".join(f"{one.design} {one.y:.1f}" for one in points)
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(380 if paper.narrow else 440)
-        _draw_families(axes, points)
-        axes.set_xlabel(label)
+        _draw_families(axes, points, families)
+        axes.set_xlabel(axis.label)
         axes.set_ylabel(f"test {metric}")
         axes.margins(0.2 if paper.narrow else 0.12, 0.12)
-        scale_x(axes, [one.x for one in points])
+        if axis.log:
+            log_x(axes)
+        else:
+            scale_x(axes, [one.x for one in points])
         figure.draw_without_rendering()
         _name_points(axes, points, 9 if paper.narrow else 10, figure.dpi / 72)
         return figure
 
-    return Sketch(
-        name=name,
-        title=title,
-        caption=f"{better} and to the left is better. Vertical bars are 95 % intervals of the mean over seeds and test "
-        "sentences, wider than that of a difference between designs, which share their sentences. Lines join the sizes "
-        f"of one family. {closing}",
-        alt=f"Test {metric} against {label}: {scores}." if scores else f"{title}: no design has both numbers.",
-        draw=draw,
+    return render(
+        Sketch(
+            name=axis.name,
+            title=axis.title,
+            caption="Up and to the left is better. Vertical bars are 95 % intervals of the mean over seeds and test "
+            "sentences, wider than that of a difference between designs, which share their sentences. Lines join the sizes "
+            f"of one family. {axis.closing}",
+            alt=f"Test {metric} against {axis.label}: {scores}." if scores else f"{axis.title}: no design has both numbers.",
+            draw=draw,
+        )
     )
 
 
-def _draw_families(axes: Axes, points: Sequence[Point]) -> None:
+def _draw_families(axes: Axes, points: Sequence[Point], families: Sequence[str]) -> None:
     """Each family in its colour, its sizes joined, every point with its bars."""
-    models = [one.model for one in points]
-    for family in hand_families(models):
-        style = look(models, family)
-        members = sorted((one for one in points if one.model.family == family), key=lambda one: (one.x, one.y))
+    for family in families:
+        style = look(families, family)
+        members = sorted((one for one in points if one.family == family), key=lambda one: (one.x, one.y))
         axes.plot([one.x for one in members], [one.y for one in members], color=style["color"], linewidth=1.1, alpha=0.5)
         for one in members:
             bars: dict[str, Any] = {"yerr": _reach(one.y, one.up)}
@@ -132,7 +171,7 @@ def _name_points(axes: Axes, points: Sequence[Point], size: float, pixels: float
     frame = axes.get_window_extent()
     for index, one in enumerate(points):
         x, y = axes.transData.transform((one.x, one.y))
-        name = axes.annotate(readable(one.model.design), (one.x, one.y), fontsize=size, color=MUTED if index else INK, zorder=5)
+        name = axes.annotate(readable(one.design), (one.x, one.y), fontsize=size, color=MUTED if index else INK, zorder=5)
         measured = name.get_window_extent()
         boxes = [_box(x + across * pixels, y + up * pixels, across, measured) for across, up in PLACES]
         covered = [_covered(box, taken) + _outside(box, frame) for box in boxes]
@@ -173,4 +212,12 @@ def _occupied(axes: Axes, one: Point) -> tuple[Bbox, Bbox, Bbox]:
 
 def draw_all_compared(compared: Compared) -> tuple[Drawing, ...]:
     """All figures of a comparison."""
-    return tuple(render(figure(compared)) for figure in (quality_against_macs, quality_against_energy, energy_split))
+    designs = compared_models(compared)
+    found = (
+        quality_against_macs(designs),
+        quality_against_energy(designs),
+        quality_against_training(designs),
+        energy_split(split_table(compared.split), split_words(compared), training="training"),
+        *time_figures(compared),
+    )
+    return tuple(one for one in found if one is not None)

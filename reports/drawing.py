@@ -37,10 +37,11 @@ class Paper:
     width: int
     narrow: bool
 
-    def figure(self, height: int, panels: int = 1) -> tuple[Figure, list[Axes]]:
-        """A figure with panels side by side, or below each other where there is little room."""
-        rows = panels if self.narrow else 1
-        figure = Figure(figsize=(self.width / 72, height * rows / 72), layout="constrained")
+    def figure(self, height: int, panels: int = 1, rows: int = 1) -> tuple[Figure, list[Axes]]:
+        """A figure with panels side by side, or below each other where there is little room; or rows of panels, of a height."""
+        panels = max(panels, rows)
+        rows = panels if self.narrow else rows
+        figure = Figure(figsize=(self.width / 72, height * rows / 72), dpi=72, layout="constrained")
         grid = figure.subplots(rows, panels // rows, squeeze=False)
         return figure, list(grid.ravel())
 
@@ -78,6 +79,13 @@ STYLE: dict[str, Any] = {
 }
 
 
+PNG_DPI, RASTER_DPI = 144, 100
+"""Pixels per inch of the PNG, and of clouds of points that are pixels within the SVG (see `marks.draw_cloud`)."""
+UNDATED = ("Date", "Creator", "Format", "Type")
+PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect)\b[^>]*>", re.DOTALL)
+LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Drawing:
     """A finished figure: two sizes of SVG for the page, one PNG for slides, and its words."""
@@ -89,6 +97,10 @@ class Drawing:
     wide_svg: str
     narrow_svg: str
     png: bytes
+
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return self.png
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,33 +116,46 @@ class Sketch:
 
 def render(sketch: Sketch) -> Drawing:
     """Draws a sketch at both sizes."""
+    wide, png = _draw(sketch, WIDE)
+    narrow, _ = _draw(sketch, NARROW)
     return Drawing(
         name=sketch.name,
         title=sketch.title,
         caption=sketch.caption,
         alt=sketch.alt,
-        wide_svg=_svg(sketch, WIDE),
-        narrow_svg=_svg(sketch, NARROW),
-        png=_png(sketch),
+        wide_svg=wide,
+        narrow_svg=narrow,
+        png=png,
     )
 
 
-def _svg(sketch: Sketch, paper: Paper) -> str:
+def _draw(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+    """A sketch as SVG for the page and, unless there is little room, as PNG. It is laid out once, which takes longest."""
     prefix = f"{sketch.name}-{paper.name}"
     style: Any = STYLE | {"svg.hashsalt": prefix}
     with matplotlib.rc_context(style):
         figure = sketch.draw(paper)
-        FigureCanvasSVG(figure)
-        out = StringIO()
-        nothing = dict.fromkeys(("Date", "Creator", "Format", "Type"))
-        figure.savefig(out, format="svg", transparent=True, metadata=nothing)
-    return themed(out.getvalue(), prefix, sketch.alt)
+        layout = figure.get_layout_engine()
+        assert layout is not None, "Paper.figure chooses one"
+        layout.execute(figure)
+        figure.set_layout_engine("none")
+        # Printed by the canvas itself: Figure.savefig would draw everything twice.
+        svg, png = StringIO(), BytesIO()
+        figure.set_facecolor("none")
+        figure.set_dpi(RASTER_DPI)
+        FigureCanvasSVG(figure).print_svg(svg, metadata=dict.fromkeys(UNDATED))
+        if not paper.narrow:
+            figure.set_facecolor("white")
+            figure.set_dpi(PNG_DPI)
+            FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
+    return themed(svg.getvalue(), prefix, sketch.alt), png.getvalue()
 
 
 def themed(svg: str, prefix: str, alt: str) -> str:
     """The SVG element alone, for use inside a page: unique ids, the page's fonts and colours, and an alternative text."""
     text = svg[svg.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = PATH.sub(lambda found: LONG_NUMBER.sub(_short, found[0]), text)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"(font:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
@@ -142,14 +167,9 @@ def themed(svg: str, prefix: str, alt: str) -> str:
     return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.DOTALL).strip()
 
 
-def _png(sketch: Sketch) -> bytes:
-    style: Any = STYLE
-    with matplotlib.rc_context(style):
-        figure = sketch.draw(WIDE)
-        FigureCanvasAgg(figure)
-        out = BytesIO()
-        figure.savefig(out, format="png", dpi=144, facecolor="white", metadata={"Software": None})
-    return out.getvalue()
+def _short(number: re.Match[str]) -> str:
+    """A coordinate to a hundredth of a pixel."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
 
 
 def spread(values: list[float], gap: float) -> list[float]:

@@ -9,6 +9,7 @@ power of that time; controls are not in it. Only when a run has no ledger is it 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from nas.records import Phase, Record
 from reports.ledgers import Machine, Tick
@@ -26,6 +27,9 @@ PHASE_PARTS = {
     "inference": "inference",
     "latency": "inference",
 }
+
+KEPT = 64
+"""Machines, each in three scenarios, whose figures are kept: a report asks for the same ones dozens of times."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,15 +122,23 @@ def search_cost(runs: Iterable[Run]) -> SearchCost:
 
 
 def _cost_from_ledgers(run: Run) -> SearchCost:
-    dynamic = (share for tick in run.ticks for share in tick.shares if role_of(share.trial) in SEARCH_ROLES)
+    costs = [_machine_cost_uj(machine) for machine in run.machines]
     return SearchCost(
-        loaded_uj=sum(charged_uj(*pair) for machine in run.machines for pair in _flagged(machine)),
-        dynamic_uj=sum(share.energy_uj for share in dynamic),
+        loaded_uj=sum(loaded_uj for loaded_uj, _ in costs),
+        dynamic_uj=sum(dynamic_uj for _, dynamic_uj in costs),
         from_ledger=True,
         num_unattributed=_cost_from_records(run).num_unattributed,
     )
 
 
+@lru_cache(maxsize=KEPT)
+def _machine_cost_uj(machine: Machine) -> tuple[int, int]:
+    """Microjoules of searches on a machine, loaded and dynamic."""
+    shares = (share for tick in machine.ticks for share in tick.shares if role_of(share.trial) in SEARCH_ROLES)
+    return sum(charged_uj(*pair) for pair in _flagged(machine)), sum(share.energy_uj for share in shares)
+
+
+@lru_cache(maxsize=KEPT)
 def _flagged(machine: Machine) -> tuple[tuple[Tick, bool], ...]:
     """A machine's ticks, each with whether the search is charged for it."""
     return tuple(zip(machine.ticks, searching_ticks(machine.ticks), strict=True))
@@ -168,7 +180,8 @@ def run_cost_uj(runs: Iterable[Run]) -> int:
     return total
 
 
-def _part(role: str, phase: str) -> str:
+def part_of(role: str, phase: str) -> str:
+    """The part that a phase of a trial of this role belongs to."""
     if role in SEARCH_ROLES:
         return "search"
     if role == CONTROL:
@@ -196,16 +209,17 @@ def _splits(run: Run) -> tuple[Split, ...]:
     parts = dict.fromkeys(PART_NAMES, 0)
     for record in run.records:
         for phase in record.phases:
-            parts[_part(record.role, phase.name)] += phase.energy_uj or 0
+            parts[part_of(record.role, phase.name)] += phase.energy_uj or 0
     return (Split(tuple(parts.items()), sum(parts.values()), from_ledger=False, exact=False),)
 
 
+@lru_cache(maxsize=KEPT)
 def split_machine(machine: Machine) -> Split:
     """One machine's energy in parts, from its ledger."""
     parts = dict.fromkeys(PART_NAMES, 0)
     for tick in machine.ticks:
         for share in tick.shares:
-            parts[_part(role_of(share.trial), share.phase)] += share.energy_uj
+            parts[part_of(role_of(share.trial), share.phase)] += share.energy_uj
         parts["idle"] += tick.idle_uj
         parts["overhead"] += tick.overhead_uj
         parts["foreign"] += tick.foreign_uj
@@ -215,14 +229,14 @@ def split_machine(machine: Machine) -> Split:
 
 def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
     """Every scored model of the search in the order it was finished, with the search's cost up to then."""
-    own = sorted((record for record in run.records if record.role in SEARCH_ROLES), key=lambda one: _seconds(one.finished_at))
+    own = sorted((record for record in run.records if record.role in SEARCH_ROLES), key=lambda one: seconds(one.finished_at))
     flagged = (pair for machine in run.machines for pair in _flagged(machine))
     waiting = sorted(flagged, key=lambda pair: pair[0].time_s)
     points = []
     spent = 0.0
     index = 0
     for record in own:
-        while index < len(waiting) and waiting[index][0].time_s <= _seconds(record.finished_at):
+        while index < len(waiting) and waiting[index][0].time_s <= seconds(record.finished_at):
             spent += charged_uj(*waiting[index])
             index += 1
         if not run.machines:
@@ -232,7 +246,7 @@ def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
     return tuple(points)
 
 
-def _seconds(moment: str) -> float:
+def seconds(moment: str) -> float:
     """Unix time of an ISO moment, taken as UTC where it names no zone; unreadable ones come first."""
     try:
         parsed = datetime.fromisoformat(moment)

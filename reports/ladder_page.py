@@ -3,14 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-
 from nas.units import MICROJOULES_PER_JOULE
 from reports.basis import Basis
 from reports.content import Section
-from reports.drawing import FAMILY_COLOURS, SURFACE, Drawing, Paper, Sketch, render
 from reports.ladder import Ladder, Rung, ladders, stage_uj, training_uj
+from reports.ladder_figure import compression_ladders, ladders_table
 from reports.scenarios import Range
 from reports.speedup_degradation import speedup_degradation_ratio
 from reports.tables import NOT_RUN, Table
@@ -33,7 +30,7 @@ def ladder_section(basis: Basis, search_uj: Range | None = None) -> Section | No
         title="Smaller without searching",
         paragraphs=(_meaning(), *(_told(basis, one, search_uj) for one in found)),
         tables=ladder_tables(basis, found),
-        drawings=(draw_ladders(found),),
+        drawings=(compression_ladders(ladders_table(found)),),
     )
 
 
@@ -149,49 +146,3 @@ def _step_name(stages: tuple[str, ...], above: tuple[str, ...]) -> str:
 def _ratio(ladder: Ladder, rung: Rung, metric: str) -> str:
     ratio = ladder.ratio(rung, metric)
     return "" if ratio is None or not rung.stages else f" ({ratio:.2f}x)"
-
-
-def draw_ladders(found: tuple[Ladder, ...]) -> Drawing:
-    """Quality against the size of the file, one line a ladder."""
-    several = len({one.quality for one in found}) > 1
-    shown = tuple(one for one in found if one.quality == found[0].quality) if several else found
-
-    def draw(paper: Paper) -> Figure:
-        figure, (axes,) = paper.figure(300 if paper.narrow else 340)
-        for colour, marker, ladder in zip(
-            _cycle(FAMILY_COLOURS, shown), _cycle(("o", "s", "^", "D", "v"), shown), shown, strict=True
-        ):
-            points = [(rung.mean("stored_bytes"), rung.mean(ladder.quality[0])) for rung in ladder.rungs]
-            sizes = [size / 1e6 for size, _ in points if size is not None]
-            values = [value for size, value in points if size is not None]
-            label = f"{ladder.design}: {' + '.join(ladder.rungs[-1].stages)}"
-            axes.plot(sizes, values, marker=marker, color=colour, markeredgecolor=SURFACE, markersize=8, label=label)  # type: ignore[arg-type]
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda megabytes, _: f"{megabytes:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
-        axes.set_xlabel("size of the model file, MB (log)")
-        axes.set_ylabel(shown[0].quality[1])
-        axes.margins(0.08, 0.15)
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=1)
-        return figure
-
-    told = "; ".join(
-        f"{one.design} from {significant((one.foot.mean('stored_bytes') or 0) / 1e6)} to "
-        f"{significant((one.rungs[-1].mean('stored_bytes') or 0) / 1e6)} MB"
-        for one in shown
-    )
-    return render(
-        Sketch(
-            name="compression-ladder",
-            title="Quality against the size of the file",
-            caption="Every point is a model after one more stage, from the right, as it was trained, to the left."
-            + ("" if shown[0].quality[2] else " Less is better."),
-            alt=f"Quality against file size along compression ladders: {told}.",
-            draw=draw,
-        )
-    )
-
-
-def _cycle(values: tuple[str, ...], over: tuple[Ladder, ...]) -> list[str]:
-    return [values[index % len(values)] for index in range(len(over))]

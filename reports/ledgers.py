@@ -55,9 +55,9 @@ class Tick:
     lost: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Machine:
-    """One machine of a run as its ledger tells.
+    """One machine of a run as its ledger tells. Equal to nothing but itself, so that what is computed of it can be kept.
 
     `codecarbon_uj` is CodeCarbon's own total, `beside_codecarbon_uj` ours over the same time; None where they were not logged.
     `name` is its last boot id, `boots` has all of them. `unmetered_s` holds one entry for every time that the machine ran

@@ -1,25 +1,27 @@
-"""Marks shared by figures: a family's line, the champions with their intervals, the legend."""
+"""Marks shared by figures: a family's line, the champions with their intervals, clouds of trials, the legend."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from nas.units import MICROJOULES_PER_JOULE
-from reports.analysis import Analysis
+from reports.break_even import Envelope
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
-from reports.models import Model
-from reports.trials import Kind, Trial, named, numbers
+from reports.trials import KINDS, Kind, named
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
-Coordinate = Callable[[Model], float | None]
+MOST_MARKS = 300
+"""More points than this are drawn as pixels within the SVG: as elements they would make a page of megabytes."""
 
 
-def hand_families(models: Iterable[Model]) -> tuple[str, ...]:
+def hand_families(models: pd.DataFrame) -> tuple[str, ...]:
     """Families of hand designs in the order of their colours."""
-    return tuple(sorted({model.family for model in models if not model.searched}))
+    return tuple(sorted(set(models["family"][~models["searched"].astype(bool)])))
 
 
 def readable(name: str) -> str:
@@ -27,9 +29,9 @@ def readable(name: str) -> str:
     return name.replace("_", " ").replace("$", r"\$")
 
 
-def look(models: Iterable[Model], family: str) -> dict[str, Any]:
+def look(families: Sequence[str], family: str) -> dict[str, Any]:
     """Colour and marker of a hand family."""
-    index = hand_families(models).index(family)
+    index = families.index(family)
     return {
         "color": FAMILY_COLOURS[index % len(FAMILY_COLOURS)],
         "marker": FAMILY_MARKERS[index % len(FAMILY_MARKERS)],
@@ -38,22 +40,19 @@ def look(models: Iterable[Model], family: str) -> dict[str, Any]:
     }
 
 
-def draw_families(axes: Axes, analysis: Analysis, x_of: Coordinate, y_of: Coordinate) -> None:
-    """Each hand family as a line through its sizes, the sizes named beside the points."""
-    models = analysis.evidence.models
-    for index, family in enumerate(hand_families(models)):
-        members = [model for model in models if model.family == family]
-        found = [(x, y, m.design) for m in members if (x := x_of(m)) is not None and (y := y_of(m)) is not None]
-        if not found:
+def draw_families(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
+    """Each hand family as a line through its sizes, the sizes named beside the points; `x` and `y` are columns."""
+    families = hand_families(models)
+    for index, family in enumerate(families):
+        members = models[models["family"] == family].dropna(subset=[x, y]).sort_values([x, y])
+        if members.empty:
             continue
-        found.sort()
-        axes.plot([x for x, _, _ in found], [y for _, y, _ in found], label=readable(family), **look(models, family))
-        for x, y, design in found:
-            size = design.removeprefix(family).lstrip("-_ ") or design
-            below = index % 2
+        axes.plot(members[x], members[y], label=readable(family), **look(families, family))
+        below = index % 2
+        for design, across, up in zip(members["design"], members[x], members[y], strict=True):
             axes.annotate(
-                readable(size),
-                (x, y),
+                readable(design.removeprefix(family).lstrip("-_ ") or design),
+                (across, up),
                 xytext=(7, -3) if below else (-7, 3),
                 textcoords="offset points",
                 ha="left" if below else "right",
@@ -63,37 +62,50 @@ def draw_families(axes: Axes, analysis: Analysis, x_of: Coordinate, y_of: Coordi
             )
 
 
-def draw_champions(axes: Axes, analysis: Analysis, x_of: Coordinate) -> None:
-    """Both champions with the bootstrap interval of their mean test BLEU."""
-    for model, colour, label in (
-        (analysis.evidence.hand, INK, "hand champion"),
-        (analysis.evidence.search, SEARCHED_COLOUR, "search champion"),
-    ):
-        if model is None or model.test_bleu is None or (x := x_of(model)) is None:
-            continue
-        interval = analysis.findings.bleu_intervals[model.design]
-        error = [[max(0.0, model.test_bleu - interval.low)], [max(0.0, interval.high - model.test_bleu)]]
-        hollow = {"marker": "o", "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 1.6}
-        star = {"marker": "*", "markersize": 17, "markeredgecolor": SURFACE, "markeredgewidth": 0.8}
-        style: dict[str, Any] = star if model.searched else hollow
-        axes.errorbar([x], [model.test_bleu], yerr=error, color=colour, capsize=4, elinewidth=1.2, zorder=4)
-        axes.plot([x], [model.test_bleu], color=colour, linestyle="none", label=label, zorder=5, **style)
+def draw_champions(axes: Axes, models: pd.DataFrame, x: str) -> None:
+    """Both champions with the bootstrap interval of their mean test quality; `x` is a column."""
+    for kind, colour in (("hand", INK), ("search", SEARCHED_COLOUR)):
+        for one in models[models["champion"] == kind].dropna(subset=[x, "test", "test_low", "test_high"]).to_dict("records"):
+            value = one["test"]
+            error = [[max(0.0, value - one["test_low"])], [max(0.0, one["test_high"] - value)]]
+            hollow = {"marker": "o", "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 1.6}
+            star = {"marker": "*", "markersize": 17, "markeredgecolor": SURFACE, "markeredgewidth": 0.8}
+            style: dict[str, Any] = star if kind == "search" else hollow
+            axes.errorbar([one[x]], [value], yerr=error, color=colour, capsize=4, elinewidth=1.2, zorder=4)
+            axes.plot([one[x]], [value], color=colour, linestyle="none", label=f"{kind} champion", zorder=5, **style)
 
 
-def draw_trials(axes: Axes, trials: Sequence[tuple[float, float, bool]]) -> None:
-    """Trials at the short budget; hollow where the third value says that they began with inherited weights."""
+def draw_front(axes: Axes, models: pd.DataFrame, x: str, label: str) -> None:
+    """The hand designs' Pareto front of test quality against a column of costs: the least cost of a quality or better."""
+    known = models[~models["searched"].astype(bool)].dropna(subset=[x, "test"])
+    points = tuple(zip(known["test"], known[x], strict=True))
+    front = Envelope(points).undominated()
+    if front:
+        corners = [(min(quality for quality, _ in points), front[0][1]), *front]
+        xs, ys = [cost for _, cost in corners], [quality for quality, _ in corners]
+        axes.plot(xs, ys, color=MUTED, linestyle=(0, (4, 3)), linewidth=5, alpha=0.45, label=label)
+
+
+def draw_trials(axes: Axes, trials: pd.DataFrame, x: str, y: str) -> None:
+    """Trials at the short budget; hollow where they began with inherited weights. `x` and `y` are columns."""
+    known = trials.dropna(subset=[x, y])
     looks: dict[bool, dict[str, Any]] = {
         False: {"alpha": 0.35, "markeredgewidth": 0, "label": "search trial (short budget)"},
         True: {"alpha": 0.7, "markerfacecolor": "none", "label": "search trial (inherited weights)"},
     }
     for kind, style in looks.items():
-        found = [(x, y) for x, y, inherits in trials if inherits == kind]
-        if found:
-            xs, ys = [x for x, _ in found], [y for _, y in found]
-            axes.plot(xs, ys, "o", color=SEARCHED_COLOUR, markersize=5, **style)
+        found = known[known["inherited"].astype(bool) == kind]
+        if not found.empty:
+            draw_cloud(axes, found[x], found[y], color=SEARCHED_COLOUR, markersize=5, **style)
 
 
-def unequal_words(trials: Sequence[Trial]) -> str:
+def draw_cloud(axes: Axes, xs: Sequence[float] | pd.Series, ys: Sequence[float] | pd.Series, **style: Any) -> None:
+    """Round marks without lines, as elements or as pixels, whichever the page can hold."""
+    looks: dict[str, Any] = {"marker": "o", "linestyle": "none", "rasterized": len(xs) > MOST_MARKS} | style
+    axes.plot(np.asarray(xs), np.asarray(ys), **looks)
+
+
+def unequal_words(outcomes: Iterable[Kind]) -> str:
     """Which trials a figure leaves out or marks, since they are not on one axis of quality with the others, and why."""
     words: dict[Kind, tuple[str, str]] = {
         "stopped": (
@@ -109,15 +121,24 @@ def unequal_words(trials: Sequence[Trial]) -> str:
             "are hollow: they began with their parents' weights, so that their scores rest on that training too.",
         ),
     }
-    told = named(numbers(trials), words)
+    listed = list(outcomes)
+    told = named({kind: listed.count(kind) for kind in KINDS}, words)
     return f" Of the trials, {' '.join(told)}" if told else ""
 
 
-def scale_x(axes: Axes, values: Sequence[float]) -> None:
+def scale_x(axes: Axes, values: Iterable[float]) -> None:
     """Logarithms for values that span more than a factor of LOG_RATIO."""
     positive = [value for value in values if value > 0]
     if positive and max(positive) / min(positive) > LOG_RATIO:
-        axes.set_xscale("log")
+        log_x(axes)
+
+
+def log_x(axes: Axes) -> None:
+    """Logarithms across, marked with plain numbers."""
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def legend(figure: Figure, axes: Sequence[Axes], paper: Paper) -> None:
@@ -131,18 +152,8 @@ def legend(figure: Figure, axes: Sequence[Axes], paper: Paper) -> None:
         figure.legend(entries.values(), entries.keys(), loc="outside lower left", ncols=columns, columnspacing=1.4)
 
 
-def macs_millions(model: Model) -> float | None:
-    """Millions of MACs in the paper's convention."""
-    return model.counts.macs_paper / 1e6 if model.counts else None
-
-
-def output_j(model: Model) -> float | None:
-    """Joules per 1,000 outputs, loaded."""
-    energy_uj = model.mean_output_uj("loaded")
-    return None if energy_uj is None else energy_uj * 1000 / MICROJOULES_PER_JOULE
-
-
-def model_words(analysis: Analysis) -> str:
+def model_words(models: pd.DataFrame) -> str:
     """The models with their scores, for alternative texts."""
-    found = [f"{model.design} {model.test_bleu:.1f}" for model in analysis.evidence.models if model.test_bleu is not None]
-    return f"hand designs and champions (test BLEU: {', '.join(found)})" if found else "the models"
+    scored = models.dropna(subset=["test"])
+    found = [f"{design} {score:.1f}" for design, score in zip(scored["design"], scored["test"], strict=True)]
+    return f"hand designs and champions (test scores: {', '.join(found)})" if found else "the models"

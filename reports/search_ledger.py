@@ -1,7 +1,7 @@
 """What a run's ledger tells of its search beside the records: how each trial stood at its rungs, and how many were duplicates."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from nas.errors import UserError
@@ -14,10 +14,14 @@ LEDGERS = ("ledger.jsonl", "search_ledger.jsonl")
 
 @dataclass(frozen=True)
 class SearchLedger:
-    """`legs` holds of each trial, by record id, the records of its legs in order: one for every rung that it reached."""
+    """`legs` holds of each trial, by record id, the records of its legs in order: one for every rung that it reached.
+
+    `parents` names the record of the parent of each trial that has one: evolution proposes children, other strategies none.
+    """
 
     legs: Mapping[str, tuple[Record, ...]]
     num_duplicates: int
+    parents: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
@@ -26,6 +30,7 @@ def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
     if path is None:
         return None, []
     legs: dict[str, list[Record]] = {}
+    parents: dict[str, str] = {}
     num_duplicates = 0
     warnings: list[str] = []
     try:
@@ -33,6 +38,8 @@ def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
             if "search" not in event:
                 continue
             num_duplicates += event["kind"] == "duplicate"
+            if event["kind"] == "asked" and event.get("parent") is not None:
+                parents[event["job"]] = f"{event['job'].rpartition('/')[0]}/trial{event['parent']}"
             if event["kind"] in ("rung", "finished"):
                 try:
                     record = Record.from_plain(event["result"]["record"])
@@ -42,4 +49,4 @@ def load_search_ledger(folder: Path) -> tuple[SearchLedger | None, list[str]]:
                 legs.setdefault(record.record_id, []).append(record)
     except (UserError, OSError) as error:
         return None, [f"what trials were worth at their rungs is not known: {error}"]
-    return SearchLedger({name: tuple(found) for name, found in legs.items()}, num_duplicates), warnings
+    return SearchLedger({name: tuple(found) for name, found in legs.items()}, num_duplicates, parents), warnings

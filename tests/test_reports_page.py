@@ -20,7 +20,18 @@ from reports.sentences import Verdict
 from reports.settings import Assumptions
 
 RECORDS = Path(__file__).parent / "records"
-FIGURES = ("quality-macs", "quality-energy", "best-carbon", "energy-split")
+FIGURES = (
+    "quality-macs",
+    "quality-energy",
+    "quality-training",
+    "best-carbon",
+    "break-even",
+    "regions",
+    "energy-split",
+    "power",
+    "timeline",
+    "genes",
+)
 Edit = Callable[[dict[str, Any]], None]
 
 

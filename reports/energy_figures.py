@@ -1,0 +1,241 @@
+"""Figures of where and when energy went: its split, power over time, and the time line of what ran."""
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+
+from nas.units import MICROJOULES_PER_WH
+from reports.basis import Basis
+from reports.drawing import FAMILY_COLOURS, GRID, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
+from reports.energy import Split
+from reports.energy_tables import power_table, timeline_table
+from reports.marks import legend, readable
+from reports.words import significant
+
+PART_LOOKS = {
+    "search": ("search", SEARCHED_COLOUR),
+    "training": ("training of hand\ndesigns and finals", FAMILY_COLOURS[0]),
+    "inference": ("inference and test", FAMILY_COLOURS[1]),
+    "compression": ("stages after\ntraining", FAMILY_COLOURS[3]),
+    "controls": ("controls of the\nsearch's ranking", FAMILY_COLOURS[2]),
+    "other": ("other work", FAMILY_COLOURS[5]),
+    "idle": ("idle", MUTED),
+    "overhead": ("overhead", MUTED),
+    "foreign": ("foreign", MUTED),
+}
+"""Name and colour of each part of a run's energy."""
+STACKED = {"idle": GRID, "overhead": MUTED, "foreign": INK}
+"""Colours of those parts where they lie on each other."""
+
+OUTCOME_LOOKS = {
+    "finished": ("search trial, trained to its end", SEARCHED_COLOUR),
+    "stopped": ("search trial, stopped early", FAMILY_COLOURS[4]),
+    "screened": ("search trial, scored without training", FAMILY_COLOURS[2]),
+    "failed": ("failed", INK),
+    "lost": ("lost with its worker", FAMILY_COLOURS[3]),
+    "finalist": ("finalist or supernet", FAMILY_COLOURS[5]),
+    "full": ("hand design or final", FAMILY_COLOURS[0]),
+    "other": ("other work", MUTED),
+}
+"""Name and colour of what ran, by what it was and what became of it."""
+MOST_PANELS = 3
+"""Runs whose time is drawn: those that drew most."""
+MOST_BARS = 1000
+"""Bars of a time line: its steps are as long as that needs."""
+UNDER_A_PIXEL = 1 / 600
+"""Of the time that a run took: what is closer together is one bar."""
+
+
+def split_table(split: Split) -> pd.DataFrame:
+    """A run's energy in parts: columns `part` and `energy_uj`, one row a part."""
+    return pd.DataFrame(list(split.parts), columns=["part", "energy_uj"])
+
+
+def split_words(basis: Basis) -> str:
+    """What the caption says of the sum of a split."""
+    split = basis.split
+    several = sum(len(run.machines) for run in basis.runs) > 1
+    whose = "machines' (and of each machine to its)" if several else "machine's"
+    total_wh = significant(split.total_uj / MICROJOULES_PER_WH)
+    if split.exact:
+        return f"The parts sum to the {whose} {split.total_uj:,} µJ exactly ({total_wh} Wh)."
+    return "Without a complete energy ledger, idle, overhead and foreign are unknown and the sum cannot be checked."
+
+
+def energy_split(parts: pd.DataFrame, conserved: str, closing: str = "", training: str = "") -> Drawing:
+    """Where the machine's energy went, part by part.
+
+    Args:
+        parts: columns `part` (a name of PART_LOOKS) and `energy_uj`.
+        conserved: the sentence on their sum.
+        closing: what ends the caption.
+        training: what training is called, if not as in a report on a search, whose parts begin with the search.
+    """
+    shown = parts[(parts["part"] != "search") | (not training)]
+    looks = PART_LOOKS | ({"training": (training, FAMILY_COLOURS[0])} if training else {})
+    total = max(int(shown["energy_uj"].sum()), 1)
+    watt_hours = [energy_uj / MICROJOULES_PER_WH for energy_uj in shown["energy_uj"]]
+    labels = [
+        f"{significant(wh)} Wh · {energy_uj / total:.1%}" for wh, energy_uj in zip(watt_hours, shown["energy_uj"], strict=True)
+    ]
+
+    def draw(paper: Paper) -> Figure:
+        figure, (axes,) = paper.figure(270)
+        names, colours = zip(*(looks[name] for name in shown["part"]), strict=True)
+        bars = axes.barh(names, watt_hours, color=colours)
+        axes.bar_label(bars, labels, padding=5, fontsize=10, color=INK)
+        axes.invert_yaxis()
+        axes.margins(x=0.55 if paper.narrow else 0.2)
+        axes.set_xlim(left=0)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x", color=GRID)
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_xlabel("watt-hours")
+        return figure
+
+    return render(
+        Sketch(
+            name="energy-split",
+            title="Where the energy went",
+            caption=f"{conserved} Trials by their dynamic energy; idle is what the machine draws doing nothing, overhead is the "
+            f"engine's own, foreign is other people's work.{closing}",
+            alt="Energy of the run in parts: "
+            + "; ".join(f"{name} {label}" for name, label in zip(shown["part"], labels, strict=True))
+            + ".",
+            draw=draw,
+        )
+    )
+
+
+def time_figures(basis: Basis) -> tuple[Drawing | None, Drawing | None]:
+    """Power over time and the time line of a report's runs, each None where nothing is known of it."""
+    return power_over_time(power_table(basis.runs)), timeline(timeline_table(basis.runs))
+
+
+def power_over_time(power: pd.DataFrame) -> Drawing | None:
+    """Power in parts, stacked, with the machines' total on top; None without readings.
+
+    Args:
+        power: see `energy_tables.POWER_COLUMNS`.
+    """
+    if power.empty:
+        return None
+    totals = power[power["part"] == "machine"]
+    runs = list(totals.groupby("run_id")["energy_uj"].sum().nlargest(MOST_PANELS).index)
+    left_out = totals["run_id"].nunique() - len(runs)
+    parts = [one for one in power["part"].unique() if one != "machine"]
+    step = float(totals["bin_s"].iloc[0])
+
+    def draw(paper: Paper) -> Figure:
+        figure, panels = paper.figure(250 if len(runs) > 1 else 300, rows=len(runs))
+        for axes, run in zip(panels, runs, strict=True):
+            _stack(axes, power[power["run_id"] == run], parts)
+            axes.set_title(readable(run) if len(runs) > 1 else "")
+            axes.set_ylabel("watts")
+        panels[-1].set_xlabel("hours since the run began")
+        legend(figure, panels, paper)
+        return figure
+
+    mean = totals["energy_uj"].sum() / 1e6 / max(totals["bin_s"][totals["energy_uj"] > 0].sum(), 1e-9)
+    return render(
+        Sketch(
+            name="power",
+            title="Power over time",
+            caption="From below: what machines draw doing nothing, the engine's overhead, other people's work, then trials by "
+            "what they were. The line on top is the machines' own total; where it lies on the stack, nothing is missing and "
+            f"nothing is counted twice. Means over {_span(step)}."
+            + (f" {left_out} run(s) that drew less are left out." if left_out else ""),
+            alt=f"Stacked power over time, {mean:.0f} watts on average, the machines' total on top of the stack.",
+            draw=draw,
+        )
+    )
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.1f} s"
+
+
+def _stack(axes: Axes, power: pd.DataFrame, parts: list[str]) -> None:
+    """Areas from zero up to each cumulated part, the highest first, so that an area is one line of points."""
+    watts = power.pivot_table(index="time_h", columns="part", values="power_w", sort=False).fillna(0.0).sort_index()
+    named = [one for one in PART_LOOKS if one in parts]
+    base = [one for one in ("idle", "overhead", "foreign") if one in parts]
+    order = [*base, *(one for one in named if one not in base), *(one for one in parts if one not in PART_LOOKS)]
+    heights = watts.reindex(columns=order, fill_value=0.0).cumsum(axis=1)
+    others = [one for one in order if one not in PART_LOOKS]
+    for name in reversed(order):
+        label, colour = PART_LOOKS.get(name, (readable(name), ""))
+        colour = STACKED.get(name) or colour or FAMILY_COLOURS[others.index(name) % len(FAMILY_COLOURS)]
+        axes.fill_between(heights.index, 0, heights[name], color=colour, linewidth=0, label=label.replace("\n", " "))
+    axes.plot(watts.index, watts["machine"], color=INK, linewidth=1.1, label="machines' total")
+    axes.set_ylim(bottom=0)
+    axes.margins(x=0)
+
+
+def timeline(spans: pd.DataFrame) -> Drawing | None:
+    """What ran when, one row for each thing that ran at the same time; None where no times are known.
+
+    Args:
+        spans: see `energy_tables.TIMELINE_COLUMNS`.
+    """
+    if spans.empty:
+        return None
+    lengths = (spans["end_s"] - spans["start_s"]).groupby(spans["run_id"]).sum()
+    runs = list(lengths.nlargest(MOST_PANELS).index)
+    left_out = len(lengths) - len(runs)
+    counts = spans.drop_duplicates(["run_id", "record_id"])["outcome"].value_counts()
+
+    def draw(paper: Paper) -> Figure:
+        lanes = max(int(spans["lane"][spans["run_id"] == run].max()) + 1 for run in runs)
+        figure, panels = paper.figure(90 + min(26 * lanes, 300) + (30 if paper.narrow else 0), rows=len(runs))
+        for axes, run in zip(panels, runs, strict=True):
+            _draw_lanes(axes, spans[spans["run_id"] == run])
+            axes.set_title(readable(run) if len(runs) > 1 else "")
+        panels[-1].set_xlabel("hours since the run began")
+        legend(figure, panels, paper)
+        return figure
+
+    return render(
+        Sketch(
+            name="timeline",
+            title="What ran when",
+            caption="A row for each of what ran at the same time, in the order of beginning; gaps are waiting. A trial "
+            "that paused between rungs is as many bars as it had legs, where the run's ledger has them. Times are to the second."
+            + (f" {left_out} run(s) are left out." if left_out else ""),
+            alt="Time line of the run: "
+            + ", ".join(f"{num} {OUTCOME_LOOKS[str(kind)][0]}" for kind, num in counts.items())
+            + ".",
+            draw=draw,
+        )
+    )
+
+
+def _draw_lanes(axes: Axes, spans: pd.DataFrame) -> None:
+    """Bars of one outcome as one path; neighbours of the same outcome that touch are one bar."""
+    begin, end = spans["start_s"].min(), spans["end_s"].max()
+    lanes = int(spans["lane"].max()) + 1
+    least = max((end - begin) * max(UNDER_A_PIXEL, lanes / MOST_BARS), 1e-9)
+    for kind, (label, colour) in OUTCOME_LOOKS.items():
+        boxes: list[tuple[float, float, int]] = []
+        for one in spans[spans["outcome"] == kind].sort_values(["lane", "start_s"]).to_dict("records"):
+            start, stop = one["start_s"], max(one["end_s"], one["start_s"] + least)
+            if boxes and boxes[-1][2] == one["lane"] and start - boxes[-1][1] < least and len(spans) > MOST_BARS:
+                boxes[-1] = (boxes[-1][0], max(boxes[-1][1], stop), boxes[-1][2])
+            else:
+                boxes.append((start, stop, one["lane"]))
+        if boxes:
+            path = Path.make_compound_path(*(_box(start, stop, lane, begin, least) for start, stop, lane in boxes))
+            axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0, label=label))
+    axes.set_xlim(0, (end - begin) / 3600)
+    axes.set_ylim(lanes - 0.4, -0.6)
+    axes.set_yticks(range(lanes) if lanes <= 12 else [], [f"{lane + 1}" for lane in range(lanes)] if lanes <= 12 else [])
+    axes.grid(visible=False, axis="y")
+
+
+def _box(start: float, stop: float, lane: int, begin: float, gap: float) -> Path:
+    """A bar, a hair shorter than it lasted, so that neighbours are told apart."""
+    left, right = (start - begin) / 3600, (max(stop - 0.6 * gap, start + 0.4 * gap) - begin) / 3600
+    corners = [(left, lane - 0.38), (right, lane - 0.38), (right, lane + 0.38), (left, lane + 0.38), (left, lane - 0.38)]
+    return Path(corners, [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY])

@@ -1,0 +1,222 @@
+"""Figures of quality against what it costs: work, energy of a use, carbon of a training, carbon of a search."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reports.drawing import FAMILY_COLOURS, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render, spread
+from reports.marks import (
+    draw_champions,
+    draw_families,
+    draw_front,
+    draw_trials,
+    hand_families,
+    legend,
+    log_x,
+    look,
+    model_words,
+    readable,
+    scale_x,
+    unequal_words,
+)
+from reports.strategies_curves import Resampled, Track, grid, mean_curve
+from reports.trials import TRAINED
+
+DIAMOND: dict[str, Any] = {"marker": "D", "markeredgecolor": SURFACE, "linestyle": "none", "color": SEARCHED_COLOUR}
+
+
+def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
+    """Validation and test quality against MACs: hand families, search trials, champions.
+
+    Args:
+        models: see `figure_tables.MODEL_COLUMNS`.
+        trials: see `figure_tables.TRIAL_COLUMNS`.
+    """
+    shown = trials[trials["outcome"].isin(TRAINED)].dropna(subset=["macs_m", "valid"])
+    finalists = models[models["searched"].astype(bool)].dropna(subset=["macs_m", "valid"])
+
+    def draw(paper: Paper) -> Figure:
+        figure, (valid, test) = paper.figure(300 if paper.narrow else 380, panels=2)
+        draw_trials(valid, shown, "macs_m", "valid")
+        draw_families(valid, models, "macs_m", "valid")
+        valid.plot(finalists["macs_m"], finalists["valid"], markersize=7, label="finalist", **DIAMOND)
+        draw_front(test, models, "macs_m", "least work by hand")
+        draw_families(test, models, "macs_m", "test")
+        draw_champions(test, models, "macs_m")
+        for axes, title in ((valid, "Validation, seed 0"), (test, "Test")):
+            axes.set_title(title)
+            axes.set_xlabel("million MACs (paper's convention)")
+            axes.set_ylabel("BLEU")
+            axes.margins(0.1, 0.14)
+            scale_x(axes, models["macs_m"].dropna())
+        legend(figure, (valid, test), paper)
+        return figure
+
+    return render(
+        Sketch(
+            name="quality-macs",
+            title="Quality against work",
+            caption="Left, what was chosen on: validation BLEU of the hand designs and finalists at the full budget, and of "
+            "search trials at their short one. Right, the verdict's test BLEU; bars are 95 % intervals over seeds and test "
+            "sentences, wider than that of a difference between models, which share their sentences. Dashed: the hand designs "
+            "that no other beats in both. MACs: 30 source and 30 target tokens, linear layers and attention."
+            f"{unequal_words(trials['outcome'])}",
+            alt=f"BLEU against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
+            draw=draw,
+        )
+    )
+
+
+def quality_against_energy(models: pd.DataFrame) -> Drawing:
+    """Test quality against energy per 1,000 outputs with the hand designs' front; `models`: see MODEL_COLUMNS."""
+
+    def draw(paper: Paper) -> Figure:
+        figure, (axes,) = paper.figure(340 if paper.narrow else 400)
+        draw_front(axes, models, "output_j", "least energy by hand")
+        draw_families(axes, models, "output_j", "test")
+        draw_champions(axes, models, "output_j")
+        axes.set_xlabel("joules per 1,000 outputs, fully loaded")
+        axes.set_ylabel("test BLEU")
+        axes.margins(0.08, 0.14)
+        scale_x(axes, models["output_j"].dropna())
+        legend(figure, (axes,), paper)
+        return figure
+
+    return render(
+        Sketch(
+            name="quality-energy",
+            title="Quality against energy per use",
+            caption="Up and to the left is better. The saving per use is the horizontal distance from the search champion to "
+            "the dashed line: the least energy among hand designs of that quality or better.",
+            alt=f"Test BLEU against joules per 1,000 outputs for {model_words(models)}.",
+            draw=draw,
+        )
+    )
+
+
+def quality_against_training(models: pd.DataFrame) -> Drawing | None:
+    """Test quality against the carbon of getting a model; None where no training's is known. `models`: see MODEL_COLUMNS."""
+    known = models.dropna(subset=["training_g", "test"])
+    known = known[known["training_g"] > 0]
+    if known.empty:
+        return None
+    champions = known[(known["champion"] == "search")].dropna(subset=["route_g"])
+
+    def draw(paper: Paper) -> Figure:
+        figure, (axes,) = paper.figure(340 if paper.narrow else 400)
+        draw_families(axes, known, "training_g", "test")
+        draw_champions(axes, known, "route_g")
+        for one in champions.to_dict("records"):
+            axes.plot([one["training_g"], one["route_g"]], [one["test"]] * 2, color=SEARCHED_COLOUR, linestyle=(0, (1, 1.5)))
+            axes.plot([one["training_g"]], [one["test"]], markersize=7, label="its training alone", **DIAMOND)
+        log_x(axes)
+        axes.set_xlabel("g CO2e to get the model (log)")
+        axes.set_ylabel(f"test {known['metric'].iloc[0]}")
+        axes.margins(0.12, 0.14)
+        legend(figure, (axes,), paper)
+        return figure
+
+    searched = " The search champion stands where the whole search and its training put it; dotted: what the search added."
+    return render(
+        Sketch(
+            name="quality-training",
+            title="Quality against the carbon of getting there",
+            caption="Up and to the left is better. Grams of one training at the full budget where the run was, fully loaded."
+            f"{searched if len(champions) else ''} Bars of champions are 95 % intervals of test scores.",
+            alt="Test quality against grams of CO2e of training: "
+            + ", ".join(f"{one['design']} {one['test']:.1f} at {one['route_g']:.3g} g" for one in known.to_dict("records"))
+            + ".",
+            draw=draw,
+        )
+    )
+
+
+def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: Sequence[Any] = ()) -> Drawing:
+    """The best validation score so far against what searches had emitted, hand designs as levels.
+
+    Runs of one strategy are drawn as their mean with a band, one run as itself.
+
+    Args:
+        progress: see `figure_tables.PROGRESS_COLUMNS`.
+        models: see `figure_tables.MODEL_COLUMNS`.
+        outcomes: what became of the searches' trials, for the caption.
+    """
+    levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
+    best = progress["valid"].max() if len(progress) else 0.0
+    banded = progress.groupby("strategy")["run_id"].nunique().max() > 1 if len(progress) else False
+
+    def draw(paper: Paper) -> Figure:
+        figure, (axes,) = paper.figure(340 if paper.narrow else 400)
+        _draw_searches(axes, progress)
+        scores = [*levels["valid"], *progress["valid"]]
+        low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
+        pad = 0.08 * max(high - low, 0.1)
+        axes.set_ylim(low - pad, high + pad)
+        _draw_levels(axes, levels, paper, high - low + 2 * pad)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("g CO2e of the search so far" + ("" if paper.narrow else ", idle and overhead included"))
+        axes.set_ylabel("validation BLEU")
+        legend(figure, (axes,), paper)
+        return figure
+
+    bands = " Runs of one strategy are one line, their mean, with its 95 % interval, runs drawn again." if banded else ""
+    return render(
+        Sketch(
+            name="best-carbon",
+            title="What the search had found, and what it had emitted by then",
+            caption="Trials ran at a short budget, finalists and hand designs (dashed levels) at the full one, so only diamonds "
+            "compare with the levels. Every trial, idle power and supervision are on the horizontal axis."
+            f"{bands}{unequal_words(outcomes)}",
+            alt=f"Best validation BLEU of the search so far, ending at {best:.1f}, against cumulative grams of CO2e, with "
+            f"{len(levels)} hand designs as horizontal lines.",
+            draw=draw,
+        )
+    )
+
+
+def _draw_searches(axes: Axes, progress: pd.DataFrame) -> None:
+    several = progress["strategy"].nunique() > 1
+    for index, (strategy, group) in enumerate(progress.groupby("strategy")):
+        colour = (SEARCHED_COLOUR, *FAMILY_COLOURS)[index % (1 + len(FAMILY_COLOURS))]
+        label = f"best so far: {readable(str(strategy))}" if several else "best trial so far"
+        runs = [one.sort_values("emitted_g") for _, one in group.groupby("run_id")]
+        if len(runs) == 1:
+            draw_trials(axes, runs[0][runs[0]["role"] == "search"], "emitted_g", "valid")
+            known = runs[0].assign(best=runs[0]["best"].ffill()).dropna(subset=["best"])
+            axes.step(known["emitted_g"], known["best"], where="post", color=colour, label=label)
+        else:
+            _draw_band(axes, runs, colour, f"{label}, mean of {len(runs)} runs")
+        last = group[group["role"] == "finalist"]
+        shown = DIAMOND | {"color": colour}
+        axes.plot(last["emitted_g"], last["valid"], markersize=8, label="finalist (full budget)" if not index else "", **shown)
+
+
+def _draw_band(axes: Axes, runs: Sequence[pd.DataFrame], colour: str, label: str) -> None:
+    tracks = [Track({"g": one["emitted_g"].to_numpy()}, -one["best"].ffill().fillna(-np.inf).to_numpy()) for one in runs]
+    curve = mean_curve(tracks, "g", grid(tracks, "g"), Resampled(len(tracks)))
+    axes.plot(curve.amounts, -curve.mean, color=colour, drawstyle="steps-post", label=label)
+    axes.fill_between(curve.amounts, -curve.low, -curve.high, color=colour, alpha=0.15, linewidth=0, step="post")
+
+
+def _draw_levels(axes: Axes, levels: pd.DataFrame, paper: Paper, height: float) -> None:
+    """Hand designs as dashed lines, their names right of the frame where none covers another."""
+    families = hand_families(levels)
+    places = spread(list(levels["valid"]), height * (0.055 if paper.narrow else 0.045))
+    for one, position in zip(levels.to_dict("records"), places, strict=True):
+        colour = look(families, one["family"])["color"]
+        axes.axhline(one["valid"], color=colour, linewidth=1.2, linestyle=(0, (5, 2)), zorder=1)
+        axes.annotate(
+            readable(one["design"]),
+            (1, position),
+            xycoords=("axes fraction", "data"),
+            xytext=(4, 0),
+            textcoords="offset points",
+            va="center",
+            fontsize=8.5 if paper.narrow else 10,
+            color=colour,
+            annotation_clip=False,
+        )

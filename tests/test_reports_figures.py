@@ -1,0 +1,163 @@
+"""Figures as functions of tidy tables: what the tables hold, and what is drawn where there is little, nothing or much to draw."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from nas.ledger import encode_line
+from reports.analysis import Analysis, analyse
+from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
+from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
+from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
+from reports.load import load_run
+from reports.payback_figures import (
+    REGION_COLUMNS,
+    REGIONS,
+    ROUTE_COLUMNS,
+    Crossing,
+    break_even_lines,
+    region_map,
+    regions_table,
+    routes_table,
+)
+from reports.quality_figures import best_against_carbon, quality_against_macs, quality_against_training
+from reports.search_figures import gene_importance, genealogy
+from reports.search_tables import GENE_COLUMNS, eta_squared, genealogy_table, genes_table
+from reports.settings import make_settings
+
+RECORDS = Path(__file__).parent / "records"
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return analyse([load_run(RECORDS)], make_settings("DEU", "FRA"))
+
+
+def test_columns_are_those_that_are_documented(analysis: Analysis) -> None:
+    for table, columns in (
+        (analysis_models(analysis), MODEL_COLUMNS),
+        (trial_table(analysis.trials), TRIAL_COLUMNS),
+        (progress_table(analysis.runs, analysis.settings), PROGRESS_COLUMNS),
+        (power_table(analysis.runs), POWER_COLUMNS),
+        (timeline_table(analysis.runs), TIMELINE_COLUMNS),
+        (routes_table(analysis), ROUTE_COLUMNS),
+        (regions_table(analysis), REGION_COLUMNS),
+        (genes_table(analysis.runs), GENE_COLUMNS),
+    ):
+        assert list(table.columns) == list(columns)
+
+
+def test_power_in_parts_is_the_machines_in_every_bin_and_in_all(analysis: Analysis) -> None:
+    power = power_table(analysis.runs, num_bins=7)
+    wide = power.pivot_table(index="time_h", columns="part", values="energy_uj").fillna(0.0)
+    np.testing.assert_allclose(wide.drop(columns="machine").sum(axis=1), wide["machine"], rtol=1e-9)
+    assert wide["machine"].sum() == pytest.approx(sum(tick.machine_uj for tick in analysis.run.ticks), rel=1e-12)
+    assert set(wide) - {"machine"} <= set(PART_LOOKS)
+
+
+def test_what_runs_at_the_same_time_is_in_rows_of_its_own(analysis: Analysis) -> None:
+    spans = timeline_table(analysis.runs)
+    assert set(spans["outcome"]) <= set(OUTCOME_LOOKS)
+    for _, lane in spans.sort_values("start_s").groupby("lane"):
+        assert (lane["start_s"].to_numpy()[1:] >= lane["end_s"].to_numpy()[:-1] - 1).all()
+
+
+def test_routes_differ_by_what_has_to_be_paid_back(analysis: Analysis) -> None:
+    routes, answer = routes_table(analysis), analysis.findings.answer
+    at = {name: group.set_index("uses")["emitted_g"] for name, group in routes.groupby("route")}
+    assert at["difference"].iloc[0] == pytest.approx(answer.net_g)
+    assert np.interp(answer.uses, at["difference"].index, at["difference"]) == pytest.approx(0, abs=1e-6 * answer.net_g)
+
+
+def test_break_even_of_regions_goes_by_the_ratio_of_their_grids(analysis: Analysis) -> None:
+    pairs = regions_table(analysis).set_index(["searched_in", "used_in"])
+    assert len(pairs) == len(REGIONS) ** 2
+    assert pairs["uses"]["DEU", "FRA"] == pytest.approx(analysis.findings.answer.uses)
+    ratio = pairs["searched_g_per_kwh"]["IND", "NOR"] / pairs["used_g_per_kwh"]["IND", "NOR"]
+    assert pairs["uses"]["IND", "NOR"] == pytest.approx(pairs["uses"]["DEU", "DEU"] * ratio)
+
+
+def test_regions_without_a_break_even_show_what_is_left_to_pay(analysis: Analysis) -> None:
+    pairs = regions_table(analysis).assign(uses=np.nan)
+    drawn = region_map(pairs)
+    assert drawn is not None and "still to be paid back" in drawn.alt and "point estimates" in drawn.caption
+
+
+def test_eta_squared_by_hand() -> None:
+    share, chance, p_value = eta_squared(np.asarray([0, 0, 0, 1, 1, 1]), np.asarray([1.0, 2.0, 3.0, 5.0, 6.0, 7.0]))
+    assert share == pytest.approx(24 / 28)  # 6 values around 4: between groups 6 x 2², in all 28
+    assert 0 < chance <= 1 and p_value == pytest.approx(2 / 20, abs=0.03)  # 2 of the 20 ways to choose three
+    assert eta_squared(np.asarray([0, 1]), np.asarray([3.0, 3.0])) == (0.0, 0.0, 1.0)
+
+
+def test_genes_tell_how_many_trials_they_rest_on(analysis: Analysis) -> None:
+    drawn = gene_importance(genes_table(analysis.runs))
+    if drawn is not None:
+        assert "too few to rank genes" in drawn.caption
+    rng = np.random.default_rng(0)
+    strong = {"run_id": "r", "measure": "valid loss", "num_trials": 200, "chance": 0.02, "eta_squared": 0.4, "p_value": 0.001}
+    genes = pd.DataFrame(
+        [strong | {"gene": gene, "choices": "$a, b", "holm_p_value": 0.02 if gene == 3 else 1.0} for gene in range(1, 40)]
+    )
+    drawn = gene_importance(genes.assign(eta_squared=rng.random(39)))
+    assert drawn is not None and "too few" not in drawn.caption and "1 (gene 3, in colour)" in drawn.caption
+
+
+def test_descent_is_read_from_the_ledger(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    shutil.copytree(RECORDS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    parents = {1: 0, 2: 1, 7: 2, 9: 1}
+    events = [
+        {"seq": seq, "kind": "asked", "search": "search", "trial": trial, "job": f"search/trial{trial}"}
+        | ({"parent": parents[trial]} if trial in parents else {})
+        for seq, trial in enumerate(range(12))
+    ]
+    (folder / "ledger.jsonl").write_bytes(b"".join(encode_line(one) for one in events))
+    trials = genealogy_table([load_run(folder)]).set_index("record_id")
+    assert trials["generation"]["search/trial7"] == 3 and trials["parent"]["search/trial9"] == "search/trial1"
+    drawn = genealogy(trials.reset_index().assign(quality=np.arange(len(trials), dtype=float)))
+    assert drawn is not None and "3 generations" in drawn.alt
+    assert genealogy(genealogy_table([load_run(RECORDS)])) is None  # no ledger, no parents
+
+
+def test_runs_of_one_strategy_are_one_line_with_a_band(analysis: Analysis) -> None:
+    progress, models = progress_table(analysis.runs, analysis.settings), analysis_models(analysis)
+    twice = pd.concat([progress, progress.assign(run_id="other", valid=progress["valid"] + 1, best=progress["best"] + 1)])
+    assert "drawn again" in best_against_carbon(twice, models).caption
+    assert "drawn again" not in best_against_carbon(progress, models).caption
+
+
+def test_little_or_nothing_to_draw(analysis: Analysis) -> None:
+    models, trials = analysis_models(analysis), trial_table(analysis.trials)
+    progress = progress_table(analysis.runs, analysis.settings)
+    assert quality_against_training(models.assign(training_g=np.nan)) is None
+    assert power_over_time(power_table([replace(analysis.run, machines=())])) is None
+    assert timeline(timeline_table([replace(analysis.run, records=())])) is None
+    assert break_even_lines(routes_table(analysis).iloc[:0], Crossing("unknown")) is None
+    assert region_map(regions_table(analysis).iloc[:0]) is None
+    assert gene_importance(genes_table([replace(analysis.run, records=())])) is None
+    assert "0 search trials" in quality_against_macs(models, trials.iloc[:0]).alt
+    assert "1 search trials" in quality_against_macs(models, trials[trials["outcome"] == "complete"].iloc[:1]).alt
+    assert best_against_carbon(progress.iloc[:0], models).png.startswith(b"\x89PNG")
+
+
+def test_ten_thousand_trials_make_no_page_of_megabytes(analysis: Analysis) -> None:
+    rng = np.random.default_rng(0)
+    many = trial_table(analysis.trials).query("outcome == 'complete'").iloc[[0] * 10_000]
+    many = many.assign(macs_m=rng.uniform(1, 20, 10_000), valid=rng.normal(10, 2, 10_000))
+    begun = np.arange(10_000) // 4 * 30.0
+    spans = pd.DataFrame({"run_id": "r", "record_id": [f"t{one}" for one in range(10_000)], "lane": np.arange(10_000) % 4})
+    spans = spans.assign(start_s=begun, end_s=begun + 29, outcome=rng.choice(["finished", "stopped"], 10_000))
+    for drawn in (quality_against_macs(analysis_models(analysis), many), timeline(spans)):
+        assert drawn is not None and len(drawn.wide_svg) + len(drawn.narrow_svg) < 400_000
+
+
+def test_names_of_choices_start_no_formula_and_no_markup(analysis: Analysis) -> None:
+    genes = pd.DataFrame([json.loads('{"run_id": "<b>", "gene": 1, "choices": "$x^, <i>", "eta_squared": 0.5, "chance": 0.1}')])
+    drawn = gene_importance(genes.assign(p_value=0.5, holm_p_value=0.5, num_trials=40, measure="valid loss"))
+    assert drawn is not None and "<i>" not in drawn.wide_svg and "$x^" in drawn.wide_svg
