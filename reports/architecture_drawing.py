@@ -6,6 +6,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from reports.op_words import LOOKS, Look, graph_widths, inside, kind_of, leaf, whole, width_after
+from reports.words import shortened
 
 WIDTH = 320
 """Units of a stack's drawing, one CSS pixel where there is room."""
@@ -166,8 +167,7 @@ def draw_architecture(architecture: Any) -> tuple[StackDrawing, ...]:
 
 def fitted(text: str, width: int) -> str:
     """A label that is cut where it would not fit."""
-    most = max(1, int((width - 8) / CHARACTER))
-    return text if len(text) <= most else text[: most - 1] + "…"
+    return shortened(text, max(1, int((width - 8) / CHARACTER)))
 
 
 def groups(layers: Sequence[Drawn]) -> list[tuple[int, int, Drawn]]:

@@ -85,7 +85,7 @@
     if (data.cells.length > 1) told.append(make("h3", {}, cell.name));
     told.append(make("p", { class: "again" }, found.headline));
     if (found.netG === undefined) return told;
-    const rows = [["To earn back", `${mass(found.netG)} CO2e`, found.net[0] < found.net[1] ? ends(found.net, mass) : ""]];
+    const rows = [["To earn back", `${mass(found.netG)} CO2e`, found.net[0] < found.net[1] ? `(${mass(found.net[0])} to ${mass(found.net[1])})` : ""]];
     rows.push(found.uses === null
       ? ["Break-even", found.outcome, ""]
       : ["Break-even", `${number(found.uses)} uses`, ends(found.ends, number)]);
@@ -314,12 +314,20 @@
       ...lines.map((one, at) => make("text", { x: x + 5, y: y + 13 + 14 * at }, fitted(one, width))));
   }
 
-  function stack([, , words, layers]) {
-    const svg = make("svg", { class: "stack", role: "img", "aria-label": words });
+  const layerWords = (first, count) => (count === 1 ? `layer ${first}` : `layers ${first} to ${first + count - 1}: ${count} times`);
+
+  function stackWords(name, width, layers) {
+    const boxWords = ([, , , , , nameAt, detailAt]) => data.labels[nameAt] + (data.labels[detailAt] ? ` (${data.labels[detailAt]})` : "");
+    const told = layers.map(([first, count, at]) => `${layerWords(first, count)}: ${data.layers[at][1].map(boxWords).filter(Boolean).join(", ") || "nothing"}`);
+    return `${name} of width ${width}. ${told.join("; ") || "no layers"}.`;
+  }
+
+  function stack([name, width, layers]) {
+    const svg = make("svg", { class: "stack", role: "img", "aria-label": stackWords(name, width, layers) });
     let y = 0;
-    for (const [told, at] of layers) {
+    for (const [first, count, at] of layers) {
       const [height, boxes] = data.layers[at];
-      svg.append(make("text", { class: "words", x: 1, y: y + 11 }, told), ...boxes.map((one) => box(one, y + 15)));
+      svg.append(make("text", { class: "words", x: 1, y: y + 11 }, layerWords(first, count)), ...boxes.map((one) => box(one, y + 15)));
       y += 15 + height + 5;
     }
     if (!layers.length) {

@@ -1,7 +1,6 @@
 """What the page's script adds to: drawn champions that are there without it, and data of models, regions and verdicts."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files
@@ -17,10 +16,8 @@ from reports.architecture_drawing import (
     StackDrawing,
     box_row,
     draw_architecture,
-    group_words,
     groups,
     stack_svg,
-    stack_words,
 )
 from reports.basis import Basis
 from reports.comparison import Compared
@@ -31,6 +28,7 @@ from reports.op_words import LOOKS
 from reports.payback import payback_data, settings_data, words_data
 from reports.statistics import Interval
 from reports.trials import Trial
+from reports.words import seen
 
 SCRIPTS = ("words.js", "payback.js", "tables.js", "explorer.js")
 """Files that are put into a page, in this order."""
@@ -104,17 +102,13 @@ class _Gathering:
         stacks = [
             [
                 [
-                    stack.name,
-                    stack.width,
-                    stack_words(stack),
-                    [
-                        [group_words(first, count), layers.setdefault(layer, len(layers))]
-                        for first, count, layer in groups(stack.layers)
-                    ],
+                    one.name,
+                    one.width,
+                    [[first, count, layers.setdefault(layer, len(layers))] for first, count, layer in groups(one.layers)],
                 ]
-                for stack in one
+                for one in drawing
             ]
-            for one in self.drawn
+            for drawing in self.drawn
         ]
         rows = [[layer.height, [box_row(box, labels) for box in layer.boxes]] for layer in layers]
         return {
@@ -167,7 +161,8 @@ def _interactive(
 
 
 def _picture(gathering: _Gathering, model: Model, place: int) -> Picture:
-    drawn = [(f"{one.name}, width {one.width}", Markup(stack_svg(one, gathering.most))) for one in gathering.drawn[place]]
+    svgs = [seen(stack_svg(one, gathering.most)) for one in gathering.drawn[place]]
+    drawn = [(f"{one.name}, width {one.width}", Markup(svg)) for one, svg in zip(gathering.drawn[place], svgs, strict=True)]
     return Picture(f"{model.design}, {'searched' if model.searched else 'by hand'}", tuple(drawn))
 
 
@@ -214,7 +209,7 @@ def data_block(data: Mapping[str, Any]) -> Markup:
     text = json.dumps(plain(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(text)
+    return Markup(seen(text))
 
 
 def page_parts() -> dict[str, Markup]:
@@ -222,11 +217,3 @@ def page_parts() -> dict[str, Markup]:
     folder = files("reports")
     scripts = (folder.joinpath(name).read_text(encoding="utf-8") for name in SCRIPTS)
     return {"script": Markup("\n".join(scripts)), "style": Markup(folder.joinpath("interactive.css").read_text(encoding="utf-8"))}
-
-
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
-
-
-def plain_text(value: Any) -> Any:
-    """A text with a visible mark for every control character and every one that turns the direction of what follows."""
-    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) and not isinstance(value, Markup) else value

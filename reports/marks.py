@@ -11,9 +11,11 @@ from reports.analysis import Analysis
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
 from reports.models import Model
 from reports.trials import Kind, Trial, named, numbers
+from reports.words import seen, shortened
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
+LONGEST_NAME = 32
 Coordinate = Callable[[Model], float | None]
 
 
@@ -23,8 +25,8 @@ def hand_families(models: Iterable[Model]) -> tuple[str, ...]:
 
 
 def readable(name: str) -> str:
-    """A family's or a reference's name without underscores; a dollar sign would start a formula."""
-    return name.replace("_", " ").replace("$", r"\$")
+    """A name without underscores, cut where a figure has no room; a dollar sign would start a formula."""
+    return shortened(seen(name), LONGEST_NAME).replace("_", " ").replace("$", r"\$")
 
 
 def look(models: Iterable[Model], family: str) -> dict[str, Any]:
