@@ -175,7 +175,7 @@
     const tip = make("div", { class: "tip", hidden: "" });
     const card = make("div", { class: "card", "aria-live": "polite" });
     const pick = (name, axes, chosen) => {
-      const select = make("select", {}, ...Object.entries(axes).map(([key, [words]]) => make("option", { value: key }, words)));
+      const select = make("select", { id: `choice-${name.toLowerCase()}` }, ...Object.entries(axes).map(([key, [words]]) => make("option", { value: key }, words)));
       select.value = chosen;
       select.addEventListener("change", draw);
       return [select, field(name, select)];

@@ -207,9 +207,10 @@ def _sizes(counts: Counts | None) -> dict[str, int]:
 def data_block(data: Mapping[str, Any]) -> Markup:
     """The data as JSON that can stand in a script element: nothing in it ends the element or opens a comment."""
     text = json.dumps(plain(data), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    for character in "<>&\u2028\u2029":
+    text = seen(text)
+    for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return Markup(seen(text))
+    return Markup(text)
 
 
 def page_parts() -> dict[str, Markup]:

@@ -160,6 +160,15 @@ def opened(browser: Any, page_file: Path) -> Iterator[Opened]:
     assert heard == []
 
 
+@pytest.fixture(scope="module")
+def computing(browser: Any, page_file: Path) -> Iterator[Any]:
+    """The page, for tests that call its functions and change nothing."""
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    yield page
+    page.close()
+
+
 def settings_of(searched: str, used: str, pue: float = 1.0) -> Settings:
     return make_settings(searched, used, Assumptions(pue=pue))
 
@@ -187,7 +196,7 @@ def test_nothing_hostile_runs_and_all_of_it_is_shown(opened: Opened, analysis: A
     assert page.evaluate("window.hacked") is None
     shown = seen(HOSTILE)
     assert shown != HOSTILE and shown in page.title()
-    assert shown in page.locator("h1").inner_text()
+    assert shown in page.locator("h1").text_content()
     assert page.locator("td, th").filter(has_text="window.hacked=1").count() >= 2
     names = page.evaluate("JSON.parse(document.getElementById('data').textContent).models.map((one) => one[0])")
     assert shown in names and len(names) > NUM_TRIALS
@@ -213,28 +222,28 @@ def test_pointing_shows_and_a_click_draws(opened: Opened) -> None:
     assert "Training" in page.locator(".card dl").inner_text()
 
 
-def shapes(page: Any, place: str) -> Any:
+def shapes(place: Any) -> Any:
     """Every shape and text of the drawings in a place, with what it looks like."""
     names = ["class", "x", "y", "width", "height", "d", "aria-label", "viewBox"]
-    script = """([place, names]) => [...document.querySelectorAll(`${place} .stack, ${place} .stack *`)].map(
+    script = """(place, names) => [...place.querySelectorAll(".stack, .stack *")].map(
         (one) => [one.tagName, one.children.length ? "" : one.textContent, ...names.map((name) => one.getAttribute(name))])"""
-    return page.evaluate(script, [place, names])
+    return place.evaluate(script, names)
 
 
 def test_the_script_draws_what_python_draws(opened: Opened) -> None:
     page = opened()
     for index, design in enumerate((SEARCHED, HAND)):
-        page.locator(f'.plot .point[aria-label^="{design}. "]').last.dispatch_event("click")
-        drawn = shapes(page, ".card")
-        assert drawn and drawn == shapes(page, f".picture:nth-of-type({index + 1} of .picture)")
+        page.locator(f'.plot .point.champion[aria-label^="{design}. "]').dispatch_event("click")
+        drawn = shapes(page.locator(".card"))
+        assert drawn and drawn == shapes(page.locator(".picture").nth(index))
 
 
 def test_axes_can_be_chosen(opened: Opened) -> None:
     page = opened()
     assert page.locator(".plot .point").count() > NUM_TRIALS
-    page.get_by_label("Up").select_option("test")
-    assert page.locator(".plot .point").count() == 8
-    page.get_by_label("Across").select_option("output_j")
+    page.locator("#choice-up").select_option("test")
+    assert page.locator(".plot .point").count() == 7
+    page.locator("#choice-across").select_option("output_j")
     assert "joules per 1,000 outputs" in page.locator(".plot svg").get_attribute("aria-label")
 
 
@@ -246,10 +255,10 @@ def test_a_choice_is_answered_as_by_python(
     opened: Opened, analysis: Analysis, searched: str, used: str, pue: float, reuses: int, uses: int
 ) -> None:
     page = opened()
-    page.get_by_label("Searched and trained in").select_option(searched)
-    page.get_by_label("Used in").select_option(used)
-    for name, value in (("PUE", pue), ("Number of uses", uses), ("Deployments that share the search", reuses)):
-        page.get_by_label(name, exact=True).fill(str(value))
+    page.locator("#choice-searched").select_option(searched)
+    page.locator("#choice-used").select_option(used)
+    for name, value in (("pue", pue), ("uses", uses), ("reuses", reuses)):
+        page.locator(f"#choice-{name}").fill(str(value))
     answer, headline, net = again(analysis, settings_of(searched, used, pue), reuses, uses)
     panel = page.locator(".answers .verdict")
     assert panel.get_attribute("data-outcome") == answer.outcome
@@ -265,9 +274,9 @@ def test_before_any_choice_the_answer_is_the_page_s_own(opened: Opened) -> None:
 def test_other_regions_analysed_afresh_give_the_same(opened: Opened, analysis: Analysis) -> None:
     fresh = analyse(analysis.runs, settings_of("GBR", "SWE", 1.3))
     page = opened()
-    page.get_by_label("Searched and trained in").select_option("GBR")
-    page.get_by_label("Used in").select_option("SWE")
-    page.get_by_label("PUE").fill("1.3")
+    page.locator("#choice-searched").select_option("GBR")
+    page.locator("#choice-used").select_option("SWE")
+    page.locator("#choice-pue").fill("1.3")
     expected = winner_words(fresh) + answer_words(fresh.findings.answer)
     assert page.locator(".again").inner_text() == expected
 
@@ -275,7 +284,7 @@ def test_other_regions_analysed_afresh_give_the_same(opened: Opened, analysis: A
 def test_a_number_that_cannot_be_changes_nothing(opened: Opened) -> None:
     page = opened()
     before = page.locator(".answers").inner_text()
-    page.get_by_label("PUE").fill("0.5")
+    page.locator("#choice-pue").fill("0.5")
     assert page.locator(".answers").inner_text() == before
     assert page.locator("#choice-pue:invalid").count() == 1
 
@@ -298,8 +307,8 @@ def made_up(dice: np.random.Generator, centre: float, outside: float) -> tuple[t
     )
 
 
-def test_every_outcome_is_the_same_in_the_browser(opened: Opened, analysis: Analysis) -> None:
-    page, dice = opened(), np.random.default_rng(11)
+def test_every_outcome_is_the_same_in_the_browser(computing: Any, analysis: Analysis) -> None:
+    page, dice = computing, np.random.default_rng(11)
     cases, expected = [], []
     for centre, outside in ((6.0, 0.0), (-6.0, 0.0), (1.0, 0.0), (5.0, 0.05), (5.0, 0.3), (0.0, 1.0)) * 12:
         scenarios = made_up(dice, centre, outside)
@@ -333,8 +342,8 @@ def test_every_outcome_is_the_same_in_the_browser(opened: Opened, analysis: Anal
     assert {one[0] for one in expected} == {"number", "never", "not separable", "outside the measured curve"}
 
 
-def test_an_outcome_without_energies_is_said(opened: Opened, analysis: Analysis) -> None:
-    page = opened()
+def test_an_outcome_without_energies_is_said(computing: Any, analysis: Analysis) -> None:
+    page = computing
     answers = (
         BreakEven(outcome="unknown", reason="the run has no hand champion with fresh seeds yet"),
         BreakEven(outcome="models too weak for a verdict", reason="too weak: a"),
@@ -346,7 +355,7 @@ def test_an_outcome_without_energies_is_said(opened: Opened, analysis: Analysis)
         assert told == winner_words(case) + answer_words(answer)
 
 
-def test_numbers_are_written_alike(opened: Opened) -> None:
+def test_numbers_are_written_alike(computing: Any) -> None:
     dice = random.Random(3)
     values = [dice.uniform(-1, 1) * 10 ** dice.randint(-7, 16) for _ in range(3000)]
     values += [
@@ -370,7 +379,7 @@ def test_numbers_are_written_alike(opened: Opened) -> None:
     ]
     values += [dice.randint(1, 4000) / 8 for _ in range(500)]
     expected = [[significant(one), number(one), mass(one)] for one in values]
-    found = opened().evaluate("(all) => all.map((one) => [Words.significant(one), Words.number(one), Words.mass(one)])", values)
+    found = computing.evaluate("(all) => all.map((one) => [Words.significant(one), Words.number(one), Words.mass(one)])", values)
     assert found == expected
 
 
@@ -383,7 +392,7 @@ def first_cells(table: Any, column: int) -> list[str]:
 def test_tables_are_sorted_by_number_and_by_key(opened: Opened) -> None:
     page = opened()
     table = page.get_by_role("region", name="Trials of the search").locator("table")
-    heads = table.locator("thead th").all_inner_texts()
+    heads = table.locator("thead th").all_text_contents()
     column = next(index for index, one in enumerate(heads) if one.startswith("MACs"))
     head = table.locator("thead th").nth(column)
     head.locator("button").focus()
@@ -409,8 +418,8 @@ def test_tables_are_sorted_by_number_and_by_key(opened: Opened) -> None:
         ("unknown", None),
     ],
 )
-def test_units_are_read(opened: Opened, text: str, value: float | None) -> None:
-    assert opened().evaluate("(text) => Tables.value(text)", text) == (None if value is None else pytest.approx(value))
+def test_units_are_read(computing: Any, text: str, value: float | None) -> None:
+    assert computing.evaluate("(text) => Tables.value(text)", text) == (None if value is None else pytest.approx(value))
 
 
 def test_a_filter_keeps_the_rows_that_hold_its_words(opened: Opened) -> None:
@@ -447,7 +456,7 @@ def test_narrow_pages_do_not_overflow_and_can_be_read(opened: Opened, scheme: st
     page = opened(viewport={"width": 400, "height": 800}, color_scheme=scheme)
     page.locator(".plot .point.champion").first.dispatch_event("click")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
-    page.get_by_label("Up").select_option("test")
+    page.locator("#choice-up").select_option("test")
     page.locator(".plot .point.hand").first.dispatch_event("pointerenter")
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
     assert page.evaluate(CONTRAST) == []
@@ -495,7 +504,7 @@ def test_the_keyboard_goes_through_the_page_in_its_order(opened: Opened) -> None
         )
         page.keyboard.press("Tab")
     assert stops[:5] == ["choice-searched", "choice-used", "choice-pue", "choice-uses", "choice-reuses"]
-    assert stops[5:7] == ["SELECT", "SELECT"] and stops[7].startswith("point")
+    assert stops[5:7] == ["choice-up", "choice-across"] and stops[7].startswith("point")
     assert not stops[8].startswith("point")
     assert page.locator("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").count() == 0
 
@@ -527,10 +536,10 @@ def test_a_comparison_has_its_designs_drawn_and_no_verdict_to_choose(opened: Ope
     page = opened(file)
     assert page.locator(".plot .point").count() == len(compared.ranked) == 2
     assert page.locator(".picture .stack").count() == 2
-    assert page.locator(".answers .verdict").count() == 0 and page.get_by_label("Trained in").count() == 1
+    assert page.locator(".answers .verdict").count() == 0 and page.locator("#choices label", has_text="Trained in").count() == 1
     page.locator(".plot .point").first.dispatch_event("click")
     before = page.locator(".card").inner_text()
-    page.get_by_label("Trained in").select_option("POL")
+    page.locator("#choice-searched").select_option("POL")
     assert page.locator(".card").inner_text() != before
 
 
