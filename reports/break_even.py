@@ -5,6 +5,7 @@ Pure arithmetic on numbers: no records, no files. Energies are in microjoules, g
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Literal
 
 import numpy as np
@@ -24,6 +25,9 @@ OUTCOMES: tuple[Outcome, ...] = (
 
 MAX_OUTSIDE = 0.1
 """Share of bootstrap draws that may fall outside the hand designs' curve before no number is given."""
+
+NOTHING_EMITTED = "electricity without emissions is used, so that none are saved"
+"""Why a saving of energy pays nothing back in some regions."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,28 @@ class Investment:
         """Search and the searched champion's trainings, less the hand champion's trainings."""
         return self.search_uj + self.final_uj - self.hand_uj
 
+    def reused(self, deployments: int) -> "Investment":
+        """What each of so many deployments of the search's result has to earn back: a part of the search, whole microjoules."""
+        return replace(self, search_uj=self.search_uj // deployments)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Savings:
+    """Energy saved per output in microjoules: its point estimate, and what a verdict needs of its bootstrap draws.
+
+    `point_uj` is None where the searched model's quality is outside the hand designs' curve, `outside_share` the share of
+    draws in which it is. `interval` is of the draws inside, None where there are none.
+    """
+
+    point_uj: float | None
+    interval: Interval | None
+    outside_share: float
+
+    @property
+    def inside(self) -> bool:
+        """Whether few enough draws fell outside for a saving to be spoken of."""
+        return self.point_uj is not None and self.interval is not None and self.outside_share <= MAX_OUTSIDE
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rates:
@@ -80,10 +106,13 @@ class BreakEven:
 
     `saving_uj` is the point estimate of energy saved per output, `saving` its interval. `outside_share` is the share of
     bootstrap draws in which the searched model's quality was beyond the hand designs' curve. `net_g` is what has to be
-    earned back, `net_interval_g` its least and greatest value over what was assumed.
+    earned back, `net_interval_g` its least and greatest value over what was assumed. `investment` and `savings` are what one
+    answer, of one scenario, was made from.
     """
 
     outcome: Outcome
+    investment: Investment | None = None
+    savings: Savings | None = None
     net_g: float | None = None
     net_interval_g: Interval | None = None
     saving_uj: float | None = None
@@ -113,48 +142,48 @@ def saving_draws(points: FloatArray, costs: FloatArray, quality: FloatArray, cos
     return np.asarray(savings, dtype=np.float64)
 
 
-def break_even(investment: Investment, rates: Rates, saving_uj: float | None, draws: FloatArray) -> BreakEven:
+def summed_up(saving_uj: float | None, draws: FloatArray) -> Savings:
+    """What a verdict needs of the point estimate of a saving and its draws, which are NaN outside the curve."""
+    inside = draws[~np.isnan(draws)]
+    interval = percentile_interval(inside) if len(inside) else None
+    return Savings(point_uj=saving_uj, interval=interval, outside_share=1 - len(inside) / len(draws))
+
+
+def break_even(investment: Investment, rates: Rates, savings: Savings) -> BreakEven:
     """The uses after which the search has paid back, or the word for why there is no such number.
 
     An interval of the saving wholly below zero is "never", one that holds zero is "not separable". A net investment of
-    zero or less pays from the first use: 0 uses.
+    zero or less pays from the first use: 0 uses. Uses fall as the saving rises, so the ends of its interval give theirs.
     """
     net_g = investment.net_uj * rates.searched_g_per_uj
-    inside = draws[~np.isnan(draws)]
-    outside_share = 1 - len(inside) / len(draws)
-    if saving_uj is None or outside_share > MAX_OUTSIDE:
-        return BreakEven(
-            outcome="outside the measured curve",
-            net_g=net_g,
-            net_interval_g=Interval(net_g, net_g),
-            saving_uj=saving_uj,
-            outside_share=outside_share,
-        )
-    saving = percentile_interval(inside)
-    outcome: Outcome = "never" if saving.high <= 0 else "not separable" if saving.low <= 0 else "number"
     found = BreakEven(
-        outcome=outcome,
+        outcome="outside the measured curve",
+        investment=investment,
+        savings=savings,
         net_g=net_g,
         net_interval_g=Interval(net_g, net_g),
-        saving_uj=saving_uj,
-        saving=saving,
-        outside_share=outside_share,
+        saving_uj=savings.point_uj,
+        outside_share=savings.outside_share,
     )
+    if not savings.inside or savings.point_uj is None or savings.interval is None:
+        return found
+    saving = savings.interval
+    outcome: Outcome = "never" if saving.high <= 0 else "not separable" if saving.low <= 0 else "number"
+    found = replace(found, outcome=outcome, saving=saving)
     if outcome != "number":
         return found
     if rates.used_g_per_uj == 0 and net_g > 0:
-        return replace(found, outcome="never", reason="electricity without emissions is used, so that none are saved")
-    uses = uses_to_pay_back(net_g, np.asarray([saving_uj]), rates.used_g_per_uj)
-    interval = percentile_interval(uses_to_pay_back(net_g, inside, rates.used_g_per_uj))
-    return replace(found, uses=float(uses[0]), interval=interval)
+        return replace(found, outcome="never", reason=NOTHING_EMITTED)
+    uses = [uses_to_pay_back(net_g, one, rates.used_g_per_uj) for one in (savings.point_uj, saving.high, saving.low)]
+    return replace(found, uses=uses[0], interval=Interval(uses[1], uses[2]))
 
 
-def uses_to_pay_back(net_g: float, savings_uj: FloatArray, used_g_per_uj: float) -> FloatArray:
+def uses_to_pay_back(net_g: float, saving_uj: float, used_g_per_uj: float) -> float:
     """Uses until savings cover `net_g`: 0 when there is nothing to pay back, infinite where nothing is saved."""
     if net_g <= 0:
-        return np.zeros_like(savings_uj)
-    with np.errstate(divide="ignore"):
-        return np.where(savings_uj > 0, net_g / np.maximum(savings_uj * used_g_per_uj, 0.0), np.inf)
+        return 0.0
+    saved_g = saving_uj * used_g_per_uj
+    return net_g / saved_g if saved_g > 0 else inf
 
 
 def united(answers: Sequence[BreakEven]) -> BreakEven:

@@ -10,6 +10,7 @@ from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.export import comparison_results
 from reports.glossary import COMPARISON_GLOSSARY
+from reports.interactive import interactive_comparison
 from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
@@ -44,6 +45,7 @@ def comparison_content(compared: Compared) -> Content:
         own=own,
         results=comparison_results(compared, verdict),
         sections=() if ladder is None else (ladder,),
+        interactive=interactive_comparison(compared),
     )
 
 

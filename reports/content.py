@@ -7,6 +7,7 @@ from typing import Any
 from reports.basis import Basis
 from reports.drawing import Drawing
 from reports.glossary import Term
+from reports.interactive import Interactive
 from reports.sentences import Verdict
 from reports.tables import Table
 
@@ -52,6 +53,7 @@ class Content:
     own: Mapping[str, Any]
     results: Mapping[str, Any]
     sections: tuple[Section, ...] = ()
+    interactive: Interactive | None = None
 
     @property
     def all_drawings(self) -> tuple[Drawing, ...]:

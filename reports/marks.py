@@ -12,9 +12,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from reports.break_even import Envelope
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
 from reports.trials import KINDS, Kind, named
+from reports.words import seen, shortened
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
+LONGEST_NAME = 32
 MOST_MARKS = 300
 """More points than this are drawn as pixels within the SVG: as elements they would make a page of megabytes."""
 
@@ -25,8 +27,8 @@ def hand_families(models: pd.DataFrame) -> tuple[str, ...]:
 
 
 def readable(name: str) -> str:
-    """A family's or a reference's name without underscores; a dollar sign would start a formula."""
-    return name.replace("_", " ").replace("$", r"\$")
+    """A name without underscores, cut where a figure has no room; a dollar sign would start a formula."""
+    return shortened(seen(name), LONGEST_NAME).replace("_", " ").replace("$", r"\$")
 
 
 def look(families: Sequence[str], family: str) -> dict[str, Any]:

@@ -17,13 +17,14 @@ from reports.content import Content
 from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
 from reports.export import write_csv, write_json
+from reports.interactive import Interactive, data_block, page_parts
 from reports.interchange import energy_results
 from reports.load import load_runs
 from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
 from reports.sentences import Verdict
 from reports.settings import Assumptions, make_settings
-from reports.words import shortest
+from reports.words import seen, shortest
 
 PROVENANCE_WORDS = {
     "measured": "from hardware energy counters",
@@ -95,12 +96,20 @@ def _plates(drawings: Sequence[Drawing]) -> list[tuple[Drawing, Markup, Markup]]
     return [(drawing, Markup(drawing.wide_svg), Markup(drawing.narrow_svg)) for drawing in drawings]
 
 
-def render(template: str, drawings: Sequence[Drawing], **values: Any) -> str:
-    """A page of a template as HTML, everything in it escaped but the figures."""
+def _finalised(value: Any) -> Any:
+    """What a template puts into the page: texts of the records without characters that cannot be seen."""
+    return seen(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def render(template: str, drawings: Sequence[Drawing], interactive: Interactive | None = None, **values: Any) -> str:
+    """A page of a template as HTML, everything in it escaped but what the report drew itself."""
     loader = FunctionLoader(lambda name: files("reports").joinpath(name).read_text(encoding="utf-8"))
-    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_finalised
+    )
+    values |= {"interactive": interactive, "data": None if interactive is None else data_block(interactive.data)}
     found = environment.get_template(template)
-    return found.render(figures=_plates(drawings), provenance_words=PROVENANCE_WORDS, **values)
+    return found.render(figures=_plates(drawings), provenance_words=PROVENANCE_WORDS, **page_parts(), **values)
 
 
 def render_page(content: Content) -> str:
@@ -109,6 +118,7 @@ def render_page(content: Content) -> str:
     return render(
         content.template,
         content.drawings,
+        content.interactive,
         name=str(basis.lookup("name") or basis.run.run_id),
         run=basis.run.run_id,
         verdict=content.verdict,

@@ -6,6 +6,7 @@ from reports.content import Content, Tile
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import search_glossary
+from reports.interactive import interactive_search
 from reports.ladder_page import ladder_section
 from reports.load import CONTROL
 from reports.model_card import model_cards
@@ -53,6 +54,7 @@ def search_content(analysis: Analysis) -> Content:
         },
         results=search_results(analysis, verdict),
         sections=tuple(one for one in sections if one is not None),
+        interactive=interactive_search(analysis),
     )
 
 

@@ -1,5 +1,6 @@
 """The verdict in plain sentences, each made from numbers of the analysis and nothing else."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from reports.analysis import Analysis
@@ -57,33 +58,45 @@ def make_verdict(analysis: Analysis) -> Verdict:
     )
 
 
+USES = "{uses} uses (95 % interval {low} to {high})"
+HEADLINES: Mapping[Outcome, str] = {
+    "number": f"The search pays back its carbon after {USES}.",
+    "never": "The search never pays back its carbon: {reason}.",
+    "not separable": "Not separable: whether the searched model saves energy cannot be told from these runs.",
+    "outside the measured curve": (
+        "Outside the measured curve: no pair of hand designs brackets the searched model's quality, "
+        "so what it saves was not measured."
+    ),
+    "models too weak for a verdict": "Models too weak for a verdict: they hardly beat answers that need no model at all.",
+    "unknown": "No verdict yet: {reason}.",
+}
+"""Whether the search paid, by outcome; figures and reason are filled in, here or by the page's script."""
+
+FROM_THE_FIRST_USE = "The search pays from the first use on: it cost no more than it replaced."
+NEVER_REASON = "at its quality, a hand design needs less energy per output"
+
+
 def uses_words(answer: BreakEven) -> str:
     """A number of uses with its interval."""
     if answer.uses is None or answer.interval is None:
         return answer.outcome
     if answer.interval.high <= 0:
         return "the first use on"
-    return f"{number(answer.uses)} uses (95 % interval {number(answer.interval.low)} to {number(answer.interval.high)})"
+    return USES.format(uses=number(answer.uses), low=number(answer.interval.low), high=number(answer.interval.high))
 
 
 def _headline(analysis: Analysis) -> str:
-    answer = analysis.findings.answer
+    return winner_words(analysis) + answer_words(analysis.findings.answer)
+
+
+def answer_words(answer: BreakEven) -> str:
+    """Whether the search paid, in a sentence."""
     if _nothing_to_pay(answer):
-        return _winner(analysis) + "The search pays from the first use on: it cost no more than it replaced."
-    lines: dict[Outcome, str] = {
-        "number": f"The search pays back its carbon after {uses_words(answer)}.",
-        "never": "The search never pays back its carbon: "
-        + (answer.reason or "at its quality, a hand design needs less energy per output")
-        + ".",
-        "not separable": "Not separable: whether the searched model saves energy cannot be told from these runs.",
-        "outside the measured curve": (
-            "Outside the measured curve: no pair of hand designs brackets the searched model's quality, "
-            "so what it saves was not measured."
-        ),
-        "models too weak for a verdict": ("Models too weak for a verdict: they hardly beat answers that need no model at all."),
-        "unknown": f"No verdict yet: {answer.reason}.",
-    }
-    return _winner(analysis) + lines[answer.outcome]
+        return FROM_THE_FIRST_USE
+    figures = {}
+    if answer.uses is not None and answer.interval is not None:
+        figures = {"uses": number(answer.uses), "low": number(answer.interval.low), "high": number(answer.interval.high)}
+    return HEADLINES[answer.outcome].format(reason=answer.reason or NEVER_REASON, **figures)
 
 
 def _nothing_to_pay(answer: BreakEven) -> bool:
@@ -91,7 +104,7 @@ def _nothing_to_pay(answer: BreakEven) -> bool:
     return answer.outcome == "number" and answer.interval is not None and answer.interval.high <= 0
 
 
-def _winner(analysis: Analysis) -> str:
+def winner_words(analysis: Analysis) -> str:
     """Who was better, in front of whether it paid; nothing where models are too weak or unknown."""
     comparison = analysis.findings.comparison
     if comparison is None or analysis.findings.answer.outcome in ("models too weak for a verdict", "unknown"):

@@ -6,7 +6,18 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from nas.records import Record, Scenario
-from reports.break_even import BreakEven, Envelope, Investment, Outcome, Rates, break_even, saving_draws, saving_per_use, united
+from reports.break_even import (
+    BreakEven,
+    Envelope,
+    Investment,
+    Outcome,
+    Rates,
+    break_even,
+    saving_draws,
+    saving_per_use,
+    summed_up,
+    united,
+)
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
 from reports.statistics import (
@@ -252,8 +263,8 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
         draws.bleu[search.design],
         drawn_costs[search.design],
     )
-    saving = saving_per_use(envelope_of(evidence.models, view), quality, cost)
-    return tuple((break_even(investment, rates, saving, savings), rates) for rates in evidence.rates)
+    saving = summed_up(saving_per_use(envelope_of(evidence.models, view), quality, cost), savings)
+    return tuple((break_even(investment, rates, saving), rates) for rates in evidence.rates)
 
 
 def _without(evidence: Evidence, outcome: Outcome, reason: str) -> tuple[tuple[BreakEven, Rates], ...]:

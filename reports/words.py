@@ -1,11 +1,14 @@
 """Numbers as a person reads them: three significant digits, a unit, an interval."""
 
+import re
 from math import floor, isinf, log10
 
 from nas.records import EnergySource
 from nas.units import MICROJOULES_PER_WH, kwh
 from reports.scenarios import Range
 from reports.statistics import Interval
+
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
 MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
@@ -142,3 +145,13 @@ def duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes_left:02d} min"
     return f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def seen(text: str) -> str:
+    """A text with a visible mark for every control character, and for those that turn the direction of what follows."""
+    return _UNSEEN.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
+def shortened(text: str, most: int) -> str:
+    """A text that is cut where it has more than so many characters."""
+    return text if len(text) <= most else text[: max(0, most - 1)] + "…"

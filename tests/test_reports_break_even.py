@@ -14,8 +14,9 @@ from reports.break_even import (
     net_emissions_g,
     saving_draws,
     saving_per_use,
+    summed_up,
 )
-from reports.statistics import Interval
+from reports.statistics import Interval, percentile_interval
 
 INVESTMENT = Investment(search_uj=900, final_uj=300, hand_uj=200)  # 1,000 microjoules to earn back
 SAME = Rates(searched_g_per_uj=2.0, used_g_per_uj=2.0)
@@ -49,44 +50,44 @@ def test_nothing_is_said_beyond_the_curve(quality: float) -> None:
 def test_number_in_one_region() -> None:
     # at quality 12.5 hand designs need 140, the searched model 130: 10 a use, 1,000 to earn back
     saving = saving_per_use(CURVE, 12.5, 130.0)
-    answer = break_even(INVESTMENT, SAME, saving, np.full(100, 10.0))
+    answer = break_even(INVESTMENT, SAME, summed_up(saving, np.full(100, 10.0)))
     assert (answer.outcome, answer.uses, answer.net_g) == ("number", 100.0, 2000.0)
     assert answer.interval == Interval(100.0, 100.0)
 
 
 def test_each_term_is_weighed_by_its_own_region() -> None:
     rates = Rates(searched_g_per_uj=2.0, used_g_per_uj=0.5)
-    answer = break_even(INVESTMENT, rates, 10.0, np.full(100, 10.0))
+    answer = break_even(INVESTMENT, rates, summed_up(10.0, np.full(100, 10.0)))
     assert answer.uses == 400  # 2,000 g over 5 g a use
 
 
 def test_a_common_factor_of_the_power_model_cancels() -> None:
     scaled = Investment(search_uj=1800, final_uj=600, hand_uj=400)
-    plain = break_even(INVESTMENT, SAME, 10.0, np.linspace(5, 15, 101))
-    double = break_even(scaled, SAME, 20.0, np.linspace(10, 30, 101))
+    plain = break_even(INVESTMENT, SAME, summed_up(10.0, np.linspace(5, 15, 101)))
+    double = break_even(scaled, SAME, summed_up(20.0, np.linspace(10, 30, 101)))
     assert plain.uses == double.uses
     assert plain.interval == double.interval
 
 
 def test_interval_of_uses_comes_from_the_savings() -> None:
-    answer = break_even(INVESTMENT, SAME, 10.0, np.linspace(5, 15, 1001))
+    answer = break_even(INVESTMENT, SAME, summed_up(10.0, np.linspace(5, 15, 1001)))
     assert answer.interval is not None and answer.interval.low == pytest.approx(1000 / 14.75)
     assert answer.interval.high == pytest.approx(1000 / 5.25)
 
 
 def test_never() -> None:
-    answer = break_even(INVESTMENT, SAME, -3.0, np.linspace(-5, -1, 101))
+    answer = break_even(INVESTMENT, SAME, summed_up(-3.0, np.linspace(-5, -1, 101)))
     assert (answer.outcome, answer.uses, answer.interval) == ("never", None, None)
 
 
 def test_never_where_electricity_has_no_emissions() -> None:
-    answer = break_even(INVESTMENT, Rates(searched_g_per_uj=2.0, used_g_per_uj=0.0), 10.0, np.full(100, 10.0))
+    answer = break_even(INVESTMENT, Rates(searched_g_per_uj=2.0, used_g_per_uj=0.0), summed_up(10.0, np.full(100, 10.0)))
     assert answer.outcome == "never"
     assert "without emissions" in answer.reason
 
 
 def test_not_separable() -> None:
-    answer = break_even(INVESTMENT, SAME, 3.0, np.linspace(-5, 11, 101))
+    answer = break_even(INVESTMENT, SAME, summed_up(3.0, np.linspace(-5, 11, 101)))
     assert (answer.outcome, answer.uses) == ("not separable", None)
 
 
@@ -94,18 +95,18 @@ def test_not_separable() -> None:
     ("saving", "draws"), [(None, np.full(100, 10.0)), (10.0, np.array([np.nan] * 11 + [10.0] * 89))], ids=["point", "draws"]
 )
 def test_outside_the_measured_curve(saving: float | None, draws: np.ndarray) -> None:
-    answer = break_even(INVESTMENT, SAME, saving, draws)
+    answer = break_even(INVESTMENT, SAME, summed_up(saving, draws))
     assert (answer.outcome, answer.uses) == ("outside the measured curve", None)
 
 
 def test_few_draws_outside_are_left_out_and_counted() -> None:
-    answer = break_even(INVESTMENT, SAME, 10.0, np.array([np.nan] * 10 + [10.0] * 90))
+    answer = break_even(INVESTMENT, SAME, summed_up(10.0, np.array([np.nan] * 10 + [10.0] * 90)))
     assert answer.outcome == "number"
     assert answer.outside_share == pytest.approx(0.1)
 
 
 def test_nothing_to_earn_back() -> None:
-    answer = break_even(Investment(search_uj=5, final_uj=5, hand_uj=20), SAME, 10.0, np.full(50, 10.0))
+    answer = break_even(Investment(search_uj=5, final_uj=5, hand_uj=20), SAME, summed_up(10.0, np.full(50, 10.0)))
     assert (answer.outcome, answer.uses) == ("number", 0.0)
 
 
@@ -125,3 +126,17 @@ def test_net_emissions_after_uses() -> None:
         (100, -1000.0, Interval(-3000.0, 0.0)),
     )
     assert net_emissions_g([(BreakEven(outcome="never"), rates)], (1,)) == ()
+
+
+def test_a_search_that_is_used_again_costs_each_deployment_its_part() -> None:
+    savings = summed_up(10.0, np.linspace(5, 15, 101))
+    assert INVESTMENT.reused(3) == Investment(search_uj=300, final_uj=300, hand_uj=200)
+    once, thrice = (break_even(INVESTMENT.reused(k), SAME, savings) for k in (1, 3))
+    assert (once.uses, thrice.uses) == (100, 40)
+    assert break_even(INVESTMENT.reused(900), SAME, savings).uses == pytest.approx(10.1)
+
+
+def test_ends_of_uses_are_those_of_the_draws() -> None:
+    draws = np.random.default_rng(7).normal(12.0, 2.0, 1961)
+    answer = break_even(INVESTMENT, SAME, summed_up(12.0, draws))
+    assert answer.interval == percentile_interval(1000 * 2.0 / (draws * 2.0))

@@ -11,7 +11,7 @@ from nas.carbon import intensity
 from nas.errors import UserError
 from nas.records import EnergySource, Part
 from reports.analysis import analyse
-from reports.break_even import Investment, Rates, break_even, united
+from reports.break_even import Investment, Rates, break_even, summed_up, united
 from reports.energy import run_cost_uj, search_cost, split_energy
 from reports.ledgers import Machine, Share, Tick
 from reports.load import Run, load_run
@@ -172,14 +172,14 @@ RATES = Rates(searched_g_per_uj=1.0, used_g_per_uj=1.0)
 
 
 def test_united_answers_hold_each() -> None:
-    answers = [break_even(INVESTMENT, RATES, saving, np.full(10, saving)) for saving in (10.0, 5.0, 20.0)]
+    answers = [break_even(INVESTMENT, RATES, summed_up(saving, np.full(10, saving))) for saving in (10.0, 5.0, 20.0)]
     found = united(answers)
     assert (found.outcome, found.uses, found.interval) == ("number", 100.0, Interval(50.0, 200.0))
     assert found.saving == Interval(5.0, 20.0)
 
 
 def test_scenarios_that_disagree_are_not_separable() -> None:
-    answers = [break_even(INVESTMENT, RATES, saving, np.full(10, saving)) for saving in (10.0, -5.0)]
+    answers = [break_even(INVESTMENT, RATES, summed_up(saving, np.full(10, saving))) for saving in (10.0, -5.0)]
     found = united(answers)
     assert (found.outcome, found.uses, found.interval) == ("not separable", None, None)
     assert found.saving == Interval(-5.0, 10.0)
@@ -187,7 +187,7 @@ def test_scenarios_that_disagree_are_not_separable() -> None:
 
 @pytest.mark.parametrize("outcome", ["unknown", "outside"])
 def test_no_number_stays_no_number(outcome: str) -> None:
-    answer = break_even(INVESTMENT, RATES, None, np.full(10, np.nan))
+    answer = break_even(INVESTMENT, RATES, summed_up(None, np.full(10, np.nan)))
     assert united([answer, answer]).outcome == "outside the measured curve"
 
 

@@ -1,0 +1,349 @@
+// The choice of regions and re-uses, the scatter of models, and the drawing of the one that is opened.
+(() => {
+  const source = document.getElementById("data");
+  if (!source) return;
+  const data = JSON.parse(source.textContent);
+  const { significant, shortest, number, mass, optional } = Words;
+  const models = data.models.map((row) => Object.fromEntries(data.columns.map((name, at) => [name, row[at]])));
+  const regions = data.settings.regions.map(([code, name, central, low, high, kind, year]) => ({ code, name, central, low, high, kind, year }));
+  const choice = { pue: data.settings.pue, uses: data.settings.uses, reuses: 1 };
+  const SVG = "http://www.w3.org/2000/svg";
+
+  // An element with attributes and children; text is always text, never markup.
+  function make(tag, attributes = {}, ...children) {
+    const svg = ["svg", "g", "rect", "text", "path", "circle", "line", "title"].includes(tag);
+    const element = svg ? document.createElementNS(SVG, tag) : document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    element.append(...children);
+    return element;
+  }
+
+  const watched = [];
+  const changed = () => watched.forEach((one) => one());
+  const field = (name, input) => make("label", {}, make("span", {}, name), input);
+
+  function regionField(name, code, use) {
+    const select = make("select", { id: `choice-${use}` });
+    const ordered = [...regions].sort((one, other) => one.name.localeCompare(other.name, "en"));
+    for (const one of ordered) {
+      select.append(make("option", { value: one.code }, `${one.name}${one.name === one.code ? "" : ` (${one.code})`}: ${shortest(one.central)} g/kWh`));
+    }
+    select.value = code;
+    const read = () => (choice[use] = regions.find((one) => one.code === select.value));
+    select.addEventListener("change", () => { read(); changed(); });
+    read();
+    return field(name, select);
+  }
+
+  function numberField(name, id, value, least, step, read) {
+    const input = make("input", { id: `choice-${id}`, type: "number", min: least, step, value });
+    input.addEventListener("input", () => {
+      if (input.checkValidity() && input.value !== "") { read(input.valueAsNumber); changed(); }
+    });
+    return field(name, input);
+  }
+
+  function choices(place) {
+    const form = make("form", { class: "choice" });
+    form.addEventListener("submit", (event) => event.preventDefault());
+    const searches = data.cells.length > 0;
+    form.append(
+      regionField(searches ? "Searched and trained in" : "Trained in", data.settings.searched_in, "searched"),
+      regionField("Used in", data.settings.used_in, "used"),
+    );
+    const [low, central, high] = choice.pue;
+    form.append(numberField("PUE", "pue", central, 1, "any", (value) => {
+      // A range that was given moves along, so far as it is about the machine room and not below 1.
+      choice.pue = [Math.max(1, value - (central - low)), value, value + (high - central)];
+    }));
+    if (searches) {
+      form.append(
+        numberField("Number of uses", "uses", choice.uses, 1, 1, (value) => (choice.uses = value)),
+        numberField("Deployments that share the search", "reuses", 1, 1, 1, (value) => (choice.reuses = value)),
+      );
+    }
+    const answers = make("div", { class: "answers", "aria-live": "polite" });
+    const compares = () => {
+      const [one, other] = [choice.searched.kind, choice.used.kind];
+      return one === other ? "" : `The two regions' intensities do not count the same (${choice.searched.name}: ${one}, ${choice.used.name}: ${other}).`;
+    };
+    const show = () => answers.replaceChildren(...data.cells.map(verdict), ...(searches && compares() ? [make("p", { class: "note" }, compares())] : []));
+    watched.push(show);
+    show();
+    place.append(
+      make("h2", {}, searches ? "Elsewhere, and used otherwise" : "Elsewhere"),
+      make("p", {}, searches
+        ? "Choose where it ran, where the model is used and how often; the answer is computed again from this run's energies. Headline, figures and tables of the page keep the report's own choice."
+        : "Choose where the designs are trained and used: grams of the models below follow."),
+      form, answers,
+    );
+  }
+
+  function verdict(cell) {
+    const found = Payback.judge(cell, choice, data.words);
+    const told = make("div", { class: "verdict", "data-outcome": found.outcome });
+    if (data.cells.length > 1) told.append(make("h3", {}, cell.name));
+    told.append(make("p", { class: "again" }, found.headline));
+    if (found.netG === undefined) return told;
+    const rows = [["To earn back", `${mass(found.netG)} CO2e`, found.net[0] < found.net[1] ? `(${mass(found.net[0])} to ${mass(found.net[1])})` : ""]];
+    rows.push(found.uses === null
+      ? ["Break-even", found.outcome, ""]
+      : ["Break-even", `${number(found.uses)} uses`, ends(found.ends, number)]);
+    if (found.after) {
+      const paid = found.after.central < 0 ? "paid back" : "not paid back";
+      rows.push([`Net after ${number(choice.uses)} uses`, `${mass(found.after.central)} CO2e`, `${ends(found.after.ends, mass)}; ${paid}`]);
+    }
+    told.append(make("dl", {}, ...rows.map(([name, value, detail]) =>
+      make("div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), detail ? make("span", {}, ` ${detail}`) : "")))));
+    return told;
+  }
+
+  const ends = ([low, high], words) => `(95 % interval ${words(low)} to ${words(high)})`;
+
+  // Axes -------------------------------------------------------------------------------------------------------------------
+  const trainG = (one) => (one.train_uj === null ? null : one.train_uj * Payback.gramsPerUj(choice.searched, choice.pue));
+  const X = {
+    macs: ["million MACs (paper's convention)", (one) => one.macs === null ? null : one.macs / 1e6],
+    params: ["million parameters, all", (one) => one.params === null ? null : one.params / 1e6],
+    output_j: ["joules per 1,000 outputs, loaded", (one) => one.output_j],
+    train_g: ["g CO2e of one training, loaded", trainG],
+  };
+  const Y = {
+    valid: [`validation ${data.metric}`, (one) => one.valid],
+    test: [`test ${data.metric}`, (one) => one.test],
+  };
+  const KINDS = {
+    trial: "trial of the search, short budget", hand: "hand design", finalist: "finalist", champion: "champion",
+  };
+
+  function scale(values, from, to, log) {
+    const f = log ? Math.log10 : (value) => value;
+    let [low, high] = [Math.min(...values), Math.max(...values)].map(f);
+    const pad = (high - low || Math.abs(high) || 1) * 0.06;
+    [low, high] = [low - pad, high + pad];
+    return { at: (value) => from + ((f(value) - low) / (high - low)) * (to - from), ticks: log ? logTicks(low, high) : ticks(low, high, Math.abs(to - from) / 75) };
+  }
+
+  function ticks(low, high, most) {
+    const raw = (high - low) / Math.max(2, most);
+    const size = 10 ** Math.floor(Math.log10(raw));
+    const step = [1, 2, 5, 10].find((one) => one * size >= raw) * size;
+    const found = [];
+    for (let at = Math.ceil(low / step); at * step <= high; at++) found.push(Number((at * step).toPrecision(12)));
+    return found;
+  }
+
+  function logTicks(low, high) {
+    const found = [];
+    for (let power = Math.floor(low); power <= high; power++) {
+      for (const one of high - low > 2 ? [1] : [1, 2, 5]) found.push(one * 10 ** power);
+    }
+    return found.filter((one) => Math.log10(one) >= low && Math.log10(one) <= high);
+  }
+
+  // Lines of a model, for the tip and for its card ----------------------------------------------------------------------------
+  function facts(one) {
+    const known = (value, words, unit) => (value === null ? null : `${words(value)} ${unit}`);
+    const interval = one.test_low === null ? "" : ` (95 % interval ${optional(one.test_low, 2)} to ${optional(one.test_high, 2)})`;
+    const used = one.output_j === null ? null : one.output_j * 1e6 * Payback.gramsPerUj(choice.used, choice.pue);
+    return [
+      ["What it is", `${KINDS[one.kind]}; ${one.note}`],
+      [`Test ${data.metric}`, one.test === null ? null : `${optional(one.test, 2)}${interval}`],
+      [`Validation ${data.metric}`, one.valid === null ? null : optional(one.valid, 2)],
+      ["Work", known(one.macs, (value) => significant(value / 1e6), "million MACs (paper's convention)")],
+      ["Size", known(one.params, (value) => significant(value / 1e6), "million parameters, all")],
+      ["Use", one.output_j === null ? null : `${significant(one.output_j)} J per 1,000 outputs, ${mass(used)} CO2e`],
+      ["Training", one.train_uj === null ? null : `${significant(one.train_uj / 3.6e9)} Wh, ${mass(trainG(one))} CO2e`],
+    ].filter(([, value]) => value !== null);
+  }
+
+  const families = [...new Set(models.filter((one) => one.family !== "searched").map((one) => one.family))].sort();
+  const colour = (one) => `var(--${one.family === "searched" ? "searched" : `family-${(families.indexOf(one.family) % 6) + 1}`})`;
+
+  function mark(one, x, y) {
+    const big = { trial: 4, hand: 6, finalist: 7, champion: 9 }[one.kind];
+    const shape = one.kind === "finalist" || one.kind === "champion"
+      ? make("path", { d: `M${x} ${y - big}L${x + big} ${y}L${x} ${y + big}L${x - big} ${y}Z` })
+      : make("circle", { cx: x, cy: y, r: big });
+    shape.style.setProperty("--mark", colour(one));
+    return shape;
+  }
+
+  function explorer(place) {
+    const figure = make("figure", { class: "scatter" });
+    const plot = make("div", { class: "plot" });
+    const tip = make("div", { class: "tip", hidden: "" });
+    const card = make("div", { class: "card", "aria-live": "polite" });
+    const pick = (name, axes, chosen) => {
+      const select = make("select", { id: `choice-${name.toLowerCase()}` }, ...Object.entries(axes).map(([key, [words]]) => make("option", { value: key }, words)));
+      select.value = chosen;
+      select.addEventListener("change", draw);
+      return [select, field(name, select)];
+    };
+    const any = (read) => models.some((one) => read(one) !== null);
+    const usable = (axes) => Object.fromEntries(Object.entries(axes).filter(([, [, read]]) => any(read)));
+    const axes = { x: usable(X), y: usable(Y) };
+    if (!Object.keys(axes.x).length || !Object.keys(axes.y).length) return;
+    const [across, acrossField] = pick("Across", axes.x, Object.keys(axes.x)[0]);
+    const [up, upField] = pick("Up", axes.y, Object.keys(axes.y)[0]);
+    let points = [];
+    let opened = null;
+
+    function show(point) {
+      tip.replaceChildren(make("b", {}, point.model.name), ...facts(point.model).map(([name, value]) => make("div", {}, `${name}: ${value}`)));
+      tip.hidden = false;
+      const room = plot.clientWidth - tip.offsetWidth;
+      tip.style.left = `${Math.max(0, Math.min(room, point.x + 14))}px`;
+      const above = point.y - tip.offsetHeight - 12;
+      tip.style.top = `${above >= 0 ? above : point.y + 16}px`;
+    }
+
+    function open(point) {
+      opened = point.model;
+      points.forEach((one) => one.element.classList.toggle("open", one.model === opened));
+      fill();
+    }
+
+    function fill() {
+      if (!opened) return;
+      const told = make("dl", {}, ...facts(opened).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
+      card.replaceChildren(make("h3", {}, opened.name), told, drawn(opened));
+    }
+
+    function move(point, step) {
+      const at = points.indexOf(point);
+      const next = points[{ Home: 0, End: points.length - 1 }[step] ?? Math.max(0, Math.min(points.length - 1, at + step))];
+      point.element.setAttribute("tabindex", "-1");
+      next.element.setAttribute("tabindex", "0");
+      next.element.focus();
+    }
+
+    function keys(event, point) {
+      const steps = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1, Home: "Home", End: "End" };
+      if (event.key === "Escape") tip.hidden = true;
+      else if (event.key === "Enter" || event.key === " ") open(point);
+      else if (event.key in steps) move(point, steps[event.key]);
+      else return;
+      event.preventDefault();
+    }
+
+    function draw() {
+      const width = Math.max(280, plot.clientWidth || 860);
+      const height = width < 520 ? 330 : 400;
+      const [xWords, xOf] = axes.x[across.value];
+      const [yWords, yOf] = axes.y[up.value];
+      const found = models.filter((one) => xOf(one) !== null && yOf(one) !== null).sort((one, other) => xOf(one) - xOf(other));
+      tip.hidden = true;
+      if (!found.length) {
+        plot.replaceChildren(make("p", {}, "No model has both of these."), tip);
+        return;
+      }
+      const xs = found.map(xOf);
+      const ys = found.flatMap((one) => (up.value === "test" && one.test_low !== null ? [yOf(one), one.test_low, one.test_high] : [yOf(one)]));
+      const log = Math.min(...xs) > 0 && Math.max(...xs) / Math.min(...xs) > 20;
+      const [x, y] = [scale(xs, 52, width - 12, log), scale(ys, height - 44, 12, false)];
+      const svg = make("svg", { role: "group", "aria-label": `${found.length} models: ${yWords} against ${xWords}. Arrow keys move, Enter opens.`, viewBox: `0 0 ${width} ${height}`, width, height });
+      for (const one of y.ticks) svg.append(make("line", { class: "grid", x1: 52, x2: width - 12, y1: y.at(one), y2: y.at(one) }), make("text", { class: "tick end", x: 46, y: y.at(one) + 4 }, shortest(one)));
+      for (const one of x.ticks) svg.append(make("line", { class: "grid", x1: x.at(one), x2: x.at(one), y1: 12, y2: height - 44 }), make("text", { class: "tick middle", x: x.at(one), y: height - 27 }, shortest(one)));
+      svg.append(make("text", { class: "tick middle", x: (width + 40) / 2, y: height - 7 }, xWords + (log ? ", logarithmic" : "")));
+      points = found.map((model) => ({ model, x: x.at(xOf(model)), y: y.at(yOf(model)) }));
+      // Small marks last, so that none is hidden under a large one's interval; the keyboard's order stays that of the axis.
+      for (const point of points) {
+        const { model } = point;
+        const about = facts(model).map(([name, value]) => `${name}: ${value}`).join(". ");
+        const group = make("g", { class: `point ${model.kind}${model === opened ? " open" : ""}`, role: "button", tabindex: "-1", "aria-label": `${model.name}. ${about}` });
+        if (up.value === "test" && model.test_low !== null) {
+          const bar = make("line", { class: "interval", x1: point.x, x2: point.x, y1: y.at(model.test_low), y2: y.at(model.test_high) });
+          bar.style.setProperty("--mark", colour(model));
+          group.append(bar);
+        }
+        group.append(make("circle", { class: "target", cx: point.x, cy: point.y, r: 12 }), mark(model, point.x, point.y));
+        group.addEventListener("pointerenter", () => show(point));
+        group.addEventListener("pointerleave", () => (tip.hidden = true));
+        group.addEventListener("focus", () => show(point));
+        group.addEventListener("blur", () => (tip.hidden = true));
+        group.addEventListener("click", () => open(point));
+        group.addEventListener("keydown", (event) => keys(event, point));
+        point.element = group;
+      }
+      const order = ["trial", "hand", "finalist", "champion"];
+      svg.append(...[...points].sort((one, other) => order.indexOf(one.model.kind) - order.indexOf(other.model.kind)).map((one) => one.element));
+      points[0].element.setAttribute("tabindex", "0");
+      plot.replaceChildren(svg, tip);
+    }
+
+    const legend = make("ul", { class: "legend" }, ...legendRows().map(([one, words]) =>
+      make("li", {}, make("svg", { viewBox: "0 0 20 20", width: 20, height: 20, class: `point ${one.kind}`, "aria-hidden": "true" }, mark(one, 10, 10)), words)));
+    figure.append(make("h3", {}, "Every model"), make("div", { class: "choice" }, upField, acrossField), plot, legend, make("figcaption", {},
+      "Point at a model for its figures; click it, or reach it by the arrow keys and press Enter, to see it drawn. Trials had a shorter training than the others, so their validation scores do not compare with those of the full budget. Bars are 95 % intervals."));
+    place.append(figure, card);
+    watched.push(() => { draw(); fill(); });
+    let width = 0;
+    new ResizeObserver(() => { if (plot.clientWidth !== width) { width = plot.clientWidth; draw(); } }).observe(plot);
+    draw();
+  }
+
+  function legendRows() {
+    const rows = families.map((family) => [{ family, kind: "hand" }, family.replaceAll("_", " ")]);
+    for (const kind of ["trial", "finalist"]) {
+      if (models.some((one) => one.kind === kind)) rows.push([{ family: "searched", kind }, KINDS[kind]]);
+    }
+    if (models.some((one) => one.kind === "champion")) rows.push([{ family: "searched", kind: "champion" }, "champion, in its family's colour"]);
+    return rows;
+  }
+
+  // Drawings: the boxes that reports/architecture_drawing.py laid out, put into the same SVG as its own ------------------------
+  const CHARACTER = 6.1;
+  function fitted(text, width) {
+    const most = Math.max(1, Math.trunc((width - 8) / CHARACTER));
+    const letters = [...text];
+    return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}\u2026`;
+  }
+
+  function box([x, top, width, height, lookAt, nameAt, detailAt, macs], offset) {
+    const [look, y] = [data.looks[lookAt], top + offset];
+    const [name, detail] = [data.labels[nameAt], data.labels[detailAt]];
+    if (look === "words") return make("text", { class: "words", x, y: y + 11 }, fitted(name, width));
+    if (look === "residual") return make("path", { class: "residual", d: `M${x + width - 1} ${y + 4}H${x + 2}V${y + height - 4}H${x + width - 1}` });
+    const shape = make("rect", { class: look, x, y, width, height, rx: 4 });
+    if (look === "frame") return shape;
+    const lines = [name, detail].filter(Boolean);
+    const bar = Math.floor((width * macs) / Math.max(1, data.most));
+    return make("g", {}, make("title", {}, lines.join(", ")), shape,
+      ...(bar ? [make("rect", { class: "work", x, y: y + height - 4, width: bar, height: 4 })] : []),
+      ...lines.map((one, at) => make("text", { x: x + 5, y: y + 13 + 14 * at }, fitted(one, width))));
+  }
+
+  const layerWords = (first, count) => (count === 1 ? `layer ${first}` : `layers ${first} to ${first + count - 1}: ${count} times`);
+
+  function stackWords(name, width, layers) {
+    const boxWords = ([, , , , , nameAt, detailAt]) => data.labels[nameAt] + (data.labels[detailAt] ? ` (${data.labels[detailAt]})` : "");
+    const told = layers.map(([first, count, at]) => `${layerWords(first, count)}: ${data.layers[at][1].map(boxWords).filter(Boolean).join(", ") || "nothing"}`);
+    return `${name} of width ${width}. ${told.join("; ") || "no layers"}.`;
+  }
+
+  function stack([name, width, layers]) {
+    const svg = make("svg", { class: "stack", role: "img", "aria-label": stackWords(name, width, layers) });
+    let y = 0;
+    for (const [first, count, at] of layers) {
+      const [height, boxes] = data.layers[at];
+      svg.append(make("text", { class: "words", x: 1, y: y + 11 }, layerWords(first, count)), ...boxes.map((one) => box(one, y + 15)));
+      y += 15 + height + 5;
+    }
+    if (!layers.length) {
+      svg.append(make("text", { class: "words", x: 1, y: 11 }, "no layers"));
+      y = 15;
+    }
+    svg.setAttribute("viewBox", `0 0 ${data.width} ${y}`);
+    return svg;
+  }
+
+  function drawn(model) {
+    if (model.architecture === null) return make("p", { class: "note" }, "Its record holds no architecture.");
+    return make("div", { class: "stacks" }, ...data.architectures[model.architecture].map((one) =>
+      make("div", {}, make("h4", {}, `${one[0]}, width ${one[1]}`), stack(one))));
+  }
+
+  choices(document.getElementById("choices"));
+  explorer(document.getElementById("explorer"));
+})();

