@@ -11,16 +11,17 @@ import sys
 from pathlib import Path
 
 from nas.errors import UserError
+from nas.probe_lines import FILE
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
-ANYTIME = "anytime.jsonl"  # of a comparison of strategies
+OPTIONAL = ("anytime.jsonl", FILE)  # of a comparison of strategies, of trained models that were looked into
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json, records.jsonl, a comparison's curves, and of every ledger of energy the start, tick and CodeCarbon lines.
+    """Copies run.json, records.jsonl, a comparison's curves, probes, and what a report reads of every ledger of energy.
 
-    Raw counters are left out.
+    That is its start, tick and CodeCarbon lines, without raw counters.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
@@ -28,7 +29,7 @@ def compact(run: Path, target: Path) -> None:
     try:
         ledgers = {path.name: _kept(path) for path in (run / "energy.jsonl", *sorted(run.glob("energy-*.jsonl")))}
         target.mkdir(parents=True, exist_ok=True)
-        for name in ("run.json", "records.jsonl", *((ANYTIME,) if (run / ANYTIME).exists() else ())):
+        for name in ("run.json", "records.jsonl", *(one for one in OPTIONAL if (run / one).exists())):
             shutil.copyfile(run / name, target / name)
         for name, text in ledgers.items():
             (target / name).write_text(text, encoding="utf-8")

@@ -3,7 +3,7 @@
 The parts add up to `counting.size`'s MACs exactly. Elementwise work is not counted, as everywhere here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Literal, get_args
 
 from search_spaces.architecture import Architecture
@@ -16,6 +16,8 @@ Part = Literal["projections", "products", "feed_forward", "convolution", "inputs
 PARTS: tuple[Part, ...] = get_args(Part)
 """Of attention its linear layers and its products of tokens with tokens (or with slots); feed-forward layers, gated linear
 layers too; convolutions with their linear layers; linear layers at the input; the vocabulary projection; ranking of tokens."""
+LENGTHS = (16, 30, *(2**power for power in range(5, 17)))
+"""Tokens a side: 30 is the counted pass of the literature that this project compares with."""
 
 
 def macs_by_part(architecture: Architecture, sizes: Sizes, source_tokens: int, target_tokens: int) -> dict[Part, int]:
@@ -47,3 +49,14 @@ def own_macs(op: Op, site: Site, linear: LinearKind) -> Iterator[tuple[Op, Macs]
         yield from own_macs(part, here, linear)
     whole, less = op.macs(site, linear).items(), inside.items()
     yield op, Macs(**{name: whole[name] - less[name] for name in whole})
+
+
+def work_by_length(architecture: Architecture, sizes: Sizes, lengths: Sequence[int] = LENGTHS) -> dict[int, dict[Part, int]]:
+    """MACs by part at each length, of as many source as target tokens; lengths that the architecture cannot take are left out."""
+    result = {}
+    for tokens in lengths:
+        try:
+            result[tokens] = macs_by_part(architecture, sizes, tokens, tokens)
+        except ValueError:
+            continue
+    return result
