@@ -69,9 +69,8 @@ def _add(sums: _Sums, one: Shown) -> None:
 
 
 def _row(where: Where, sums: _Sums, head: int) -> dict[str, Any]:
-    measures = [
-        f"{prefix}{name}" for prefix in ("", "uniform_") for name in ("distance_tokens", "within_1", "within_3", "within_7")
-    ]
+    near = ("distance_tokens", *(f"within_{most}" for most in REACHES))
+    measures = [f"{prefix}{name}" for prefix in ("", "uniform_") for name in near]
     row = where.row(head) | {"queries": sums.queries}
     row |= {name: sums.mean(name, head, sums.queries) for name in (*measures, "negative_share")}
     return row | {name: sums.mean(name, head, sums.choices) for name in ("entropy_nats", "entropy_share", "below_uniform_share")}

@@ -53,8 +53,13 @@ class Probed:
             weights="none" if kind == "macs" else self.weights,
             kind=kind,
             about=common | dict(about),
-            rows=rows,
+            rows=tuple(map(rounded, rows)),
         )
+
+
+def rounded(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row with six significant digits: sums differ beyond them between machines."""
+    return {name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in row.items()}
 
 
 def control_of(probed: Probed) -> Probed:

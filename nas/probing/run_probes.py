@@ -20,8 +20,9 @@ from nas.tasks.encoding import EncodedTask
 
 
 def run_probes(folder: Path, designs: Sequence[str], terminal: Terminal) -> Experiment:
-    """Looks into the trained models of these designs, of every design that has weights if none is named, and beside each
-    into a fresh one. What is there already stays; nothing is metered.
+    """Looks into the trained models of these designs, or of all that have weights, and beside each into a fresh one.
+
+    What is there already stays; nothing is metered. Returns the run's experiment.
 
     Raises:
         UserError: there is no such run, a design has no trained weights, or the run's corpus is another by now.
