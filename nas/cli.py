@@ -1,4 +1,4 @@
-"""The command line: `carbon-nas run | compress | compare-strategies | study | designs | evaluate | report | corpora | power`."""
+"""The command line: `carbon-nas run`, `compress`, `study`, `report` and the others."""
 
 import json
 import sys
@@ -11,6 +11,7 @@ import typer
 from nas.cli_compress import compress
 from nas.cli_evaluate import evaluate
 from nas.cli_options import Address, Output, PowerSource, Resume, Set, options_again, stopped
+from nas.cli_probe import probe
 from nas.cli_strategies import NO_CARBON, compare_strategies, report_strategies
 from nas.cli_study import study
 from nas.errors import UserError
@@ -94,6 +95,7 @@ def write_run_report(folder: Path, carbon: dict[str, Any], terminal: "Terminal")
 
 app.command(short_help="Train and score one design.")(evaluate)
 app.command(name="compress", short_help="Make trained models of a run smaller.")(compress)
+app.command(short_help="Look into trained models of a run.")(probe)
 app.command(name="compare-strategies", short_help="Compare strategies at an equal budget.")(compare_strategies)
 
 

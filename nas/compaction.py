@@ -14,17 +14,19 @@ from pathlib import Path
 
 from nas.errors import UserError
 from nas.ledger import encode_line, read_events
+from nas.probe_lines import FILE
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
 LEDGER, SEARCH_LEDGER = "ledger.jsonl", "search_ledger.jsonl"
-ANYTIME = "anytime.jsonl"  # of a comparison of strategies
+OPTIONAL = ("anytime.jsonl", FILE)  # of a comparison of strategies, of trained models that were looked into
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json, records.jsonl, a comparison's curves, and of every ledger of energy the start, tick and CodeCarbon lines.
+    """Copies run.json, records.jsonl, a comparison's curves, probes, and what a report reads of every ledger of energy.
 
-    Raw counters are left out. Of the ledger the search's events are kept, numbered anew.
+    That is its start, tick and CodeCarbon lines, without raw counters. Of the run's ledger the search's events are kept,
+    numbered anew.
 
     Raises:
         UserError: there is no run, or the target cannot be written.
@@ -32,7 +34,7 @@ def compact(run: Path, target: Path) -> None:
     try:
         ledgers = {path.name: _kept(path) for path in (run / "energy.jsonl", *sorted(run.glob("energy-*.jsonl")))}
         target.mkdir(parents=True, exist_ok=True)
-        for name in ("run.json", "records.jsonl", *((ANYTIME,) if (run / ANYTIME).exists() else ())):
+        for name in ("run.json", "records.jsonl", *(one for one in OPTIONAL if (run / one).exists())):
             shutil.copyfile(run / name, target / name)
         for name, text in ledgers.items():
             (target / name).write_text(text, encoding="utf-8")

@@ -113,12 +113,12 @@ def check_ladder(run: RunFolder, bases: Sequence[Record], stages: Sequence[Stage
     if not stages:
         raise UserError("expected a stage, got none; give for example --stage drop:share=0.25")
     for base in bases:
-        if not _checkpoint(run, base).exists():
+        if not checkpoint_of(run, base).exists():
             raise UserError(
-                f"{base.record_id}: expected trained weights in {_checkpoint(run, base)}, got none; an untrained model has "
+                f"{base.record_id}: expected trained weights in {checkpoint_of(run, base)}, got none; an untrained model has "
                 "nothing to compress: copy the run's checkpoints here, or run the experiment again"
             )
-    _, model = load_checkpoint(_checkpoint(run, bases[0]))
+    _, model = load_checkpoint(checkpoint_of(run, bases[0]))
     check_stage(stages[0], model, bases[0].design)
 
 
@@ -220,11 +220,12 @@ def _record_id(base: Record, stages: Sequence[Stage]) -> str:
 
 
 def _trained_file(run: RunFolder, base: Record) -> bytes:
-    design, model = load_checkpoint(_checkpoint(run, base))
+    design, model = load_checkpoint(checkpoint_of(run, base))
     return to_bytes(StoredModel(design=design, model=model))
 
 
-def _checkpoint(run: RunFolder, base: Record) -> Path:
+def checkpoint_of(run: RunFolder, base: Record) -> Path:
+    """Where the trained weights of a record are, if they were kept."""
     return run.checkpoints / f"{base.record_id.replace('/', '-')}.json"
 
 

@@ -14,8 +14,10 @@ from reports.interactive import interactive_comparison
 from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
+from reports.probes_page import probes_section
 from reports.tables import references_table, results_table, setup_table
 from reports.words import energy, mass, optional, shortest, significant
+from reports.work_page import work_section
 
 
 def comparison_content(compared: Compared) -> Content:
@@ -29,7 +31,7 @@ def comparison_content(compared: Compared) -> Content:
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
     }
-    ladder = ladder_section(compared)
+    sections = (ladder_section(compared), probes_section(compared), work_section(compared))
     return Content(
         template="comparison.html",
         basis=compared,
@@ -44,7 +46,7 @@ def comparison_content(compared: Compared) -> Content:
         cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
-        sections=() if ladder is None else (ladder,),
+        sections=tuple(one for one in sections if one is not None),
         interactive=interactive_comparison(compared),
     )
 

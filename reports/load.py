@@ -9,6 +9,8 @@ from typing import Any
 import pandas as pd
 
 from nas.errors import UserError
+from nas.probe_lines import FILE as PROBES
+from nas.probe_lines import ProbeError, ProbeLine, read_probes
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
 from reports.ledgers import Machine, Tick, load_machines, source_of
 from reports.search_ledger import SearchLedger, load_search_ledger
@@ -40,7 +42,7 @@ CONTROL = "control"
 class Run:
     """One run folder as read: every line of it is a value here or named in `warnings`.
 
-    `search_ledger` is None where the folder has none, or a damaged one.
+    `search_ledger` is None where the folder has none, or a damaged one. `probes` are empty where nobody looked into its models.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Run:
     source: EnergySource | None
     warnings: tuple[str, ...]
     search_ledger: SearchLedger | None = None
+    probes: tuple[ProbeLine, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -96,14 +99,16 @@ def load_run(folder: Path) -> Run:
     source = source_of(info.get("energy")) or next((one.energy for one in records if one.energy is not None), None)
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
+    probes, probe_warnings = load_probes(folder / PROBES)
     return Run(
         folder=folder,
         info=info,
         records=records,
         machines=machines,
         source=source,
-        warnings=(*record_warnings, *energy_warnings, *ledger_warnings),
+        warnings=(*record_warnings, *energy_warnings, *ledger_warnings, *probe_warnings),
         search_ledger=search_ledger,
+        probes=probes,
     )
 
 
@@ -140,6 +145,18 @@ def _load_records(path: Path) -> tuple[tuple[Record, ...], list[str]]:
         warnings.append(
             f"{path.name}: {older} line(s) of a schema older than {SCHEMA}, read with today's defaults for what they lack"
         )
+    return tuple(kept.values()), warnings
+
+
+def load_probes(path: Path) -> tuple[tuple[ProbeLine, ...], list[str]]:
+    """What was seen in trained models, the last table of each kind a model and weights, and what to warn of."""
+    kept: dict[tuple[str, ...], ProbeLine] = {}
+    warnings: list[str] = []
+    for one in read_probes(path) if path.is_file() else ():
+        if isinstance(one, ProbeError):
+            warnings.append(f"left out: {one}")
+        else:
+            kept[one.key] = one
     return tuple(kept.values()), warnings
 
 

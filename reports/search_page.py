@@ -11,6 +11,7 @@ from reports.ladder_page import ladder_section
 from reports.load import CONTROL
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
+from reports.probes_page import probes_section
 from reports.quality import objectives_of
 from reports.sentences import COMPARED, make_verdict
 from reports.spending_page import spending_section
@@ -25,6 +26,7 @@ from reports.tables import (
 from reports.trial_tables import front_tables, trials_table
 from reports.trials import numbers
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
+from reports.work_page import work_section
 
 
 def search_content(analysis: Analysis) -> Content:
@@ -35,7 +37,13 @@ def search_content(analysis: Analysis) -> Content:
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
     spent = [budget_table(analysis), uses_table(analysis)]
-    sections = (spending_section(analysis), cheap_scores_section(analysis), ladder_section(analysis, analysis.search_uj))
+    sections = (
+        spending_section(analysis),
+        cheap_scores_section(analysis),
+        ladder_section(analysis, analysis.search_uj),
+        probes_section(analysis),
+        work_section(analysis),
+    )
     return Content(
         template="template.html",
         basis=analysis,

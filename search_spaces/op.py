@@ -17,6 +17,7 @@ from search_spaces.linear import LinearKind
 from search_spaces.parameter import Axes, Initialiser
 
 State = Any  # a pytree of batch-first tensors
+Component = Literal["attention", "convolution", "feed_forward"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,11 +185,13 @@ def starts(modules: Iterable[OpModule], flow: Flow, room: int) -> tuple[State, .
 class Op(ABC):
     """One operator as a frozen value.
 
-    `mixes` says that what leaves the op at a token depends on other tokens, of its own stack or of a memory; an op made of
-    ops mixes where one of them does, see `mixes_tokens`.
+    `component` is what its work is called where a model's work is divided up. `mixes` says that what leaves the op at a token
+    depends on other tokens, of its own stack or of a memory; an op made of ops mixes where one of them does, see
+    `mixes_tokens`.
     """
 
     mixes: ClassVar[bool] = False
+    component: ClassVar[Component] = "feed_forward"
 
     @abstractmethod
     def parameters(self, site: Site, linear: LinearKind) -> dict[str, Axes]:
@@ -205,6 +208,10 @@ class Op(ABC):
     def out(self, site: Site) -> Site:
         """The site that leaves the op."""
         return site
+
+    def parts(self, site: Site) -> list[tuple["Op", Site]]:
+        """The ops of which the op is made, each with its site in a parallel pass; none for one that works itself."""
+        return []
 
     def shared(self, site: Site) -> dict[str, tuple[tuple[int, ...], Initialiser]]:
         """Shape and initialiser of each parameter that the model owns once and modules read from `flow.shared`."""

@@ -44,6 +44,10 @@ class Activated(Op):
         """Those of the op."""
         return self.op.macs(site, linear)
 
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The op."""
+        return [(self.op, site)]
+
     def shared(self, site: Site) -> Shared:
         """Those of the op."""
         return self.op.shared(site)

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import (
     INPUT_GAIN,
+    MappedModule,
+    Seen,
     dot_product_attention,
     join_heads,
     key_mask,
@@ -23,6 +25,7 @@ from search_spaces.ops.heads import (
     ranking_rows,
     split_heads,
     store,
+    unit_values,
 )
 from search_spaces.parameter import Axes
 from search_spaces.precision import at_least_float32, full_precision
@@ -41,6 +44,7 @@ class Attention(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     memory: int = 0
@@ -116,7 +120,7 @@ class Attention(Op):
         return kind(self, site, linear, self._blocks(site))
 
 
-class _AttentionModule(OpModule):
+class _AttentionModule(MappedModule):
     """Projections and the attention itself, common to both forms."""
 
     query: nn.Module
@@ -147,12 +151,16 @@ class _AttentionModule(OpModule):
         """(B, key-value heads, S, inner / H)."""
         return split_heads(self.value(x_bsw), self.op.groups)
 
+    def mix(self, query_bhtr: Tensor, key_bhsr: Tensor, value_bhsr: Tensor, mask: Tensor | None, causal: bool) -> Tensor:
+        """What the heads make of the values, (B, H, T, R of the values)."""
+        dropout = self.attention_dropout.p if self.training else 0.0
+        return dot_product_attention(query_bhtr, key_bhsr, value_bhsr, mask, dropout, causal)
+
     def attend(
         self, query_bhtr: Tensor, key_bhsr: Tensor, value_bhsr: Tensor, flow: Flow, mask: Tensor | None, causal: bool = False
     ) -> Tensor:
         """Attention and output projection, (B, T, W)."""
-        dropout = self.attention_dropout.p if self.training else 0.0
-        mixed = join_heads(dot_product_attention(query_bhtr, key_bhsr, value_bhsr, mask, dropout, causal))
+        mixed = join_heads(self.mix(query_bhtr, key_bhsr, value_bhsr, mask, causal))
         if self.op.sub_norm is not None:
             mixed = self.sub_norm(mixed, flow)[0]
         output: Tensor = self.output(mixed)
@@ -177,6 +185,16 @@ class SelfAttention(_AttentionModule):
         """(B, T, W) to (B, T, W)."""
         query, key = self._queries_and_keys(x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None])
         return self.attend(query, key, self.values(x_btw), flow, key_mask(flow, self.causal), self.causal), flow
+
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """See MappedModule."""
+        query, key = self._queries_and_keys(x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None])
+        return self.mix(query, key, unit_values(key), key_mask(flow, self.causal), self.causal)
+
+    def reach(self, queries: int, keys: int) -> Tensor:
+        """See MappedModule."""
+        everything = super().reach(queries, keys)
+        return everything.tril() if self.causal else everything
 
     def rank(self, x_btw: Tensor, flow: Flow) -> Tensor:
         """How much the tokens of `flow.ranking_bt` attend to each, mean over heads and them: (B, T), 0 where none may look."""
@@ -246,6 +264,16 @@ class MemoryAttention(_AttentionModule):
         """(B, T, W) to (B, T, W)."""
         states = self._states(flow)
         return self.attend(self.queries(x_btw), self.keys(states), self.values(states), flow, self._mask(flow)), flow
+
+    @property
+    def sees(self) -> Seen:
+        """See MappedModule."""
+        return "memory"
+
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """See MappedModule; several memories stand one behind the other."""
+        key = self.keys(self._states(flow))
+        return self.mix(self.queries(x_btw), key, unit_values(key), self._mask(flow), False)
 
     def start(self, flow: Flow, room: int) -> State:
         """Keys and values of the memory, (B, key-value heads, S, inner / H)."""

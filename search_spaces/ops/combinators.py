@@ -64,7 +64,11 @@ class Chain(Op):
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """The sum over the ops."""
-        return sum((op.macs(here, linear) for op, here in zip(self.ops, self._sites(site), strict=False)), Macs())
+        return sum((op.macs(here, linear) for op, here in self.parts(site)), Macs())
+
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The ops."""
+        return list(zip(self.ops, self._sites(site), strict=False))
 
     def shared(self, site: Site) -> Shared:
         """The union over the ops."""
@@ -133,7 +137,11 @@ class Residual(Op):
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """Those of the op."""
-        return self.op.macs(site, linear) + self.norm.macs(site, linear)
+        return sum((op.macs(here, linear) for op, here in self.parts(site)), Macs())
+
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The op and the norm."""
+        return [(self.op, site), (self.norm, site)]
 
     def shared(self, site: Site) -> Shared:
         """Those of the op."""
@@ -236,7 +244,11 @@ class Split(Op):
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """The sum over the branches."""
-        return sum((op.macs(here, linear) for op, here in zip(self.branches, self._sites(site), strict=True)), Macs())
+        return sum((op.macs(here, linear) for op, here in self.parts(site)), Macs())
+
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The branches."""
+        return list(zip(self.branches, self._sites(site), strict=True))
 
     def shared(self, site: Site) -> Shared:
         """The union over the branches."""

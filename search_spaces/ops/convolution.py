@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32
 
@@ -37,6 +37,7 @@ class _Convolution(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "convolution"
 
     kernel: int
     heads: int

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import (
     INPUT_GAIN,
+    MappedModule,
+    Seen,
     dot_product_attention,
     join_heads,
     key_mask,
@@ -25,9 +27,10 @@ from search_spaces.ops.heads import (
     source_of,
     split_heads,
     store,
+    unit_values,
 )
 from search_spaces.parameter import Axes, Axis
-from search_spaces.precision import at_least_float32
+from search_spaces.precision import at_least_float32, full_precision
 from search_spaces.rotary import Rotary
 
 # Up to this many entries of a map the plain form is faster on a CPU than the fused one, beyond it slower.
@@ -44,6 +47,7 @@ class DifferentialOp(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     memory: int = 0
@@ -92,7 +96,7 @@ class DifferentialOp(Op):
         )
 
 
-class DifferentialModule(OpModule):
+class DifferentialModule(MappedModule):
     """Projections, caches and masks of both versions, in self-attention and in attention to a memory."""
 
     def __init__(self, op: DifferentialOp, site: Site, linear: LinearKind) -> None:
@@ -107,7 +111,11 @@ class DifferentialModule(OpModule):
     def mix(
         self, x_btw: Tensor, query_bhtr: Tensor, key_bgsr: Tensor, value_bgsr: Tensor, mask: Tensor | None, causal: bool
     ) -> Tensor:
-        """What the heads make of hidden states, queries, keys and values: (B, heads, T, W / heads)."""
+        """The values mixed by the difference of the maps: (B, heads, T, R of the values)."""
+
+    def finish(self, mixed_bhtr: Tensor) -> Tensor:
+        """What happens to a head's mixed values before the output projection: nothing."""
+        return mixed_bhtr
 
     def project(self, name: str, x_btw: Tensor, positions_bt: Tensor | None) -> Tensor:
         """(B, T, W) to (B, H, T, R); queries and keys of self-attention are turned where positions are rotary."""
@@ -129,17 +137,37 @@ class DifferentialModule(OpModule):
     ) -> Tensor:
         """Attention of (B, T, W) to what is seen, and the output projection: (B, T, W)."""
         query = self.project("query", x_btw, positions_bt)
-        out: Tensor = self.get_submodule("output")(join_heads(self.mix(x_btw, query, *seen, mask, causal)))
+        out: Tensor = self.get_submodule("output")(join_heads(self.finish(self.mix(x_btw, query, *seen, mask, causal))))
         return out
+
+    def source(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Tensor | None, Tensor | None]:
+        """What is attended to (B, S, W), the positions where it is the stack itself, and the mask."""
+        if self.op.memory:
+            memory = flow.memories[-self.op.memory]
+            return memory.x_bsw, None, memory_mask(memory.padding_bs)
+        return x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None], key_mask(flow, self.causal)
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        if self.op.memory:
-            memory = flow.memories[-self.op.memory]
-            return self.attend(x_btw, None, self.seen(memory.x_bsw), memory_mask(memory.padding_bs)), flow
-        positions = torch.arange(x_btw.shape[1], device=x_btw.device)[None]
-        mask = key_mask(flow, self.causal)
-        return self.attend(x_btw, positions, self.seen(x_btw, positions), mask, self.causal), flow
+        states, positions, mask = self.source(x_btw, flow)
+        return self.attend(x_btw, positions, self.seen(states, positions), mask, self.causal), flow
+
+    @property
+    def sees(self) -> Seen:
+        """See MappedModule."""
+        return "memory" if self.op.memory else "self"
+
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """See MappedModule: the difference of the maps, with its signs."""
+        states, positions, mask = self.source(x_btw, flow)
+        key = self.project("key", states, positions)
+        values = unit_values(key, self.layout["value"][0])
+        return self.mix(x_btw, self.project("query", x_btw, positions), key, values, mask, self.causal)
+
+    def reach(self, queries: int, keys: int) -> Tensor:
+        """See MappedModule."""
+        everything = super().reach(queries, keys)
+        return everything.tril() if self.causal else everything
 
     def start(self, flow: Flow, room: int) -> State:
         """Keys and values of the memory; or those of `room` tokens, and the tokens held (B,)."""
@@ -220,14 +248,20 @@ class DifferentialAttentionModule(DifferentialModule):
         self, x_btw: Tensor, query_bhtr: Tensor, key_bgsr: Tensor, value_bgsr: Tensor, mask: Tensor | None, causal: bool
     ) -> Tensor:
         """See DifferentialModule."""
-        # Work is counted on the meta device, in the plain form.
+        # Work is counted on the meta device, in the plain form. The fused one is for values twice as wide as queries.
         short = query_bhtr.shape[2] * key_bgsr.shape[2] <= PLAIN_ENTRIES
-        form = self.plain if short or query_bhtr.is_meta else self.fused
+        fusible = value_bgsr.shape[-1] == 2 * query_bhtr.shape[-1] and not query_bhtr.is_meta
+        form = self.fused if fusible and not short else self.plain
         # As in dot_product_attention: what autocast lowered is multiplied in float32.
         lowered = query_bhtr.dtype == torch.bfloat16
         with torch.autocast("cpu", enabled=False) if lowered else nullcontext():
             query, key, value = (one.float() if lowered else one for one in (query_bhtr, key_bgsr, value_bgsr))
-            normalised: Tensor = self.head_norm(form(query, key, value, mask, causal))
+            return form(query, key, value, mask, causal)
+
+    def finish(self, mixed_bhtr: Tensor) -> Tensor:
+        """Normalised, times 1 - lambda_init."""
+        with full_precision():
+            normalised: Tensor = self.head_norm(mixed_bhtr)
         return normalised * (1 - self.lambda_init)
 
     def plain(self, query_bhtr: Tensor, key_bhsr: Tensor, value_bgsr: Tensor, mask: Tensor | None, causal: bool) -> Tensor:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import join_heads, split_heads
 from search_spaces.ops.linear_attention import Projections, chunks, inner_width, running, zeros_of
 from search_spaces.parameter import Axes
@@ -34,6 +34,7 @@ class GatedLinearAttention(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     gate_rank: int = 16

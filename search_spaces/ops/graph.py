@@ -55,7 +55,11 @@ class _Branched(Op):
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """The sum over the ops."""
-        return sum((op.macs(here, linear) for _, op, here in self._placed(site)), Macs())
+        return sum((op.macs(here, linear) for op, here in self.parts(site)), Macs())
+
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The ops."""
+        return [(op, here) for _, op, here in self._placed(site)]
 
     def shared(self, site: Site) -> Shared:
         """The union over the ops."""

@@ -1,15 +1,46 @@
 """What every kind of attention with heads has in common. Letters as in `search_spaces/op.py`, R channels of one head."""
 
+from abc import abstractmethod
 from contextlib import nullcontext
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention
 
-from search_spaces.op import Flow, Site
+from search_spaces.op import Flow, OpModule, Site
 
 # fairseq's start of the three input projections; for as many rows as columns they are drawn as one matrix of three.
 INPUT_GAIN = 2**-0.5
+
+
+Seen = Literal["self", "memory", "slots"]
+
+
+class MappedModule(OpModule):
+    """A module that mixes values by weights which can be looked at: attention by softmax, of whatever reach."""
+
+    @abstractmethod
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """The weights of values, (B, H, T, S): what the module's own form makes of values that are unit vectors.
+
+        So mask, scale and positions are those of the pass, by construction. They may be negative where maps are subtracted.
+        """
+
+    @property
+    def sees(self) -> Seen:
+        """What the S are: tokens of the stack itself, of a memory, or slots that tokens were projected to."""
+        return "self"
+
+    def reach(self, queries: int, keys: int) -> Tensor:
+        """(T, S), True where a query may look, padding aside."""
+        return torch.ones(queries, keys, dtype=torch.bool)
+
+
+def unit_values(key_bgsr: Tensor, groups: int | None = None) -> Tensor:
+    """Values (B, G, S, S) of which the s-th is the s-th unit vector; as many groups as the keys have, if not said."""
+    batch, found, tokens, _ = key_bgsr.shape
+    return torch.eye(tokens, dtype=key_bgsr.dtype, device=key_bgsr.device).expand(batch, groups or found, -1, -1)
 
 
 def split_heads(x_bti: Tensor, heads: int) -> Tensor:

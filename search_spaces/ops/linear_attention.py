@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.ops.heads import INPUT_GAIN, join_heads, source_of, split_heads
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32, full_precision
@@ -86,6 +86,7 @@ class LinearAttention(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     features: Features = "elu"

@@ -13,8 +13,17 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
-from search_spaces.ops.heads import INPUT_GAIN, dot_product_attention, join_heads, source_of, split_heads
+from search_spaces.op import Component, Flow, Macs, Memory, Op, OpModule, Site, State, prefixed
+from search_spaces.ops.heads import (
+    INPUT_GAIN,
+    MappedModule,
+    Seen,
+    dot_product_attention,
+    join_heads,
+    source_of,
+    split_heads,
+    unit_values,
+)
 from search_spaces.parameter import INITIALISERS, Axes, Axis, Initialiser, shape
 
 Sharing = Literal["none", "headwise", "key_value", "layerwise"]
@@ -42,6 +51,7 @@ class LinformerAttention(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     length: int
@@ -136,7 +146,7 @@ class LinformerAttention(Op):
         return LinformerModule(self, site, linear)
 
 
-class LinformerModule(OpModule):
+class LinformerModule(MappedModule):
     """The module of LinformerAttention."""
 
     query: nn.Module
@@ -211,11 +221,24 @@ class LinformerModule(OpModule):
 
     def _attend(self, x_btw: Tensor, slots: tuple[Tensor, Tensor], source: Memory) -> Tensor:
         """Queries of all tokens to the keys and values of the slots, (B, T, W)."""
+        output: Tensor = self.output(join_heads(self._mix(x_btw, slots, source)))
+        return output
+
+    def _mix(self, x_btw: Tensor, slots: tuple[Tensor, Tensor], source: Memory) -> Tensor:
         dropout = self.attention_dropout.p if self.training else 0.0
         query_bhtr = split_heads(self.query(x_btw), self.op.heads)
-        mixed = dot_product_attention(query_bhtr, *slots, self._mask(source.padding_bs), dropout)
-        output: Tensor = self.output(join_heads(mixed))
-        return output
+        return dot_product_attention(query_bhtr, *slots, self._mask(source.padding_bs), dropout)
+
+    @property
+    def sees(self) -> Seen:
+        """See MappedModule."""
+        return "slots"
+
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """See MappedModule; S are the slots."""
+        source = self._source(x_btw, flow)
+        key, _ = self.project(source, flow)
+        return self._mix(x_btw, (key, unit_values(key)), source)
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""

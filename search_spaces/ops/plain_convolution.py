@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
 from search_spaces.parameter import Axes, Axis
 
 
@@ -23,6 +23,7 @@ class _PlainConvolution(Op):
     """A kernel of `kernel` taps to `channels` channels, the site's width when None."""
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "convolution"
 
     kernel: int
     channels: int | None = None

@@ -80,15 +80,20 @@ class Shortened(Op):
 
     def macs(self, site: Site, linear: LinearKind) -> Macs:
         """Those of the op, and the ranking: queries that rank, the keys of all, their scores (published counts omit it)."""
+        ((op, here),) = self.parts(site)
         if not self._num_dropped(site):
-            return self.op.macs(site, linear)
+            return op.macs(here, linear)
         attention = self.op.op
         assert isinstance(attention, Attention)
         inner = site.width if attention.inner is None else attention.inner
         keys = linear.macs(site.tokens, site.width, inner // attention.heads * attention.groups)
         queries = linear.macs(site.ranking, site.width, inner)
         ranking = Macs(ranking=queries + keys + site.ranking * site.tokens * inner)
-        return self.op.macs(self.out(site) if self.when == "before" else site, linear) + ranking
+        return op.macs(here, linear) + ranking
+
+    def parts(self, site: Site) -> list[tuple[Op, Site]]:
+        """The op, on as many tokens as it sees."""
+        return [(self.op, self.out(site) if self.when == "before" else site)]
 
     def shared(self, site: Site) -> dict[str, tuple[tuple[int, ...], Initialiser]]:
         """Those of the op."""

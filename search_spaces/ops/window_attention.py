@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
-from search_spaces.op import Flow, Macs, Op, OpModule, Site, State
-from search_spaces.ops.heads import dot_product_attention, join_heads, key_mask, split_heads
+from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State
+from search_spaces.ops.heads import MappedModule, dot_product_attention, join_heads, key_mask, split_heads, unit_values
 from search_spaces.ops.linear_attention import Projections, inner_width
 from search_spaces.parameter import Axes
 from search_spaces.rotary import Rotary
@@ -31,6 +31,7 @@ class WindowAttention(Op):
     """
 
     mixes: ClassVar[bool] = True
+    component: ClassVar[Component] = "attention"
 
     heads: int
     window: int
@@ -71,7 +72,7 @@ class WindowAttention(Op):
         return WindowModule(self, site, linear)
 
 
-class WindowModule(OpModule):
+class WindowModule(MappedModule):
     """The module of WindowAttention."""
 
     query: nn.Module
@@ -106,19 +107,30 @@ class WindowModule(OpModule):
 
     def forward(self, x_btw: Tensor, flow: Flow) -> tuple[Tensor, Flow]:
         """(B, T, W) to (B, T, W)."""
-        tokens = torch.arange(x_btw.shape[1], device=x_btw.device)
-        rows = self.rows(x_btw, tokens[None])
-        valid = key_mask(flow, self.causal)
-        number, size, seen = self.op.blocks(len(tokens), self.causal)
-        if number > 1:
-            mixed = self.blockwise(*rows, valid, size, seen)
-        elif self.op.window >= len(tokens):
-            mixed = self.attend(*rows, valid, self.causal)
-        else:
-            near = self.near(tokens - tokens[:, None])
-            mixed = self.attend(*rows, near if valid is None else near & valid)
-        out: Tensor = self.output(join_heads(mixed))
+        rows = self.rows(x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None])
+        out: Tensor = self.output(join_heads(self.mix(*rows, flow)))
         return out, flow
+
+    def mix(self, query_bhtr: Tensor, key_bhtr: Tensor, value_bhtr: Tensor, flow: Flow) -> Tensor:
+        """What the heads make of the values in a parallel pass, (B, H, T, R of the values)."""
+        rows, valid = (query_bhtr, key_bhtr, value_bhtr), key_mask(flow, self.causal)
+        tokens = query_bhtr.shape[2]
+        number, size, seen = self.op.blocks(tokens, self.causal)
+        if number > 1:
+            return self.blockwise(*rows, valid, size, seen)
+        if self.op.window >= tokens:
+            return self.attend(*rows, valid, self.causal)
+        near = self.reach(tokens, tokens).to(query_bhtr.device)
+        return self.attend(*rows, near if valid is None else near & valid)
+
+    def maps(self, x_btw: Tensor, flow: Flow) -> Tensor:
+        """See MappedModule."""
+        query, key, _ = self.rows(x_btw, torch.arange(x_btw.shape[1], device=x_btw.device)[None])
+        return self.mix(query, key, unit_values(key), flow)
+
+    def reach(self, queries: int, keys: int) -> Tensor:
+        """See MappedModule."""
+        return self.near(torch.arange(keys) - torch.arange(queries)[:, None])
 
     def blockwise(
         self, query_bhtr: Tensor, key_bhtr: Tensor, value_bhtr: Tensor, valid: Tensor | None, size: int, seen: int

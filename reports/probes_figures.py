@@ -1,0 +1,200 @@
+"""Figures of what trained models show, each a function of a tidy table of `reports/probes.py`; fresh models are dashed."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, GRID, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
+from reports.marks import legend, readable
+from reports.probes import RANDOM, STACKS, TRAINED, contrasts, kinds_in, of_kind, own_of_both, relative_distance
+from reports.words import significant
+
+DASHED = (0, (4, 3))
+LOOKS: dict[str, dict[str, Any]] = {TRAINED: {"linestyle": "-"}, RANDOM: {"linestyle": DASHED, "alpha": 0.65}}
+MOST_DESIGNS = len(FAMILY_COLOURS)
+"""Designs in a figure; the tables below it have all."""
+
+
+def shown_designs(table: pd.DataFrame) -> list[str]:
+    """The designs that a figure has room for, in the table's order."""
+    return list(dict.fromkeys(table["design"]))[:MOST_DESIGNS]
+
+
+def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+    """A line a design and weights: means over heads and seeds."""
+    for index, design in enumerate(shown_designs(table)):
+        for weights, look in LOOKS.items():
+            own = table[(table["design"] == design) & (table["weights"] == weights)]
+            means = own.astype({y: float}).groupby(x)[y].mean()
+            if len(means):
+                label = readable(design) if weights == TRAINED else None
+                marker = FAMILY_MARKERS[index] if weights == TRAINED else ""
+                style = look | {"color": FAMILY_COLOURS[index], "marker": marker, "markeredgecolor": SURFACE}
+                axes.plot([float(one) + 1 for one in means.index], means.to_numpy(), label=label, **style)
+
+
+def _panels(paper: Paper, names: Sequence[str], height: int = 300) -> tuple[Figure, list[Axes]]:
+    figure, panels = paper.figure(260 if paper.narrow else height, panels=len(names))
+    for axes, name in zip(panels, names, strict=True):
+        axes.set_title(name, fontsize=11)
+    return figure, panels
+
+
+def _whole_ticks(axes: Axes, table: pd.DataFrame) -> None:
+    axes.set_xticks([one + 1 for one in sorted(set(table["layer"]))])
+    axes.set_xlabel("layer")
+
+
+def distance_figure(table: pd.DataFrame) -> Drawing:
+    """Mean distance of attention by layer, against what an even map has, one panel a stack."""
+    relative = relative_distance(table)
+    kinds = kinds_in(relative)
+
+    def draw(paper: Paper) -> Figure:
+        figure, panels = _panels(paper, [STACKS[one] for one in kinds])
+        for axes, kind in zip(panels, kinds, strict=True):
+            own = of_kind(relative, *kind)
+            _lines(axes, own, "layer", "ratio")
+            axes.axhline(1, color=MUTED, linewidth=1)
+            axes.set_ylim(bottom=0)
+            axes.set_ylabel("distance, even map = 1")
+            _whole_ticks(axes, own)
+        legend(figure, panels, paper)
+        return figure
+
+    told = "; ".join(f"{one.design} {significant(one.trained, 2)}" for one in contrasts(relative, "ratio"))
+    return render(
+        Sketch(
+            name="attention-distance",
+            title="How far attention looks",
+            caption="Mean distance in tokens of what is attended to, divided by that of a map spread evenly over the same "
+            "tokens (the line at 1). Below 1 attention is local. Means over heads and seeds; dashed: the same architecture with "
+            "fresh weights.",
+            alt=f"Relative distance of attention by layer; over all layers: {told}.",
+            draw=draw,
+        )
+    )
+
+
+def spectrum_figure(table: pd.DataFrame) -> Drawing:
+    """Cumulative singular values of the maps, one panel a kind of attention."""
+    kinds = kinds_in(table)
+    tokens, quarter = int(table["tokens"].iloc[0]), int(table["quarter"].iloc[0])
+
+    def draw(paper: Paper) -> Figure:
+        figure, panels = _panels(paper, [STACKS[one] for one in kinds])
+        for axes, kind in zip(panels, kinds, strict=True):
+            own = of_kind(table, *kind)
+            long = own[["design", "weights", "curve"]].explode("curve", ignore_index=False)
+            long = long.assign(value=long["curve"].astype(float), place=long.groupby(level=0).cumcount())
+            _lines_without_marks(axes, long)
+            axes.axvline(quarter, color=MUTED, linewidth=1)
+            axes.set_ylim(0, 1.02)
+            axes.set_xlabel("largest singular values")
+            axes.set_ylabel("share of the sum")
+        legend(figure, panels, paper)
+        return figure
+
+    told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(table, "share"))
+    return render(
+        Sketch(
+            name="attention-spectrum",
+            title="How much of an attention map a few values hold",
+            caption=f"Singular values of the maps of sentences cut to {tokens} tokens, summed from the largest on and divided by "
+            f"the sum of all. The upright line is at a quarter of the tokens ({quarter}). Means over heads, sentences and seeds; "
+            "dashed: fresh weights. A map that looks back only cannot be of low rank as one that looks both ways can.",
+            alt=f"Cumulative share of singular values; in the first quarter: {told}.",
+            draw=draw,
+        )
+    )
+
+
+def _lines_without_marks(axes: Axes, long: pd.DataFrame) -> None:
+    for index, design in enumerate(shown_designs(long)):
+        for weights, look in LOOKS.items():
+            own = long[(long["design"] == design) & (long["weights"] == weights)]
+            means = own.groupby("place")["value"].mean()
+            if len(means):
+                label = readable(design) if weights == TRAINED else None
+                axes.plot(means.index + 1, means.to_numpy(), color=FAMILY_COLOURS[index], label=label, **look)
+
+
+def noise_figure(table: pd.DataFrame) -> Drawing:
+    """The share that the text that matters gets of both, trained, fresh, and by its length."""
+    shares = own_of_both(table)
+    kinds = kinds_in(shares)
+
+    def draw(paper: Paper) -> Figure:
+        figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(shown_designs(shares)))
+        for axes, kind in zip(panels, kinds, strict=True):
+            found = contrasts(of_kind(shares, *kind), "own_of_both", "even_of_both")[:MOST_DESIGNS]
+            for place, one in enumerate(found):
+                axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
+                if one.fresh is not None:
+                    axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
+                axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
+            first = paper.narrow or axes is panels[0]
+            axes.set_yticks(range(len(found)), [readable(one.design) if first else "" for one in found])
+            axes.set_ylim(len(found) - 0.4, -0.6)
+            axes.set_xlim(0, 1)
+            axes.grid(visible=False, axis="y")
+            axes.grid(visible=True, axis="x", color=GRID)
+            axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+            axes.set_xlabel("of attention on both")
+        legend(figure, panels, paper)
+        return figure
+
+    told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(shares, "own_of_both"))
+    return render(
+        Sketch(
+            name="attention-noise",
+            title="Attention on the text that matters, beside one that does not",
+            caption="Two texts side by side, in both orders; shown is what the one that matters gets of the attention on both, "
+            "weights by size. The upright mark is what its length alone gives it.",
+            alt=f"Share of the text that matters: {told}.",
+            draw=draw,
+        )
+    )
+
+
+PART_NAMES = {"attention": "attention and convolution", "feed_forward": "feed-forward"}
+
+
+def depth_figure(table: pd.DataFrame) -> Drawing:
+    """Cosine of the residual stream before and after a sublayer by depth, one panel a stack."""
+    own = table[table["part"] != "block"]
+    stacks = [one for one in ("encoder", "decoder") if (own["stack"] == one).any()]
+    panels_of = [
+        (stack, part) for stack in stacks for part in PART_NAMES if ((own["stack"] == stack) & (own["part"] == part)).any()
+    ]
+
+    means = own.astype({"similarity": float}).groupby(["design", "weights", "stack", "part", "layer"])["similarity"].mean()
+    lowest = float(means.min())
+
+    def draw(paper: Paper) -> Figure:
+        names = [f"{stack}: {'mixing' if part == 'attention' else 'feed-forward'}" for stack, part in panels_of]
+        figure, panels = _panels(paper, names)
+        for axes, (stack, part) in zip(panels, panels_of, strict=True):
+            here = own[(own["stack"] == stack) & (own["part"] == part)]
+            _lines(axes, here, "layer", "similarity")
+            axes.set_ylim(bottom=min(0.98, 0.98 * lowest), top=1.02)
+            _whole_ticks(axes, here)
+        panels[0].set_ylabel("cosine before and after")
+        legend(figure, panels, paper)
+        return figure
+
+    told = "; ".join(f"{one.design} {one.trained:.2f}" for one in contrasts(own, "similarity"))
+    return render(
+        Sketch(
+            name="similarity-depth",
+            title="How little a sublayer changes",
+            caption="Cosine of a token's state before a sublayer and after it, by layer: at 1 the sublayer does nothing. Mixing "
+            "is attention of both kinds in a decoder, and convolution. Means over tokens and seeds; dashed: fresh weights.",
+            alt=f"Similarity by depth; mean over sublayers: {told}.",
+            draw=draw,
+        )
+    )

@@ -1,0 +1,246 @@
+"""Why models behave as they do: what each paper's claim comes down to in the models that were trained here."""
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from reports.basis import Basis
+from reports.content import Section
+from reports.drawing import Drawing
+from reports.probes import (
+    STACKS,
+    TRAINED,
+    Contrast,
+    contrasts,
+    convolution_beside,
+    kinds_in,
+    lines_of,
+    of_kind,
+    own_of_both,
+    probe_table,
+    relative_distance,
+    signed,
+)
+from reports.probes_figures import depth_figure, distance_figure, noise_figure, spectrum_figure
+from reports.tables import NOT_RUN, Table
+from reports.words import number, optional, shortest, significant
+
+FORMS = {
+    "pairs": "the source is two sentences, one of which belongs to the target",
+    "text": "an unrelated piece stands beside the beginning of a text, seen from its continuation",
+}
+
+
+def probes_section(basis: Basis) -> Section | None:
+    """The section; None where nobody looked into the models of the runs."""
+    if not lines_of(basis.runs, "depth"):
+        return None
+    local, ranks, depths = (probe_table(basis.runs, kind) for kind in ("locality", "spectrum", "depth"))
+    planted = probe_table(basis.runs, "noise")
+    paragraphs, drawings, tables = [_scale(basis)], list[Drawing](), list[Table]()
+    if (local["sees"] == "self").any():
+        paragraphs.append(_locality_words(basis, local))
+        drawings.append(distance_figure(local))
+    if len(ranks):
+        paragraphs.append(_spectrum_words(ranks))
+        drawings.append(spectrum_figure(ranks))
+    if len(planted):
+        paragraphs.append(_noise_words(basis, planted, local))
+        drawings.append(noise_figure(planted))
+    if len(depths):
+        paragraphs.append(_depth_words(depths))
+        drawings.append(depth_figure(depths))
+    if len(local):
+        tables.append(attention_table(local, ranks, planted))
+    return Section(
+        title="Why: inside the trained models", paragraphs=tuple(paragraphs), tables=tuple(tables), drawings=tuple(drawings)
+    )
+
+
+def _scale(basis: Basis) -> str:
+    lines = lines_of(basis.runs, "depth")
+    params = sorted(int(line.about["params"]) for line in lines)
+    budgets = sorted(int(line.about["budget_tokens"]) for line in lines)
+    corpora = ", ".join(sorted({str(line.about["corpus"]) for line in lines}))
+    seeds = sorted({line.seed for line in lines})
+    return (
+        f"What papers say of attention was looked for in {len({line.design for line in lines})} of the designs trained here: "
+        f"{_between(params)} parameters with embeddings, trained on {_between(budgets)} tokens of {corpora}, "
+        f"{len(seeds)} seed{'s' * (len(seeds) != 1)}, seen on validation data. Each stands beside a fresh model of the same "
+        "architecture: what that shows too, training did not bring. “Seen” below means that every seed moved that way from its "
+        "fresh model. The papers' models are larger and read longer texts, so that what is not seen here is not refuted, and "
+        "what is seen is not proven for them."
+    )
+
+
+def _between(values: Sequence[int]) -> str:
+    return number(values[0]) if values[0] == values[-1] else f"{number(values[0])} to {number(values[-1])}"
+
+
+def _each(found: Sequence[Contrast], places: int = 0) -> str:
+    """Every design's number, with its control's in brackets."""
+    return "; ".join(f"{one.design} {_share(one.trained, places)}" + _fresh(one, places) for one in found)
+
+
+def _fresh(one: Contrast, places: int) -> str:
+    return "" if one.fresh is None else f" (fresh {_share(one.fresh, places)})"
+
+
+def _share(value: float, places: int) -> str:
+    return f"{100 * value:.{places}f} %"
+
+
+def _agreement(found: Sequence[Contrast], sign: int) -> str:
+    """For how many designs every seed moved one way from its fresh model."""
+    moved = [one for one in found if one.agreed == sign]
+    if len(found) == 1:
+        return "seen" if moved else "not seen"
+    return f"seen in {len(moved) or 'none'} of {len(found)} designs"
+
+
+def _locality_words(basis: Basis, table: pd.DataFrame) -> str:
+    own = table[table["sees"] == "self"]
+    near = contrasts(own, "within_3", "uniform_within_3")
+    text = (
+        "Local patterns (Lite Transformer). Of attention to their own stack, models spend this much at most three tokens away: "
+        f"{_each(near)}; spread evenly it would be {_share(sum(one.even or 0 for one in near) / len(near), 0)}. That training "
+        f"makes attention local is {_agreement(near, 1)}."
+    )
+    beside = convolution_beside(basis.runs)
+    ratio = relative_distance(table)
+    means = {one: [each.trained for each in contrasts(ratio, "ratio") if beside.get(each.design) == one] for one in (True, False)}
+    if not means[True] or not means[False]:
+        have = "all" if means[True] else "none"
+        return f"{text} Whether a convolution beside it frees attention for what is far cannot be told: {have} of them have one."
+    with_one, without = (sum(means[one]) / len(means[one]) for one in (True, False))
+    verdict = "is seen" if with_one > without else "is not seen"
+    return (
+        f"{text} That attention looks further where a convolution stands beside it {verdict}: its mean distance is "
+        f"{significant(with_one, 2)} times that of an even map with one, {significant(without, 2)} without (means of designs, "
+        "no test of significance)."
+    )
+
+
+def _spectrum_words(table: pd.DataFrame) -> str:
+    tokens, quarter = int(table["tokens"].iloc[0]), int(table["quarter"].iloc[0])
+    parts = [
+        f"{STACKS[kind]}: {_each(contrasts(of_kind(table, *kind), 'share'))}, evenly spread "
+        f"{_share(float(of_kind(table, *kind)['uniform_share'].astype(float).mean()), 0)}"
+        for kind in kinds_in(table)
+        if kind[1] != "slots"
+    ]
+    found = contrasts(table[table["sees"] != "slots"], "share")
+    if not found:
+        return "Low rank (Linformer). All attention here is to slots, so that its rank is bounded by their number."
+    lower = [one for one in found if one.agreed == 1]
+    verdict = (
+        f"Training raised that share in {len(lower)} of {len(found)} designs, so that low rank is "
+        + ("partly learned" if lower else "there before anything is learned; training lowers it or leaves it")
+        + "."
+    )
+    return (
+        f"Low rank (Linformer). Of the singular values of a map of {tokens} tokens the largest {quarter} hold, "
+        f"{'. '.join(parts)}. {verdict} At so few tokens the saving that the paper is after does not exist yet."
+    )
+
+
+def _noise_words(basis: Basis, table: pd.DataFrame, local: pd.DataFrame) -> str:
+    shares = own_of_both(table)
+    forms = {str(line.about.get("form")) for line in lines_of(basis.runs, "noise")}
+    asked = " and ".join(FORMS[one] for one in sorted(forms) if one in FORMS)
+    parts = [f"{STACKS[kind]}: {_each(contrasts(of_kind(shares, *kind), 'own_of_both'))}" for kind in kinds_in(shares)]
+    found = contrasts(shares, "own_of_both", "even_of_both")
+    even = sum(one.even or 0 for one in found) / len(found)
+    text = (
+        f"Attention on noise (Differential Transformer), in a form of our own: {asked}, in both orders. Of the attention on "
+        f"both, what matters gets, {'. '.join(parts)}; by its length {_share(even, 0)}. That training turns attention to what "
+        f"matters is {_agreement(found, 1)}."
+    )
+    subtracting = {design for design in dict.fromkeys(local["design"]) if signed(local[local["design"] == design])}
+    groups = [[one.trained for one in found if (one.design in subtracting) == which] for which in (True, False)]
+    if not groups[0] or not groups[1]:
+        which = "all designs that were looked into subtract" if groups[0] else "no design that was looked into subtracts"
+        return f"{text} The paper's claim itself cannot be asked: {which} maps."
+    differential, plain = (sum(one) / len(one) for one in groups)
+    verdict = "is seen" if differential > plain else "is not seen"
+    return (
+        f"{text} That subtracting maps leaves less for noise {verdict}: what matters gets {_share(differential, 0)} with it and "
+        f"{_share(plain, 0)} without (negative weights counted by their size; means of designs, no test of significance)."
+    )
+
+
+def _depth_words(table: pd.DataFrame) -> str:
+    texts = []
+    trained = table[(table["weights"] == TRAINED) & (table["part"] != "block")].astype({"similarity": float})
+    for design, own in trained.groupby("design", sort=False):
+        by_part = own.groupby("part")["similarity"].mean()
+        mixing = own[own["part"] == "attention"]
+        by_layer = mixing.groupby(["stack", "layer"])["similarity"].mean()
+        if by_layer.empty:
+            continue
+        (most, least) = (by_layer.idxmin(), by_layer.idxmax())
+        text = f"{design}: mixing {optional(by_part.get('attention'))}"
+        text += f" and feed-forward {optional(by_part['feed_forward'])}" if "feed_forward" in by_part.index else ""
+        text += f", {most[0]} layer {most[1] + 1} changes most ({optional(by_layer[most])}) and {least[0]} layer {least[1] + 1} "
+        texts.append(f"{text}least ({optional(by_layer[least])})")
+    depths = trained[trained["part"] == "attention"]
+    firsts = [
+        bool(one.groupby("layer")["similarity"].mean().idxmin() == 0)
+        for _, one in depths.groupby(["design", "stack"])
+        if one["layer"].nunique() > 1
+    ]
+    shallow = " All stacks have one layer, so that depth cannot be asked about."
+    verdict = f" That the first layer does most is seen in {sum(firsts)} of {len(firsts)} stacks." if firsts else shallow
+    return (
+        "Redundant layers (LLM-Drop). Cosine of a token's state before and after a sublayer, 1 being no change, in "
+        f"{'; '.join(texts)}.{verdict} The paper's models have dozens of layers, these "
+        f"{shortest(float(depths.groupby(['design', 'stack'])['layer'].nunique().max()))} a stack at most."
+    )
+
+
+def attention_table(local: pd.DataFrame, ranks: pd.DataFrame, planted: pd.DataFrame) -> Table:
+    """Every measure by design, kind of attention and weights: means over layers, heads and seeds."""
+    heads = (
+        "Design",
+        "Attention",
+        "Weights",
+        "Distance, tokens",
+        "Within 3",
+        "Entropy, nats",
+        "Of largest",
+        "In first quarter",
+        "On own text",
+    )
+    shares = own_of_both(planted)
+    rows = []
+    for (design, stack, sees, weights), own in local.groupby(["design", "stack", "sees", "weights"], sort=False):
+        same = {
+            name: frame[
+                (frame["design"] == design) & (frame["weights"] == weights) & (frame["stack"] == stack) & (frame["sees"] == sees)
+            ]
+            for name, frame in (("ranks", ranks), ("shares", shares))
+        }
+        rows.append(
+            (
+                str(design),
+                STACKS[(str(stack), str(sees))],
+                "trained" if weights == TRAINED else "fresh",
+                _cell(own["distance_tokens"], 1),
+                _cell(own["within_3"], 2),
+                _cell(own["entropy_nats"], 2),
+                _cell(own["entropy_share"], 2),
+                _cell(same["ranks"]["share"], 2),
+                _cell(same["shares"]["own_of_both"], 2),
+            )
+        )
+    note = (
+        "Means over layers, heads and seeds. Distance is between places of one sequence, so it has no meaning towards another "
+        "one or towards slots. Entropy is of weights by size, beside it as a share of the largest possible. In first quarter: "
+        "what the largest quarter of singular values holds. On own text: of attention on two texts, of which one does not matter."
+    )
+    return Table("What attention does", heads, tuple(rows), frozenset(range(3, len(heads))), note)
+
+
+def _cell(values: "pd.Series[float]", places: int) -> str:
+    known = pd.to_numeric(values, errors="coerce").dropna()
+    return NOT_RUN if known.empty else optional(float(known.mean()), places)

@@ -1,0 +1,148 @@
+"""What a report says of probed models: numbers that come out as they went in, claims both ways, malformed lines named."""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from manual_designs import make_macs_table
+from manual_designs.published_macs import TABLE, WorkByLength, published_work
+from nas.probe_lines import FILE, PARTS, Kind, ProbeLine, Weights
+from reports.load import load_run
+from reports.page import write_report
+from reports.probes import contrasts, own_of_both, probe_table, relative_distance
+from reports.work import overtakes, run_work, shares
+
+RECORDS = Path(__file__).parent / "records"
+HEAD = {"module": "encoder.layers.0.0.op", "stack": "encoder", "layer": 0, "head": 0, "sees": "self"}
+ABOUT = {"params": 900_000, "budget_tokens": 5000, "corpus": "made_up", "convolution": False, "form": "pairs", "sentences": 4}
+
+
+def line(design: str, weights: Weights, kind: Kind, seed: int = 1, convolution: bool = False, **row: object) -> ProbeLine:
+    return ProbeLine(
+        run_id="r", record_id=f"final/{design}/seed{seed}", design=design, family="f", seed=seed, weights=weights, kind=kind,
+        about=ABOUT | {"convolution": convolution}, rows=(row,),
+    )  # fmt: skip
+
+
+def tables(design: str, weights: Weights, near: float, seed: int = 1, negative: float = 0.0) -> list[ProbeLine]:
+    within = {f"{prefix}within_{most}": near if not prefix else 0.4 for prefix in ("", "uniform_") for most in (1, 3, 7)}
+    local = HEAD | within | {
+        "queries": 9, "distance_tokens": 4 * (1 - near), "uniform_distance_tokens": 4.0, "entropy_nats": 1.0,
+        "entropy_share": 0.5, "below_uniform_share": 0.5, "negative_share": negative,
+    }  # fmt: skip
+    ranks = HEAD | {
+        "maps": 3,
+        "tokens": 8,
+        "keys": 8,
+        "quarter": 2,
+        "share": near,
+        "uniform_share": 1.0,
+        "curve": [near / 2, near, 1.0],
+    }
+    both = {"own_share": near, "foreign_share": 1 - near, "signed_own_share": near, "signed_foreign_share": 1 - near}
+    planted = HEAD | both | {"queries": 9, "uniform_own_share": 0.45, "uniform_foreign_share": 0.45}
+    changes = {"module": HEAD["module"], "stack": "encoder", "layer": 0, "part": "attention", "similarity": near}
+    convolution = design.startswith("lite")
+    return [
+        line(design, weights, "locality", seed, convolution, **local),
+        line(design, weights, "spectrum", seed, convolution, **ranks),
+        line(design, weights, "noise", seed, convolution, **planted),
+        line(design, weights, "depth", seed, convolution, **changes),
+    ]
+
+
+@pytest.fixture
+def run_with(tmp_path: Path) -> Callable[..., Path]:
+    def make(*lines: ProbeLine, malformed: tuple[str, ...] = ()) -> Path:
+        folder = tmp_path / "run"
+        shutil.copytree(RECORDS, folder)
+        text = "".join(one.to_json() + "\n" for one in lines) + "".join(one + "\n" for one in malformed)
+        (folder / FILE).write_text(text, encoding="utf-8")
+        return folder
+
+    return make
+
+
+def both(design: str, trained: tuple[float, ...], fresh: float = 0.4, negative: float = 0.0) -> list[ProbeLine]:
+    found: list[ProbeLine] = []
+    for seed, near in enumerate(trained, start=1):
+        found += tables(design, "trained", near, seed, negative) + tables(design, "random", fresh, seed, negative)
+    return found
+
+
+def test_contrasts_are_means_over_seeds_and_agree_only_where_every_seed_does(run_with: Callable[..., Path]) -> None:
+    run = load_run(run_with(*both("plain", (0.6, 0.8)), *both("lite-x", (0.6, 0.2))))
+    plain, lite = contrasts(probe_table([run], "locality"), "within_3", "uniform_within_3")
+    assert (plain.trained, plain.fresh, plain.even, plain.agreed) == (
+        pytest.approx(0.7),
+        pytest.approx(0.4),
+        pytest.approx(0.4),
+        1,
+    )
+    assert (lite.trained, lite.agreed) == (pytest.approx(0.4), 0)
+    assert relative_distance(probe_table([run], "locality"))["ratio"].iloc[0] == pytest.approx(0.4)
+    (first, _) = contrasts(own_of_both(probe_table([run], "noise")), "own_of_both", "even_of_both")
+    assert (first.trained, first.even) == (pytest.approx(0.7), pytest.approx(0.5))
+
+
+def test_a_later_table_replaces_an_earlier_one(run_with: Callable[..., Path]) -> None:
+    run = load_run(run_with(*tables("plain", "trained", 0.1), *tables("plain", "trained", 0.9)))
+    assert contrasts(probe_table([run], "locality"), "within_3")[0].trained == pytest.approx(0.9)
+
+
+def test_the_page_says_what_is_seen_and_names_what_it_left_out(run_with: Callable[..., Path], tmp_path: Path) -> None:
+    lines = [*both("plain", (0.6, 0.8)), *both("lite-x", (0.5, 0.6)), *both("diff", (0.9, 0.9), negative=0.1)]
+    folder = run_with(*lines, malformed=("{", '{"schema": 7}'))
+    write_report([folder], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("left out: probes.jsonl line") == 2
+    assert "plain 70 % (fresh 40 %)" in page and "seen in 3 of 3 designs" in page
+    assert "beside it is seen: its mean distance is 0.45 times that of an even map with one, 0.20 without" in page
+    assert "leaves less for noise is seen: what matters gets 90 % with it and 62 % without" in page
+    assert "depth cannot be asked about" in page
+    for name in ("attention-distance", "attention-spectrum", "attention-noise", "similarity-depth", "work-length"):
+        assert (tmp_path / "out" / f"{name}.png").exists()
+
+
+def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp_path: Path) -> None:
+    write_report([run_with(*both("plain", (0.3, 0.2)))], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "makes attention local is not seen" in page and "cannot be told: none of them have one" in page
+    assert "no design that was looked into subtracts maps" in page
+
+
+def test_without_probes_there_is_the_work_of_published_designs_alone(tmp_path: Path) -> None:
+    write_report([RECORDS], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "Where the work is" in page and "inside the trained models" not in page
+    assert "has not been counted; carbon-nas probe does" in page
+
+
+def test_the_committed_table_is_what_is_counted_today() -> None:
+    assert TABLE.read_text(encoding="utf-8") == make_macs_table.table()
+
+
+def test_from_which_length_on_products_are_the_most() -> None:
+    base = next(one for one in published_work() if one.design == "transformer-wmt-512")
+    # 36 layers' worth of linear work: 12 feed-forward layers of 8 width^2 a token, 18 attentions of 2 tokens x width.
+    found = overtakes(base, ("feed_forward",))
+    assert found is not None and found.exact
+    assert found.low == pytest.approx(12 * 2 * 4 * 512 / (18 * 2))
+    assert sum(shares(base, 30).values()) == pytest.approx(1)
+    linear = WorkByLength(
+        "slots", "", {tokens: dict.fromkeys(PARTS, 0) | {"products": tokens, "feed_forward": 9} for tokens in (4, 8, 16)}
+    )
+    crossing = overtakes(linear, ("feed_forward",))
+    assert crossing is not None
+    never = replace(linear, macs={tokens: dict.fromkeys(PARTS, 1) | {"feed_forward": 9} for tokens in (4, 8)})
+    assert overtakes(never, ("feed_forward",)) is None
+
+
+def test_counts_of_a_run_stand_before_the_published_ones(run_with: Callable[..., Path]) -> None:
+    rows = tuple({"source_tokens": t, "target_tokens": t} | dict.fromkeys(PARTS, t) for t in (16, 30))
+    counted = ProbeLine(run_id="r", record_id="x", design="own", family="f", seed=1, weights="none", kind="macs", rows=rows)
+    (found,) = run_work([load_run(run_with(counted))])
+    assert found.design == "own" and found.macs[30]["products"] == 30
