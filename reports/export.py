@@ -12,13 +12,14 @@ import pandas as pd
 
 from reports.analysis import Analysis
 from reports.cheap_scores import Agreement
-from reports.comparison import LEVEL, Compared
+from reports.comparison import Compared
 from reports.ladder import ladder_results
 from reports.load import Run, records_table
 from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.quality import objectives_of
 from reports.sentences import Verdict
+from reports.statistics import LEVEL
 from reports.trials import Trial, train_tokens
 
 RESULTS_SCHEMA = 2
