@@ -8,7 +8,7 @@ from reports.basis import Basis, common_source, margin_of, region_warnings, run_
 from reports.cheap_scores import Agreement, agreements
 from reports.energy import search_cost, search_metered_s, split_energy
 from reports.load import Run
-from reports.models import champion, collect_models, collect_references
+from reports.models import Model, champion, collect_models, collect_references
 from reports.outcomes import Spending, controls_uj, spending
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
@@ -22,6 +22,11 @@ class Analysis(Basis):
 
     evidence: Evidence
     findings: Findings
+
+    @property
+    def champions(self) -> tuple[Model, ...]:
+        """Those that met on the test set, the hand design first."""
+        return tuple(one for one in (self.evidence.hand, self.evidence.search) if one is not None)
 
     @cached_property
     def search_uj(self) -> Range:

@@ -35,7 +35,7 @@ class Section:
 class Content:
     """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
 
-    `cards` are the model cards to write, text by file name.
+    `cards` are the model cards to write, text by file name; `title` stands for the run's name where there are several.
     """
 
     template: str
@@ -52,6 +52,7 @@ class Content:
     own: Mapping[str, Any]
     results: Mapping[str, Any]
     sections: tuple[Section, ...] = ()
+    title: str | None = None
 
     @property
     def all_drawings(self) -> tuple[Drawing, ...]:

@@ -65,12 +65,10 @@ def draw_families(axes: Axes, analysis: Analysis, x_of: Coordinate, y_of: Coordi
 
 def draw_champions(axes: Axes, analysis: Analysis, x_of: Coordinate) -> None:
     """Both champions with the bootstrap interval of their mean test BLEU."""
-    for model, colour, label in (
-        (analysis.evidence.hand, INK, "hand champion"),
-        (analysis.evidence.search, SEARCHED_COLOUR, "search champion"),
-    ):
-        if model is None or model.test_bleu is None or (x := x_of(model)) is None:
+    for model in analysis.champions:
+        if model.test_bleu is None or (x := x_of(model)) is None:
             continue
+        colour, label = (SEARCHED_COLOUR, "search champion") if model.searched else (INK, "hand champion")
         interval = analysis.findings.bleu_intervals[model.design]
         error = [[max(0.0, model.test_bleu - interval.low)], [max(0.0, interval.high - model.test_bleu)]]
         hollow = {"marker": "o", "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 1.6}

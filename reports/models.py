@@ -102,9 +102,7 @@ class Model:
 
     def training_uj(self, view: View) -> int | None:
         """Energy of training all reported seeds, each once; None when any is unknown."""
-        found = [
-            _mean(_known(phase_energy(one.phase("train"), view) for one in self.of_seed(record))) for record in self.runs
-        ]
+        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in self.of_seed(record))) for record in self.runs]
         known = _known(found)
         return round(sum(known)) if known and len(known) == len(found) else None
 

@@ -3,6 +3,7 @@
 from reports.analysis import Analysis
 from reports.cheap_scores_page import cheap_scores_section
 from reports.content import Content, Tile
+from reports.controls_page import controls_section
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import search_glossary
@@ -14,6 +15,7 @@ from reports.quality import objectives_of
 from reports.sentences import COMPARED, make_verdict
 from reports.spending_page import spending_section
 from reports.spent_tables import budget_table, uses_table
+from reports.study import sole_cell
 from reports.tables import (
     costs_table,
     models_table,
@@ -21,6 +23,7 @@ from reports.tables import (
     results_table,
     search_setup_table,
 )
+from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.trials import numbers
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
@@ -29,12 +32,19 @@ from reports.words import energy_between, mass, mass_range, mass_unit, number, s
 def search_content(analysis: Analysis) -> Content:
     """Everything on the page of a search."""
     verdict = make_verdict(analysis)
-    champions = [one.design for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
+    champions = [one.design for one in analysis.champions]
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
     spent = [budget_table(analysis), uses_table(analysis)]
-    sections = (spending_section(analysis), cheap_scores_section(analysis), ladder_section(analysis, analysis.search_uj))
+    cell = sole_cell(analysis)
+    sections = (
+        controls_section(analysis, (cell,)),
+        tornado_section((cell,), analysis.runs),
+        spending_section(analysis),
+        cheap_scores_section(analysis),
+        ladder_section(analysis, analysis.search_uj),
+    )
     return Content(
         template="template.html",
         basis=analysis,
