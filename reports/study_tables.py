@@ -5,32 +5,40 @@ from dataclasses import dataclass
 from nas.units import kwh
 from reports.assumptions import provenance_note
 from reports.models import Model
-from reports.statistics import Interval
 from reports.study import Cell, Study
 from reports.tables import Table
-from reports.words import UNKNOWN, energy, energy_between, mass, mass_between, mass_range, number, optional, shortest, signed
+from reports.words import (
+    UNKNOWN,
+    energy,
+    energy_between,
+    mass,
+    mass_range,
+    mass_unit,
+    number,
+    optional,
+    shortest,
+    signed,
+    significant,
+)
 
 NONE = "none"
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A cell of the verdict table: text, a second line, and how its numbers are known; None where there is no number."""
+    """A cell of the verdict table: text, lines below it, and how its numbers are known; None where there is no number."""
 
     text: str
-    more: str = ""
+    more: tuple[str, ...] = ()
     provenance: str | None = None
 
 
 HEADS = (
     ("Search", "configured"),
     ("Better", None),
-    ("Search less hand, BLEU", "scored"),
-    ("p (Holm)", "scored"),
-    ("Detectable from", "scored"),
-    ("Search champion, BLEU", "scored"),
-    ("Hand champion, BLEU", "scored"),
-    ("Cost of the search", None),
+    ("Search less hand, test BLEU", "scored"),
+    ("Champions, test BLEU", "scored"),
+    ("Cost of the search, CO2e", None),
     ("CO2e per BLEU gained", None),
     ("Break-even uses", None),
 )
@@ -41,60 +49,61 @@ def verdict_row(cell: Cell) -> tuple[Shown, ...]:
     """One row of the verdict table."""
     return (
         Shown(cell.label),
-        Shown(cell.standing, cell.gap),
-        *_difference(cell),
-        _champion(cell.analysis.evidence.search, cell),
-        _champion(cell.analysis.evidence.hand, cell),
+        Shown(cell.standing, tuple(filter(None, (cell.gap,)))),
+        _difference(cell),
+        _champions(cell),
         _cost(cell),
         _per_gain(cell),
         _break_even(cell),
     )
 
 
-def _difference(cell: Cell) -> tuple[Shown, Shown, Shown]:
+def _difference(cell: Cell) -> Shown:
     one = cell.analysis.findings.comparison
     if one is None:
-        return (Shown(NONE), Shown(NONE), Shown(NONE))
+        return Shown(NONE)
     adjusted = one.p_value if one.holm_p_value is None else one.holm_p_value
-    return (
-        Shown(signed(one.difference), _ends(one.interval)),
-        Shown(shortest(adjusted)),
-        Shown(optional(one.minimum_detectable)),
+    ends = f"{signed(one.interval.low)} to {signed(one.interval.high)}"
+    return Shown(
+        signed(one.difference), (ends, f"p = {shortest(adjusted)}", f"detectable from {optional(one.minimum_detectable)}")
     )
 
 
-def _ends(interval: Interval) -> str:
-    return f"{signed(interval.low)} to {signed(interval.high)}"
+def _champions(cell: Cell) -> Shown:
+    evidence = cell.analysis.evidence
+    pair = [(name, one) for name, one in (("search", evidence.search), ("hand", evidence.hand)) if one is not None]
+    scores = [f"{optional(one.test_bleu)} {name}" for name, one in pair]
+    return Shown(", ".join(scores) or NONE, tuple(f"{one.design}, {_seeds(one)}" for _, one in pair))
 
 
-def _champion(model: Model | None, cell: Cell) -> Shown:
-    if model is None or model.test_bleu is None:
-        return Shown(NONE)
-    seeds = f"{len(model.test_scores)} fresh seed{'s' * (len(model.test_scores) != 1)}"
-    return Shown(optional(model.test_bleu), f"{model.design}, {seeds}")
+def _seeds(model: Model) -> str:
+    count = len(model.test_scores)
+    return f"{count} seed{'s' * (count != 1)}"
 
 
 def _cost(cell: Cell) -> Shown:
     analysis = cell.analysis
     bound = "at least " if analysis.evidence.cost.num_unattributed and not analysis.evidence.cost.from_ledger else ""
-    return Shown(f"{bound}{mass_between(analysis.search_g)} CO2e", energy_between(analysis.search_uj), analysis.source.provenance)
+    grams, size, unit = analysis.search_g, *mass_unit(analysis.search_g.central)
+    ends = f"{significant(grams.low / size)} to {significant(grams.high / size)} {unit}"
+    return Shown(f"{bound}{mass(grams.central)}", (ends, energy_between(analysis.search_uj)), analysis.source.provenance)
 
 
 def _per_gain(cell: Cell) -> Shown:
     findings = cell.analysis.findings
     if findings.per_bleu_g is None or findings.per_bleu_interval is None or not cell.judged:
-        return Shown(NONE, "" if cell.standing == "unfinished" else "no gain")
-    return Shown(mass(findings.per_bleu_g), mass_range(findings.per_bleu_interval), cell.analysis.source.provenance)
+        return Shown(UNKNOWN if cell.standing == "unfinished" else "no gain shown")
+    return Shown(mass(findings.per_bleu_g), (mass_range(findings.per_bleu_interval),), cell.analysis.source.provenance)
 
 
 def _break_even(cell: Cell) -> Shown:
     answer = cell.analysis.findings.answer
     if cell.standing == "unfinished":
-        return Shown("unknown")
+        return Shown(UNKNOWN)
     if answer.uses is None or answer.interval is None:
-        return Shown(answer.outcome, answer.reason)
+        return Shown(answer.outcome, tuple(filter(None, (answer.reason,))))
     ends = f"{number(answer.interval.low)} to {number(answer.interval.high)}"
-    return Shown(number(answer.uses), ends, cell.analysis.source.provenance)
+    return Shown(number(answer.uses), (ends,), cell.analysis.source.provenance)
 
 
 def spent_table(study: Study) -> Table:
