@@ -27,13 +27,20 @@ def controls_section(basis: Analysis, cells: Sequence[Cell]) -> Section | None:
     whole = [cell for cell in cells if len(cell.analysis.champions) == 2 and cell.standing != "unfinished"]
     if not whole:
         return None
-    tables = tuple(_table(basis, cell, len(cells) > 1) for cell in whole)
+    measured = [cell for cell in whole if _is_measured(basis, cell)]
+    tables = tuple(_table(basis, cell, len(cells) > 1) for cell in measured)
     randoms = _random_table(whole, cells)
     return Section(
         title="What the same energy buys otherwise",
         paragraphs=(_meaning(), *_not_measured(basis, whole, cells)),
         tables=(*tables, *([randoms] if randoms else [])),
     )
+
+
+def _is_measured(basis: Analysis, cell: Cell) -> bool:
+    """Whether the runs have longer training or a stage for one of the cell's champions."""
+    hand = cell.analysis.evidence.hand
+    return bool(hand and longer_trainings(basis, hand)) or bool(champion_ladders(basis, cell))
 
 
 def _meaning() -> str:

@@ -33,7 +33,8 @@ SEARCH_ROLES = ("search", "finalist")
 COMPRESSED = "compressed"
 """The role of what stages made of a trained model."""
 CONTROL = "control"
-"""The role of what is trained only to tell how far a search's cheap scores can be trusted; it is no part of the search's cost."""
+"""The role of what is trained only to be set beside a search: searched designs, to tell how far its cheap scores can be trusted,
+or hand designs at another budget, to tell what its energy would have bought otherwise. It is no part of the search's cost."""
 
 
 @dataclass(frozen=True, kw_only=True)

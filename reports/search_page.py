@@ -8,7 +8,6 @@ from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import search_glossary
 from reports.ladder_page import ladder_section
-from reports.load import CONTROL
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
 from reports.quality import objectives_of
@@ -75,7 +74,7 @@ def axes_of(analysis: Analysis) -> set[str]:
         "proxy": count["screened"] or any(one.source == "proxy" for one in analysis.agreements),
         "parent": count["inherited"],
         "supernet": count["scored"],
-        "controls": analysis.records(CONTROL),
+        "controls": analysis.ranking_controls,
         "agreements": analysis.agreements,
         "objectives": any(len(objectives_of(run)) > 1 for run in analysis.runs),
     }

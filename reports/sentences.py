@@ -7,7 +7,6 @@ from reports.analysis import Analysis
 from reports.assumptions import at_pue, region_words
 from reports.break_even import BreakEven, Outcome
 from reports.comparison import ComparisonOutcome
-from reports.load import CONTROL
 from reports.trials import Kind, is_supernet, named, numbers
 from reports.words import energy_between, mass, mass_between, mass_range, number, shortest, signed, significant
 
@@ -195,7 +194,7 @@ def _paid_words(analysis: Analysis) -> str:
 
 def _controls(analysis: Analysis) -> str:
     """What trainings drew that are no part of the search; nothing where there are none."""
-    count = len(analysis.records(CONTROL))
+    count = len(analysis.ranking_controls)
     if not count:
         return ""
     return (

@@ -1,6 +1,7 @@
 """The report of a study: several searches, one verdict each, and what they say together."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
@@ -17,7 +18,7 @@ from reports.study_export import study_results
 from reports.study_figures import differences
 from reports.study_sentences import cell_paragraph, make_study_verdict, trend_words
 from reports.study_tables import HEADS, spent_table, verdict_row
-from reports.tables import costs_table, models_table, references_table, results_table, search_setup_table
+from reports.tables import Table, costs_table, models_table, references_table, results_table, search_setup_table
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.words import energy_between, mass, shortest, signed
@@ -42,7 +43,7 @@ def study_content(study: Study) -> Content:
         drawings=draw_study(study),
         published=(costs_table(), results_table()),
         setup=search_setup_table(study),
-        glossary=search_glossary(axes_of(study)),
+        glossary=search_glossary({*axes_of(study), "study"}),
         margin=margin,
         payers=payers_tables(study),
         cards=model_cards(study, [one.design for one in study.champions]),
@@ -55,14 +56,17 @@ def study_content(study: Study) -> Content:
             "tables": (
                 models_table(study),
                 references_table(study.evidence.references, passed),
-                trials_table(study),
-                *front_tables(study),
+                *(replace(one, title=f"{one.title}: {cell.label}") for cell in study.cells for one in _trial_tables(cell)),
             ),
         },
         results=study_results(study, verdict),
         sections=tuple(one for one in sections if one is not None),
         title=study.name or " + ".join(run.run_id for run in study.runs),
     )
+
+
+def _trial_tables(cell: Cell) -> tuple[Table, ...]:
+    return (trials_table(cell.analysis), *front_tables(cell.analysis))
 
 
 def draw_study(study: Study) -> tuple[Drawing, ...]:

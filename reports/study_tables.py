@@ -122,7 +122,7 @@ def spent_table(study: Study) -> Table:
                 left,
             )
         )
-    heads = ("Search", "Search", "Search champion's trainings", "Hand champion's trainings", "Left to earn back, CO2e")
+    heads = ("Search", "Drawn by it", "Search champion's trainings", "Hand champion's trainings", "Left to earn back, CO2e")
     note = (
         "Fully loaded. A champion's trainings are those of its fresh seeds, of as many as the other champion has; a seed "
         f"that was trained in several runs counts once, at their mean. {provenance_note(study.source)}"

@@ -1,6 +1,6 @@
 """The section on assumptions: which of them moves the answer most."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
@@ -53,7 +53,7 @@ def _told(one: Tornado, several: bool) -> str:
     first = moving[0]
     low, high = _ends(first, one.uses)
     central = mass(one.central.after(one.uses))
-    text = f"{name}{first.name} moves net emissions most, from {mass(low)} to {mass(high)} CO2e ({central} central)"
+    text = f"{name}net emissions hang most on {first.name}: {mass(low)} to {mass(high)} CO2e ({central} central)"
     flips = [bar.name for bar in moving if _ends(bar, one.uses)[0] < 0 < _ends(bar, one.uses)[1]]
     return f"{text}; {'its sign hangs on ' + ', '.join(flips) if flips else 'no assumption alone turns its sign'}."
 
@@ -68,12 +68,12 @@ def _table(one: Tornado) -> Table:
         (
             bar.name,
             " / ".join(bar.ends) + (f" ({bar.note})" if bar.note else ""),
-            " / ".join(_net_words(answer, one.uses) for answer in bar.answers),
-            " / ".join(_uses_words(answer) for answer in bar.answers),
+            _both(bar, lambda answer: mass(answer.after(one.uses))),
+            _both(bar, _uses_words),
         )
         for bar in one.bars
     ]
-    rows.append(("all central", NOT_RUN, _net_words(one.central, one.uses), _uses_words(one.central)))
+    rows.append(("all central", NOT_RUN, mass(one.central.after(one.uses)), _uses_words(one.central)))
     heads = ("Assumption", "Ends", f"Net CO2e after {number(one.uses)} uses", "Break-even uses")
     note = (
         "Point figures at the two ends, in the order of the second column. Never: nothing is saved there. A power model's error "
@@ -82,13 +82,14 @@ def _table(one: Tornado) -> Table:
     return Table("One assumption at a time", heads, tuple(rows), frozenset((2, 3)), note, frozenset((len(rows) - 1,)))
 
 
-def _net_words(answer: Answer | None, uses: int) -> str:
-    return UNKNOWN if answer is None else mass(answer.after(uses))
+def _both(bar: Bar, words: Callable[[Answer], str]) -> str:
+    """What is said at both ends; nothing where neither has an answer."""
+    if bar.answers == (None, None):
+        return NOT_RUN
+    return " / ".join(UNKNOWN if one is None else words(one) for one in bar.answers)
 
 
-def _uses_words(answer: Answer | None) -> str:
-    if answer is None:
-        return UNKNOWN
+def _uses_words(answer: Answer) -> str:
     return "never" if answer.uses == float("inf") else number(answer.uses)
 
 
