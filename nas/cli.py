@@ -104,8 +104,10 @@ app.command(short_help="Carry out a matrix of experiments.")(study)
 
 @app.command(short_help="Write the report of one or more runs.")
 def report(
-    runs: Annotated[list[Path], typer.Argument(help="Folders of runs; several are merged if they are comparable.")],
-    output: Annotated[Path | None, typer.Option(help="Folder of the report; by default report/ in the first run.")] = None,
+    runs: Annotated[
+        list[Path], typer.Argument(help="Folders of runs, or of a study of runs; several are merged if they are comparable.")
+    ],
+    output: Annotated[Path | None, typer.Option(help="Folder of the report; by default report/ in the first folder.")] = None,
     searched_in: Annotated[
         str | None, typer.Option(help='Where it was searched: DEU, USA-CA, SWE-SE3 or "123 g/kWh"; by default as configured.')
     ] = None,
@@ -131,9 +133,11 @@ def report(
     """
     from nas.progress import Terminal
     from nas.run_folder import configured_carbon
+    from reports.load import run_folders
     from reports.strategies_load import is_simulated
 
-    carbon = dict(NO_CARBON) if is_simulated(runs[0]) else configured_carbon(runs[0])
+    first = run_folders(runs).folders[0]
+    carbon = dict(NO_CARBON) if is_simulated(first) else configured_carbon(first)
     carbon |= {name: one for name, one in (("searched_in", searched_in), ("used_in", used_in)) if one is not None}
     carbon |= _pue_options(pue, pue_range)
     carbon |= _embodied_options(embodied, lifetime_years, machine_share)
@@ -169,14 +173,16 @@ def _embodied_options(embodied: str | None, lifetime_years: float | None, machin
 
 def _write_report(runs: list[Path], output: Path, carbon: dict[str, Any]) -> str:
     """The verdict in words of a report under a configuration's [carbon] table."""
+    from reports.load import run_folders
     from reports.page import write_report
     from reports.settings import assumptions_of
     from reports.strategies_load import is_comparison
 
-    if compared := [one for one in runs if is_comparison(one)]:
-        if len(runs) > 1:
-            raise UserError(f"expected one comparison of strategies at a time, got {len(runs)} runs; report {compared[0]} alone")
-        return report_strategies(runs[0], output, carbon)
+    found = run_folders(runs).folders
+    if compared := [one for one in found if is_comparison(one)]:
+        if len(found) > 1:
+            raise UserError(f"expected one comparison of strategies at a time, got {len(found)} runs; report {compared[0]} alone")
+        return report_strategies(found[0], output, carbon)
     return write_report(runs, output, carbon["searched_in"], carbon["used_in"], assumptions_of(carbon)).plain()
 
 

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from nas.records import Record
 from reports.basis import Basis, common_source, margin_of, region_warnings, run_warnings
 from reports.cheap_scores import Agreement, agreements
 from reports.energy import search_cost, search_metered_s, split_energy
-from reports.load import Run
-from reports.models import champion, collect_models, collect_references
+from reports.load import CONTROL, Run
+from reports.models import SEARCHED, Model, champion, collect_models, collect_references
 from reports.outcomes import Spending, controls_uj, spending
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
@@ -22,6 +23,11 @@ class Analysis(Basis):
 
     evidence: Evidence
     findings: Findings
+
+    @property
+    def champions(self) -> tuple[Model, ...]:
+        """Those that met on the test set, the hand design first."""
+        return tuple(one for one in (self.evidence.hand, self.evidence.search) if one is not None)
 
     @cached_property
     def search_uj(self) -> Range:
@@ -48,9 +54,14 @@ class Analysis(Basis):
         """How cheap scores ranked candidates beside their training."""
         return agreements(self.runs)
 
+    @property
+    def ranking_controls(self) -> tuple[Record, ...]:
+        """Searched designs that were trained only to tell how far cheap scores rank rightly; others tell what budgets do."""
+        return tuple(record for record in self.records(CONTROL) if record.family == SEARCHED)
+
     @cached_property
     def controls_uj(self) -> Range:
-        """Microjoules of the controls, fully loaded; no part of the search's."""
+        """Microjoules of the controls of rankings, fully loaded; no part of the search's."""
         return controls_uj(self.worlds)
 
     @property

@@ -9,7 +9,6 @@ from reports.analysis import Analysis
 from reports.cheap_scores import MOST_PAIRS, Agreement, Source, screening_proxy
 from reports.content import Section
 from reports.drawing import SEARCHED_COLOUR, SURFACE, Paper, Sketch, render
-from reports.load import CONTROL
 from reports.marks import scale_x
 from reports.quality import WORDS
 from reports.rank_correlation import LEAST_PAIRS, MOST_ORDERED
@@ -74,7 +73,7 @@ def _selection(analysis: Analysis) -> list[str]:
     told = named(numbers(analysis.trials), words)
     texts = [f"Of the candidates, {' '.join(told)}"] if told else []
     if "supernet" in sources:
-        texts.append(_controls_words(len(analysis.records(CONTROL)), watt_hours_between(analysis.controls_uj)))
+        texts.append(_controls_words(len(analysis.ranking_controls), watt_hours_between(analysis.controls_uj)))
     return texts
 
 

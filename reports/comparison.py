@@ -14,15 +14,12 @@ from reports.metric import TEST_BLEU, Metric
 from reports.models import Model, Reference, collect_compared, collect_references
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
-from reports.statistics import Comparison, Interval, compare, detectable, holm, percentile_interval, two_sided_p
+from reports.statistics import LEVEL, Comparison, Interval, compare, detectable, holm, percentile_interval, two_sided_p
 from reports.verdict import Draws, draw
 
 Standing = Literal["best", "not separable", "worse"]
 ComparisonOutcome = Literal["one best", "not separable", "models too weak for a verdict", "unknown"]
 """What a comparison can come to; `one best` is a design that every other is worse than, `unknown` is none or one alone."""
-
-LEVEL = 0.05
-"""Holm's method keeps the chance of a single wrong "worse" below this, over all pairs: the best is chosen by its result."""
 
 NUM_DRAWS = 10_000
 """More than for two champions: Holm divides the level by the number of pairs, which needs the far tail."""

@@ -36,7 +36,7 @@ class Section:
 class Content:
     """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
 
-    `cards` are the model cards to write, text by file name.
+    `cards` are the model cards to write, text by file name; `title` stands for the run's name where there are several.
     """
 
     template: str
@@ -54,6 +54,7 @@ class Content:
     results: Mapping[str, Any]
     sections: tuple[Section, ...] = ()
     interactive: Interactive | None = None
+    title: str | None = None
 
     @property
     def all_drawings(self) -> tuple[Drawing, ...]:

@@ -19,7 +19,7 @@ PART_LOOKS = {
     "training": ("training of hand\ndesigns and finals", FAMILY_COLOURS[0]),
     "inference": ("inference and test", FAMILY_COLOURS[1]),
     "compression": ("stages after\ntraining", FAMILY_COLOURS[3]),
-    "controls": ("controls of the\nsearch's ranking", FAMILY_COLOURS[2]),
+    "controls": ("controls set\nbeside a search", FAMILY_COLOURS[2]),
     "other": ("other work", FAMILY_COLOURS[5]),
     "idle": ("idle", MUTED),
     "overhead": ("overhead", MUTED),

@@ -12,13 +12,14 @@ import pandas as pd
 
 from reports.analysis import Analysis
 from reports.cheap_scores import Agreement
-from reports.comparison import LEVEL, Compared
+from reports.comparison import Compared
 from reports.ladder import ladder_results
 from reports.load import Run, records_table
 from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.quality import objectives_of
 from reports.sentences import Verdict
+from reports.statistics import LEVEL
 from reports.trials import Trial, train_tokens
 
 RESULTS_SCHEMA = 2
@@ -27,14 +28,21 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
     """Everything the page of a search says, as plain JSON; infinite numbers are null."""
-    findings, settings, cost = analysis.findings, analysis.settings, analysis.evidence.cost
-    comparison = findings.comparison
     return {
         "schema": RESULTS_SCHEMA,
         "runs": [run.run_id for run in analysis.runs],
-        "settings": plain(asdict(settings)),
+        "settings": plain(asdict(analysis.settings)),
         "energy_source": plain(asdict(analysis.source)),
         "verdict": plain(asdict(verdict)),
+        **conclusion_results(analysis),
+        **evidence_results(analysis),
+    }
+
+
+def conclusion_results(analysis: Analysis) -> dict[str, Any]:
+    """What is concluded of one search, as plain JSON."""
+    findings, cost, comparison = analysis.findings, analysis.evidence.cost, analysis.findings.comparison
+    return {
         "comparison": None
         if comparison is None
         else plain(asdict(comparison) | {"minimum_detectable_bleu": comparison.minimum_detectable}),
@@ -52,6 +60,12 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         "break_even_dynamic": plain(asdict(findings.answer_dynamic)),
         "margin_bleu": analysis.evidence.margin_bleu,
         "too_weak": list(findings.too_weak),
+    }
+
+
+def evidence_results(analysis: Analysis) -> dict[str, Any]:
+    """Models, trials and energies that a report of searches rests on."""
+    return {
         "references": {one.design: plain(one.record.metrics) for one in analysis.evidence.references},
         "models": [_model(analysis, model) for model in analysis.evidence.models],
         "trials": [_trial(trial) for trial in analysis.trials],
@@ -159,7 +173,7 @@ def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
     return {
         "design": model.design,
         "family": model.family,
-        "champion": model in (analysis.evidence.search, analysis.evidence.hand),
+        "champion": model in analysis.champions,
         "counts": plain(asdict(model.counts)) if model.counts else None,
         "valid_bleu": plain(model.valid_bleu),
         "test_bleu": list(model.test_scores),

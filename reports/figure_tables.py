@@ -61,7 +61,7 @@ PROGRESS_COLUMNS = {
 def analysis_models(analysis: Analysis) -> pd.DataFrame:
     """The models of a report on a search, see MODEL_COLUMNS."""
     evidence = analysis.evidence
-    champions = {one.design: name for name, one in (("hand", evidence.hand), ("search", evidence.search)) if one is not None}
+    champions = {one.design: "search" if one.searched else "hand" for one in analysis.champions}
     intervals = analysis.findings.bleu_intervals
     rows = [
         _model(one, "BLEU", one.test_bleu, intervals.get(one.design), analysis.settings)

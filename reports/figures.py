@@ -10,16 +10,20 @@ from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import genealogy_table, genes_table
 
 
-def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:
-    """All figures that the runs have something to show in."""
+def quality_figures(analysis: Analysis) -> tuple[Drawing | None, ...]:
+    """Quality against work, energy and carbon, None where there is nothing to show: of one search or of several runs."""
     models, trials = analysis_models(analysis), trial_table(analysis.trials)
-    found = (
+    return (
         quality_against_macs(models, trials),
         quality_against_energy(models),
         quality_against_training(models),
         best_against_carbon(progress_table(analysis.runs, analysis.settings), models, tuple(trials["outcome"])),
-        break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer)),
-        region_map(regions_table(analysis), (analysis.settings.searched_in.region, analysis.settings.used_in.region)),
+    )
+
+
+def course_figures(analysis: Analysis) -> tuple[Drawing | None, ...]:
+    """Where energy and time went, and what the searches tried, None where there is nothing to show."""
+    return (
         energy_split(
             split_table(analysis.split),
             split_words(analysis),
@@ -28,5 +32,15 @@ def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:
         *time_figures(analysis),
         genealogy(genealogy_table(analysis.runs)),
         gene_importance(genes_table(analysis.runs)),
+    )
+
+
+def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:
+    """All figures of one search that the runs have something to show in."""
+    found = (
+        *quality_figures(analysis),
+        break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer)),
+        region_map(regions_table(analysis), (analysis.settings.searched_in.region, analysis.settings.used_in.region)),
+        *course_figures(analysis),
     )
     return tuple(one for one in found if one is not None)

@@ -53,6 +53,14 @@ GLOSSARY: tuple[Term, ...] = (
     Term("Use", "One output, for example one sentence translated."),
 )
 
+HOLM = Term(
+    "Holm's correction",
+    "Makes several comparisons together as trustworthy as one: the smallest p-value has to be smallest by as many times as there "
+    "are comparisons, the next by one less, and so on.",
+)
+NOT_SEPARABLE = Term("Not separable", "What was measured could have come about with no true difference between the two designs.")
+P_VALUE = Term("p-value", "How often so large a difference would come about by chance if the two were equally good.")
+
 AXIS_TERMS: dict[str, tuple[Term, ...]] = {
     "hurdles": (
         Term("Hurdle", "A rule by which only the better trials are trained beyond a rung; the others stop there."),
@@ -89,6 +97,13 @@ AXIS_TERMS: dict[str, tuple[Term, ...]] = {
             "How far two scores put candidates in the same order, by all pairs of them: 1 in all, 0 no relation, −1 in none.",
         ),
     ),
+    "study": (
+        HOLM,
+        NOT_SEPARABLE,
+        P_VALUE,
+        Term("Hand champion of a limit", "The best hand design within a MAC limit on validation data with seed 0, of all runs."),
+        Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
+    ),
     "objectives": (Term("Pareto front", "The trials that no other trial beats in one objective without losing in another."),),
 }
 """Terms that only searches need which do more than train every trial from scratch to its end."""
@@ -105,14 +120,10 @@ COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(
     sorted(
         (
             *(term for term in GLOSSARY if term.name not in (*OF_SEARCHES, "Interval")),
-            Term(
-                "Holm's correction",
-                "Makes several comparisons together as trustworthy as one: the smallest p-value has to be smallest by as many "
-                "times as there are comparisons, the next by one less, and so on.",
-            ),
+            HOLM,
             Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test sentences are drawn again and again."),
-            Term("Not separable", "What was measured could have come about with no true difference between the two designs."),
-            Term("p-value", "How often so large a difference would come about by chance if the two were equally good."),
+            NOT_SEPARABLE,
+            P_VALUE,
             Term(
                 "Smallest detectable difference",
                 "A true difference of this size is found in four of five repetitions, the correction included.",

@@ -1,6 +1,7 @@
 """The figure of compression ladders: quality against size, time and energy, step by step."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -98,7 +99,7 @@ def _draw_cost(axes: Axes, steps: pd.DataFrame, names: list[str], column: str) -
     for index, name in enumerate(names):
         own = steps[(steps["ladder"] == name) & (steps[column] > 0)].sort_values("step")
         colour, marker = (values[index % len(values)] for values in (FAMILY_COLOURS, FAMILY_MARKERS))
-        marks = {"marker": marker, "color": colour, "markeredgecolor": SURFACE}
+        marks: dict[str, Any] = {"marker": marker, "color": colour, "markeredgecolor": SURFACE}
         error = own["quality_sd"].fillna(0.0)
         axes.errorbar(own[column], own["quality"], yerr=error, elinewidth=1.1, markersize=7, label=readable(name), **marks)
         first = own[own["step"] == 0]

@@ -35,7 +35,8 @@ SEARCH_ROLES = ("search", "finalist")
 COMPRESSED = "compressed"
 """The role of what stages made of a trained model."""
 CONTROL = "control"
-"""The role of what is trained only to tell how far a search's cheap scores can be trusted; it is no part of the search's cost."""
+"""The role of what is trained only to be set beside a search: searched designs, to tell how far its cheap scores can be trusted,
+or hand designs at another budget, to tell what its energy would have bought otherwise. It is no part of the search's cost."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,25 +161,50 @@ def load_probes(path: Path) -> tuple[tuple[ProbeLine, ...], list[str]]:
     return tuple(kept.values()), warnings
 
 
-def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
-    """The runs in `folders`, which must be comparable.
+@dataclass(frozen=True, kw_only=True)
+class RunFolders:
+    """The folders that a report is made of: of a study `name` is the study's, `unstarted` its runs without any record."""
+
+    folders: tuple[Path, ...]
+    name: str | None = None
+    unstarted: tuple[str, ...] = ()
+
+
+def run_folders(given: Sequence[Path]) -> RunFolders:
+    """The runs that are meant: each folder itself, and of a study (no run.json) all runs directly in it, by name.
 
     Raises:
-        UserError: no folder was given, one cannot be read, or two differ in task, corpus, recipe or budget.
+        UserError: nothing was given, or a folder is no run and has none in it that recorded anything.
     """
-    if not folders:
+    if not given:
         raise UserError("expected at least one run folder, got none; give one, for example runs/quickstart")
-    runs = tuple(load_run(folder) for folder in folders)
-    for other in runs[1:]:
-        if other.searched != runs[0].searched:
+    found: list[Path] = []
+    unstarted: list[str] = []
+    for one in given:
+        inside = [] if (one / "run.json").exists() else sorted(file.parent for file in one.glob("*/run.json"))
+        recorded = [run for run in inside if (run / "records.jsonl").is_file()]
+        unstarted += [run.name for run in inside if run not in recorded]
+        if inside and not recorded:
             raise UserError(
-                f"expected runs that all have a search or all have none, got {runs[0].run_id} and {other.run_id}, of which "
-                "one has; report them one by one"
+                f"expected a study with records in it, got {one} with {len(inside)} runs that have none; let one begin"
             )
+        found += recorded or [one]
+    name = given[0].resolve().name if len(given) == 1 and found != [given[0]] else None
+    return RunFolders(folders=tuple(found), name=name, unstarted=tuple(unstarted))
+
+
+def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
+    """The runs in `folders`, which must be comparable; those with a search come first, since their configuration says more.
+
+    Raises:
+        UserError: no folder was given, one cannot be read, or two differ in task, corpus, recipe, budget, scoring or counting.
+    """
+    runs = tuple(load_run(folder) for folder in run_folders(folders).folders)
+    for other in runs[1:]:
         _refuse_mixture(runs[0], other)
     if len({run.run_id for run in runs}) < len(runs):
         raise UserError(f"expected different runs, got {', '.join(run.run_id for run in runs)}; give each folder once")
-    return runs
+    return tuple(sorted(runs, key=lambda one: not one.searched))
 
 
 FULL_BUDGET_ROLES = ("hand", "finalist", "final")
@@ -196,16 +222,27 @@ def setting(record: Record) -> dict[str, Any]:
 
 
 def _refuse_mixture(one: Run, other: Run) -> None:
-    pair = [next((setting(r) for r in run.records if r.role in FULL_BUDGET_ROLES), None) for run in (one, other)]
-    if pair[0] is None or pair[1] is None:
-        return
-    for name, expected in pair[0].items():
-        received = pair[1][name]
-        if expected != received:
+    """Refuses two runs whose models say nothing of each other. Controls may have budgets of their own, which is their point."""
+    pair = [_shared(run) for run in (one, other)]
+    for name in pair[0]:
+        if name in pair[1] and pair[0][name] != pair[1][name]:
             raise UserError(
-                f"expected runs that share their {name}, got {differing(name, expected, received)} in {one.run_id} "
+                f"expected runs that share their {name}, got {differing(name, pair[0][name], pair[1][name])} in {one.run_id} "
                 f"and {other.run_id}; report them one by one"
             )
+
+
+def _shared(run: Run) -> dict[str, Any]:
+    """What a run must share with others: the setting of its models, how they are scored, and how each design is counted."""
+    full = [record for record in run.records if record.role in FULL_BUDGET_ROLES]
+    controls = [record for record in run.records if record.role == CONTROL]
+    found = setting((full or controls)[0]) if full or controls else {}
+    if not full:
+        found.pop("budget_tokens", None)
+    signatures = {name: text for record in full for name, text in record.signatures.items()}
+    counted = {record.design: record.counts for record in full if record.counts and record.role == "hand"}
+    found |= {f"scoring of {name}": text for name, text in signatures.items()}
+    return found | {f"counted MACs of {design}": (counts.macs_paper, counts.macs) for design, counts in counted.items()}
 
 
 def differing(name: str, expected: Any, received: Any) -> str:

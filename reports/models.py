@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from nas.records import Counts, Phase, Record
@@ -27,18 +28,25 @@ def phase_energy(phase: Phase | None, view: View) -> int | None:
 class Model:
     """A design trained at the full budget: its run with seed 0, on which it was chosen, and its fresh seeds, if any.
 
-    `finals` is empty for every design that is not a champion.
+    In a run with a search, `finals` is empty for every design that is not a champion. `repeats` are further trainings of
+    seeds that it has: the same seed in another run. They count as measurements of their seed, whose figures are means over
+    them, and not as seeds, since a seed that is trained again says nothing of how much seeds differ, and costs once.
     """
 
     design: str
     family: str
     first: Record | None
     finals: tuple[Record, ...]
+    repeats: tuple[Record, ...] = ()
 
     @property
     def runs(self) -> tuple[Record, ...]:
-        """The records that the reported figures average: fresh seeds, else the run with seed 0."""
+        """One record for each seed that the reported figures average: fresh seeds, else seed 0."""
         return self.finals or ((self.first,) if self.first else ())
+
+    def of_seed(self, record: Record) -> tuple[Record, ...]:
+        """All trainings of a record's seed, that one first."""
+        return (record, *(one for one in self.repeats if one.seed == record.seed))
 
     @property
     def searched(self) -> bool:
@@ -53,14 +61,13 @@ class Model:
     @property
     def valid_bleu(self) -> float | None:
         """Validation BLEU of the run on which it was chosen, else the mean over its fresh seeds."""
-        if self.first is not None and "valid_bleu" in self.first.metrics:
-            return self.first.metrics["valid_bleu"]
-        return self.mean("valid_bleu")
+        first = None if self.first is None else self._of_seed(self.first, "valid_bleu")
+        return self.mean("valid_bleu") if first is None else first
 
     @property
     def test_scores(self) -> tuple[float, ...]:
         """Test BLEU of each reported run."""
-        return tuple(record.metrics["test_bleu"] for record in self.runs if "test_bleu" in record.metrics)
+        return self._by_seed("test_bleu")
 
     @property
     def test_bleu(self) -> float | None:
@@ -74,64 +81,85 @@ class Model:
 
     def mean(self, metric: str) -> float | None:
         """Mean of a metric over the reported runs that have it; None when none has."""
-        values = [record.metrics[metric] for record in self.runs if metric in record.metrics]
-        return sum(values) / len(values) if values else None
+        return _mean(self._by_seed(metric))
+
+    def _by_seed(self, metric: str) -> tuple[float, ...]:
+        found = (self._of_seed(record, metric) for record in self.runs)
+        return tuple(one for one in found if one is not None)
+
+    def _of_seed(self, record: Record, metric: str) -> float | None:
+        return _mean([one.metrics[metric] for one in self.of_seed(record) if metric in one.metrics])
 
     def output_uj(self, view: View) -> tuple[float, ...] | None:
         """Energy of one output in each reported run; None when any is unknown."""
-        found = [per_output_uj(r.phase("inference"), phase_energy(r.phase("inference"), view)) for r in self.runs]
-        known = tuple(one for one in found if one is not None)
+        found = [_mean(_known(map(partial(_output_uj, view=view), self.of_seed(record)))) for record in self.runs]
+        known = tuple(_known(found))
         return known if known and len(known) == len(found) else None
 
     def mean_output_uj(self, view: View) -> float | None:
         """Mean energy of one output; None when unknown."""
-        values = self.output_uj(view)
-        return sum(values) / len(values) if values else None
+        return _mean(self.output_uj(view) or ())
 
     def training_uj(self, view: View) -> int | None:
-        """Energy of training all reported runs; None when any is unknown."""
-        found = [phase_energy(record.phase("train"), view) for record in self.runs]
-        known = [one for one in found if one is not None]
-        return sum(known) if known and len(known) == len(found) else None
+        """Energy of training all reported seeds, each once; None when any is unknown."""
+        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in self.of_seed(record))) for record in self.runs]
+        known = _known(found)
+        return round(sum(known)) if known and len(known) == len(found) else None
+
+
+def _output_uj(record: Record, view: View) -> float | None:
+    inference = record.phase("inference")
+    return per_output_uj(inference, phase_energy(inference, view))
+
+
+def _known(values: Iterable[float | None]) -> list[float]:
+    return [one for one in values if one is not None]
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
 
 
 def collect_models(runs: Iterable[Run]) -> tuple[Model, ...]:
     """Every design trained at the full budget, hand designs first, each family by rising MACs.
 
-    Over several runs a hand design is one model, each of its seeds counted once; searched designs stay apart.
+    Over several runs a hand design is one model; searched designs stay apart, the run in brackets behind their name where
+    several runs have any. Seed 0 is what a design is chosen on, all other seeds are fresh, whichever run they are from.
     """
     listed = list(runs)
+    several = sum(any(record.family == SEARCHED for record in run.records) for run in listed) > 1
     grouped: dict[tuple[str, str], list[Record]] = {}
     for run in listed:
         for record in run.records:
             if record.role in FULL_BUDGET_ROLES and record.status == "complete":
-                own = f" ({run.run_id})" if record.family == SEARCHED and len(listed) > 1 else ""
+                own = f" ({run.run_id})" if record.family == SEARCHED and several else ""
                 grouped.setdefault((record.family, record.design + own), []).append(record)
     models = [_model(design, family, records) for (family, design), records in grouped.items()]
     return tuple(sorted(models, key=lambda one: (one.searched, one.family, one.counts.macs_paper if one.counts else 0)))
 
 
 def _model(design: str, family: str, records: Sequence[Record]) -> Model:
+    chosen_on = [record for record in records if record.role != "final" and record.seed == 0]
+    fresh = [record for record in records if record not in chosen_on]
+    finals, repeats = _seeds(fresh)
+    return Model(design, family, next(iter(chosen_on), None), finals, (*chosen_on[1:], *repeats))
+
+
+def _seeds(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """One record for each seed, by seed, and those that repeat a seed."""
     by_seed: dict[int, Record] = {}
-    for record in records:
-        if record.role == "final":
-            by_seed.setdefault(record.seed, record)
-    finals = tuple(by_seed[seed] for seed in sorted(by_seed))
-    first = next((record for record in records if record.role != "final"), None)
-    return Model(design, family, first, finals)
+    repeats = [record for record in records if by_seed.setdefault(record.seed, record) is not record]
+    return tuple(by_seed[seed] for seed in sorted(by_seed)), tuple(repeats)
 
 
 def collect_compared(runs: Iterable[Run]) -> tuple[Model, ...]:
-    """Every hand design of runs without a search, its seeds all alike, each counted once over several runs; by rising MACs."""
-    grouped: dict[tuple[str, str], dict[int, Record]] = {}
+    """Every hand design of runs without a search, its seeds all alike, those of several runs together; by rising MACs."""
+    grouped: dict[tuple[str, str], list[Record]] = {}
     for run in runs:
         for record in run.records:
             if record.role == "hand" and record.status == "complete":
-                grouped.setdefault((record.family, record.design), {}).setdefault(record.seed, record)
-    models = [
-        Model(design, family, None, tuple(by_seed[seed] for seed in sorted(by_seed)))
-        for (family, design), by_seed in grouped.items()
-    ]
+                grouped.setdefault((record.family, record.design), []).append(record)
+    models = [Model(design, family, None, *_seeds(records)) for (family, design), records in grouped.items()]
     return tuple(sorted(models, key=lambda one: (one.family, one.counts.macs_paper if one.counts else 0, one.design)))
 
 
@@ -139,6 +167,11 @@ def champion(models: Iterable[Model], searched: bool) -> Model | None:
     """The search's or the hand designs' champion: of the designs with fresh seeds, the best on validation."""
     candidates = [model for model in models if model.finals and model.searched == searched]
     return max(candidates, key=lambda one: one.valid_bleu or 0.0, default=None)
+
+
+def within(models: Iterable[Model], mac_limit: float | None) -> tuple[Model, ...]:
+    """The models of no more MACs, by the paper's convention; all of them without a limit."""
+    return tuple(one for one in models if mac_limit is None or (one.counts is not None and one.counts.macs_paper <= mac_limit))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from nas.records import Record
 from reports.energy import role_of, search_cost
 from reports.load import CONTROL, SEARCH_ROLES, Run
+from reports.models import SEARCHED
 from reports.payers import spent_by
 from reports.scenarios import Range, Worlds, range_of
 from reports.trials import KINDS, Outcome, is_supernet, train_tokens, trials_of
@@ -109,7 +110,11 @@ def _drawn(runs: Sequence[Run]) -> dict[Key, int]:
 
 
 def controls_uj(everywhere: Worlds) -> Range:
-    """Fully loaded microjoules of the controls, which no search is charged for."""
-    return everywhere.range(
-        lambda runs: sum(one.loaded_uj for run in runs for one in spent_by(run) if role_of(one.trial) == CONTROL)
-    )
+    """Fully loaded microjoules of the controls of a search's rankings, which no search is charged for."""
+
+    def total(runs: Sequence[Run]) -> float:
+        by_hand = {(run.run_id, one.record_id) for run in runs for one in run.records if one.family != SEARCHED}
+        spent = ((run.run_id, one) for run in runs for one in spent_by(run) if role_of(one.trial) == CONTROL)
+        return sum(one.loaded_uj for run_id, one in spent if (run_id, one.trial) not in by_hand)
+
+    return everywhere.range(total)

@@ -19,11 +19,13 @@ from reports.emissions_csv import emissions_csv
 from reports.export import write_csv, write_json
 from reports.interactive import Interactive, data_block, page_parts
 from reports.interchange import energy_results
-from reports.load import load_runs
+from reports.load import load_runs, run_folders
 from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
 from reports.sentences import Verdict
 from reports.settings import Assumptions, make_settings
+from reports.study import analyse_study, is_study
+from reports.study_page import study_content
 from reports.words import seen, shortest
 
 PROVENANCE_WORDS = {
@@ -31,6 +33,9 @@ PROVENANCE_WORDS = {
     "sampled": "from power readings at intervals",
     "estimated": "from a power model, with an interval",
     "unattributed": "the meter could not say",
+    "scored": "from the models' outputs on the test sentences",
+    "counted": "counted exactly from the architecture",
+    "configured": "as the run was configured",
 }
 
 
@@ -46,11 +51,11 @@ def write_report(
     That is index.html, the figures as PNG, results.json and results.csv; energy.json with every energy and mass, emissions.csv
     in CodeCarbon's columns, and model_cards/ with the block on emissions of a Hugging Face model card.
 
-    Runs with a search are reported as one, runs of hand designs alone as a comparison. The same runs and settings give the
-    same bytes.
+    A search is reported as one, runs of hand designs alone as a comparison, several searches or searches beside hand designs
+    that were run apart as a study. The same runs and settings give the same bytes.
 
     Args:
-        run_dirs: One run folder, or several of the same task, corpus, recipe and budget.
+        run_dirs: One run folder, several of the same task, corpus, recipe and budget, or the folder of a study of such runs.
         output: Folder to write to; made when missing.
         searched_in: Region whose grid fed the search and the trainings, for example "DEU".
         used_in: Region whose grid feeds the uses.
@@ -60,8 +65,11 @@ def write_report(
         UserError: a folder is no run, runs cannot be compared, a region is unknown, or `output` cannot be written.
     """
     settings = make_settings(searched_in, used_in, assumptions)
-    runs = load_runs(run_dirs)
-    if runs[0].searched:
+    folders = run_folders(run_dirs)
+    runs = load_runs(folders.folders)
+    if is_study(runs):
+        content = study_content(analyse_study(runs, settings, folders))
+    elif runs[0].searched:
         content = search_content(analyse(runs, settings))
     else:
         content = comparison_content(compare_designs(runs, settings))
@@ -119,8 +127,8 @@ def render_page(content: Content) -> str:
         content.template,
         content.drawings,
         content.interactive,
-        name=str(basis.lookup("name") or basis.run.run_id),
-        run=basis.run.run_id,
+        name=content.title or str(basis.lookup("name") or basis.run.run_id),
+        run=content.title or basis.run.run_id,
         verdict=content.verdict,
         tiles=content.tiles,
         sections=[(section, _plates(section.drawings)) for section in content.sections],

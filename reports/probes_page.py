@@ -178,11 +178,12 @@ def _depth_words(table: pd.DataFrame) -> str:
         by_layer = mixing.groupby(["stack", "layer"])["similarity"].mean()
         if by_layer.empty:
             continue
-        (most, least) = (by_layer.idxmin(), by_layer.idxmax())
+        scores = {(str(stack), int(layer)): float(score) for (stack, layer), score in by_layer.to_dict().items()}
+        most, least = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
         text = f"{design}: mixing {optional(by_part.get('attention'))}"
         text += f" and feed-forward {optional(by_part['feed_forward'])}" if "feed_forward" in by_part.index else ""
-        text += f", {most[0]} layer {most[1] + 1} changes most ({optional(by_layer[most])}) and {least[0]} layer {least[1] + 1} "
-        texts.append(f"{text}least ({optional(by_layer[least])})")
+        text += f", {most[0]} layer {most[1] + 1} changes most ({optional(scores[most])}) and {least[0]} layer {least[1] + 1} "
+        texts.append(f"{text}least ({optional(scores[least])})")
     depths = trained[trained["part"] == "attention"]
     firsts = [
         bool(one.groupby("layer")["similarity"].mean().idxmin() == 0)

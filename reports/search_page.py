@@ -3,12 +3,12 @@
 from reports.analysis import Analysis
 from reports.cheap_scores_page import cheap_scores_section
 from reports.content import Content, Tile
+from reports.controls_page import controls_section
 from reports.export import search_results
 from reports.figures import draw_all
 from reports.glossary import search_glossary
 from reports.interactive import interactive_search
 from reports.ladder_page import ladder_section
-from reports.load import CONTROL
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
 from reports.probes_page import probes_section
@@ -16,6 +16,7 @@ from reports.quality import objectives_of
 from reports.sentences import COMPARED, make_verdict
 from reports.spending_page import spending_section
 from reports.spent_tables import budget_table, uses_table
+from reports.study import sole_cell
 from reports.tables import (
     costs_table,
     models_table,
@@ -23,6 +24,7 @@ from reports.tables import (
     results_table,
     search_setup_table,
 )
+from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.trials import numbers
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
@@ -32,12 +34,15 @@ from reports.work_page import work_section
 def search_content(analysis: Analysis) -> Content:
     """Everything on the page of a search."""
     verdict = make_verdict(analysis)
-    champions = [one.design for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
+    champions = [one.design for one in analysis.champions]
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
     spent = [budget_table(analysis), uses_table(analysis)]
+    cell = sole_cell(analysis)
     sections = (
+        controls_section(analysis, (cell,)),
+        tornado_section((cell,), analysis.runs),
         spending_section(analysis),
         cheap_scores_section(analysis),
         ladder_section(analysis, analysis.search_uj),
@@ -75,7 +80,7 @@ def axes_of(analysis: Analysis) -> set[str]:
         "proxy": count["screened"] or any(one.source == "proxy" for one in analysis.agreements),
         "parent": count["inherited"],
         "supernet": count["scored"],
-        "controls": analysis.records(CONTROL),
+        "controls": analysis.ranking_controls,
         "agreements": analysis.agreements,
         "objectives": any(len(objectives_of(run)) > 1 for run in analysis.runs),
     }

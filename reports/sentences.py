@@ -2,14 +2,17 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from reports.analysis import Analysis
 from reports.assumptions import at_pue, region_words
 from reports.break_even import BreakEven, Outcome
 from reports.comparison import ComparisonOutcome
-from reports.load import CONTROL
 from reports.trials import Kind, is_supernet, named, numbers
 from reports.words import energy_between, mass, mass_between, mass_range, number, shortest, signed, significant
+
+StudyOutcome = Literal["search won", "hand design won", "mixed", "not separable", "models too weak for a verdict", "unknown"]
+"""What a study can come to: of the searches that have a verdict, who won; `unknown` where none has."""
 
 COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
 
@@ -27,10 +30,10 @@ class Sentence:
 class Verdict:
     """What the report concludes: an outcome in a word or two, one line that answers the question, and the reasons.
 
-    The outcome is the break-even's, or a comparison's.
+    The outcome is the break-even's, a comparison's or a study's.
     """
 
-    outcome: Outcome | ComparisonOutcome
+    outcome: Outcome | ComparisonOutcome | StudyOutcome
     headline: str
     sentences: tuple[Sentence, ...]
 
@@ -44,12 +47,12 @@ def make_verdict(analysis: Analysis) -> Verdict:
     found = (
         _compared(analysis),
         _quality(analysis),
-        _references(analysis),
+        references_sentence(analysis),
         _cost(analysis),
         _per_bleu(analysis),
         _break_even(analysis),
         _dynamic(analysis),
-        _not_counted(analysis),
+        not_counted(analysis),
     )
     return Verdict(
         outcome=analysis.findings.answer.outcome,
@@ -168,7 +171,8 @@ def _quality(analysis: Analysis) -> Sentence | None:
     )
 
 
-def _references(analysis: Analysis) -> Sentence | None:
+def references_sentence(analysis: Analysis) -> Sentence | None:
+    """How strong a model has to be to count; None where no answer without a model was scored."""
     best, margin = analysis.findings.best_reference, analysis.evidence.margin_bleu
     if best is None or best.test_bleu is None:
         return None
@@ -203,7 +207,7 @@ def _paid_words(analysis: Analysis) -> str:
 
 def _controls(analysis: Analysis) -> str:
     """What trainings drew that are no part of the search; nothing where there are none."""
-    count = len(analysis.records(CONTROL))
+    count = len(analysis.ranking_controls)
     if not count:
         return ""
     return (
@@ -283,7 +287,8 @@ def _dynamic(analysis: Analysis) -> Sentence | None:
     )
 
 
-def _not_counted(analysis: Analysis) -> Sentence:
+def not_counted(analysis: Analysis) -> Sentence:
+    """What no figure of the report holds."""
     making = " The making of the hardware is not counted." if analysis.settings.embodied is None else ""
     text = (
         f"What it took people to invent the hand designs is not counted.{making} "

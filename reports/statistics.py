@@ -1,7 +1,7 @@
 """Corpus BLEU from per-sentence counts, and the hierarchical bootstrap over seeds and test sentences."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import NormalDist
 
 import numpy as np
@@ -14,10 +14,8 @@ ORDERS = 4
 """BLEU counts n-grams of 1 to 4 words."""
 
 CONFIDENCE = 0.95
-DETECTION = 1.959964 + 0.841621
-"""Normal quantiles of a two-sided 5 % test and of 80 % power: a true difference this many standard errors wide is found
-in four of five repetitions."""
-
+LEVEL = 0.05
+"""Holm's method keeps the chance of a single wrong difference below this, over all that are tested together."""
 NUM_DRAWS = 2000
 SAME = 1e-9
 """Draws that differ by less than this do not vary."""
@@ -34,20 +32,29 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A difference of two means, its bootstrap interval and the least true difference that the data could show."""
+    """A difference of two means, its bootstrap interval and the least true difference that the data could show.
+
+    `p_value` is the bootstrap's; `holm_p_value` is that adjusted by Holm's method where the difference is one of
+    `num_comparisons`, None where it stands alone.
+    """
 
     difference: float
     interval: Interval
     standard_error: float
+    p_value: float
+    holm_p_value: float | None = None
+    num_comparisons: int = 1
 
     @property
     def minimum_detectable(self) -> float:
-        """(1.96 + 0.84) standard errors: found in 80 % of repetitions by a two-sided test at 5 %."""
-        return DETECTION * self.standard_error
+        """Found in 80 % of repetitions by a two-sided test at 5 % over all comparisons: alone, (1.96 + 0.84) standard errors."""
+        return detectable(self.standard_error, self.num_comparisons)
 
     @property
     def sign(self) -> int:
-        """1 or -1 when the interval leaves out zero, else 0."""
+        """1 or -1 when the interval leaves out zero, after Holm's correction where there is one, else 0."""
+        if self.holm_p_value is not None and self.holm_p_value >= LEVEL:
+            return 0
         return int(self.interval.low > 0) - int(self.interval.high < 0)
 
 
@@ -114,7 +121,21 @@ def percentile_interval(draws: npt.ArrayLike, confidence: float = CONFIDENCE) ->
 
 def compare(difference: float, draws: FloatArray) -> Comparison:
     """The comparison of a point difference and its bootstrap draws."""
-    return Comparison(difference=difference, interval=percentile_interval(draws), standard_error=float(np.std(draws, ddof=1)))
+    return Comparison(
+        difference=difference,
+        interval=percentile_interval(draws),
+        standard_error=float(np.std(draws, ddof=1)),
+        p_value=two_sided_p(draws),
+    )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
+    """The comparisons with p-values that are adjusted for their number."""
+    adjusted = holm([one.p_value for one in comparisons])
+    return tuple(
+        replace(one, holm_p_value=p_value, num_comparisons=len(comparisons))
+        for one, p_value in zip(comparisons, adjusted, strict=True)
+    )
 
 
 def detectable(standard_error: float, num_comparisons: int) -> float:

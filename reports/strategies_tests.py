@@ -1,7 +1,7 @@
 """Paired tests over seeds: which variants differ from the baseline, and how small a difference could have been found."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -99,4 +99,4 @@ def _comparison(differences: Sequence[float], drawn: Resampled) -> Comparison:
     """The mean difference with its bootstrap interval, and the standard error of it by the usual formula."""
     found = compare(float(np.mean(differences)), drawn.means(np.asarray([differences]))[0])
     error = float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
-    return Comparison(difference=found.difference, interval=found.interval, standard_error=error)
+    return replace(found, standard_error=error)

@@ -50,7 +50,7 @@ def models_table(analysis: Analysis) -> Table:
         "Training kWh",
     )
     models = analysis.evidence.models
-    champions = {id(one) for one in (analysis.evidence.search, analysis.evidence.hand)}
+    champions = {id(one) for one in analysis.champions}
     return Table(
         "All models at the full budget",
         heads,

@@ -92,19 +92,21 @@ class Findings:
 def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
     """Resamples test sentences jointly for all models, and each model's seeds."""
     rng = np.random.default_rng(BOOTSTRAP_SEED)
-    records = {_key(record): record for model in models for record in model.runs if "test_bleu" in record.metrics}
+    trained = (one for model in models for record in model.runs for one in model.of_seed(record))
+    records = {_key(record): record for record in trained if "test_bleu" in record.metrics}
     tables, warnings = _count_tables(records)
     columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
     bleu: dict[str, FloatArray] = {}
     picked: dict[str, IntArray] = {}
     for model in models:
-        scored = [record for record in model.runs if _key(record) in records]
+        trainings = [[_key(one) for one in model.of_seed(record) if _key(one) in records] for record in model.runs]
+        scored = [keys for keys in trainings if keys]
         if not scored:
             continue
         picks = pick_seeds(len(scored), num_draws, rng)
-        fixed = {_key(one): np.full(num_draws, one.metrics["test_bleu"]) for one in scored}
-        drawn = np.stack([columns.get(_key(one), fixed[_key(one)]) for one in scored], axis=1)
-        bleu[model.design] = mean_over_seeds(drawn, picks)
+        fixed = {key: np.full(num_draws, records[key].metrics["test_bleu"]) for keys in scored for key in keys}
+        drawn = [np.mean([columns.get(key, fixed[key]) for key in keys], axis=0) for keys in scored]
+        bleu[model.design] = mean_over_seeds(np.stack(drawn, axis=1), picks)
         picked[model.design] = picks
     return Draws(bleu, _output_draws(models, picked), picked, len(next(iter(tables.values()), ())), tuple(warnings))
 
@@ -158,15 +160,21 @@ def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...
     return tuple(one.design for one in pair if one and one.test_bleu is not None and one.test_bleu < needed)
 
 
-def judge(evidences: Mapping[Scenario, Evidence]) -> Findings:
-    """The findings of the evidence in every scenario; scores are the same in all of them, energies are not."""
+def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, comparison: Comparison | None = None) -> Findings:
+    """The findings of the evidence in every scenario; scores are the same in all of them, energies are not.
+
+    Args:
+        evidences: what the verdict rests on, by scenario.
+        draws: those of all models that several verdicts rest on together; else of these models alone.
+        comparison: the champions' as it is corrected for the number of verdicts; else it stands alone.
+    """
     evidence = evidences["central"]
-    draws = draw(evidence.models)
+    draws = draws or draw(evidence.models)
     drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
     scored = [one for one in evidence.references if one.test_bleu is not None]
     best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
     weak = weak_champions(evidence, best)
-    comparison = _comparison(evidence, draws)
+    comparison = comparison or compare_champions(evidence, draws)
     per_bleu, per_bleu_interval = _per_bleu(evidences, draws, comparison)
     order = sorted(evidences, key=lambda scenario: scenario != "central")
     answers: dict[View, tuple[tuple[BreakEven, Rates], ...]] = {}
@@ -199,7 +207,8 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     return found
 
 
-def _comparison(evidence: Evidence, draws: Draws) -> Comparison | None:
+def compare_champions(evidence: Evidence, draws: Draws) -> Comparison | None:
+    """The search champion's test BLEU less the hand champion's; None where one is missing or has none."""
     search, hand = evidence.search, evidence.hand
     if search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
         return None
@@ -223,11 +232,19 @@ def _per_bleu(
 def _investment(evidence: Evidence, view: View) -> Investment | None:
     if evidence.search is None or evidence.hand is None:
         return None
-    final_uj, hand_uj = evidence.search.training_uj(view), evidence.hand.training_uj(view)
     search_uj = evidence.cost.loaded_uj if view == "loaded" else evidence.cost.dynamic_uj
+    final_uj, hand_uj = champions_training_uj(evidence.search, evidence.hand, view)
     if final_uj is None or hand_uj is None:
         return None
     return Investment(search_uj=search_uj, final_uj=final_uj, hand_uj=hand_uj)
+
+
+def champions_training_uj(search: Model, hand: Model, view: View) -> tuple[int | None, int | None]:
+    """Energy of both champions' trainings, of as many seeds each as the one with fewer has: nobody pays for the other's care."""
+    num_seeds = min(len(search.runs), len(hand.runs))
+    found = (search.training_uj(view), len(search.runs)), (hand.training_uj(view), len(hand.runs))
+    of_search, of_hand = (None if uj is None else round(uj * num_seeds / num) for uj, num in found)
+    return of_search, of_hand
 
 
 def envelope_of(models: Sequence[Model], view: View) -> Envelope:

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from nas.carbon import intensity
-from nas.errors import UserError
 from nas.records import Record
 from reports.comparison import Compared, compare_designs
 from reports.comparison_sentences import make_comparison_verdict, make_limits
@@ -395,8 +394,3 @@ def test_runs_of_other_seeds_merge(tmp_path: Path) -> None:
     compared = compare_designs(load_runs([first, other]), SETTINGS)
     assert all([one.seed for one in model.runs] == [1, 2, 3, 11, 12, 13] for model in compared.ranked)
     assert compared.gaps == () and len(compared.ranked) == 4
-
-
-def test_a_search_and_a_comparison_do_not_merge(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="expected runs that all have a search or all have none, got compared and synthetic"):
-        write_report([write_run(tmp_path / "run"), RECORDS], tmp_path / "report", "DEU", "FRA")

@@ -31,6 +31,7 @@ FIGURES = (
     "power",
     "timeline",
     "genes",
+    "tornado",
 )
 Edit = Callable[[dict[str, Any]], None]
 

@@ -79,9 +79,7 @@ def shown(model: Model, inputs: Iterable[Inputs]) -> Iterator[list[Shown]]:
 
     with ExitStack() as watching, full_precision():
         for where, module in mapped(model).items():
-            watching.enter_context(
-                module.register_forward_pre_hook(lambda one, given, where=where: show(where, one, given))  # type: ignore[misc]
-            )
+            watching.enter_context(module.register_forward_pre_hook(lambda one, given, where=where: show(where, one, given)))
         for source, target in inputs:
             seen.clear()
             model.hidden(source, target)

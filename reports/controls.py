@@ -1,0 +1,137 @@
+"""Same-budget controls: what a search's energy would have bought otherwise, where the runs measured it.
+
+Longer training is known by records that train the hand champion's design by its recipe on its corpus to another budget, in
+whichever role (a run of such trainings alone gives them the role "control"). Random search is the cell of a study with the
+strategy "random", no hurdles and inherited weights, within the same MAC limit. A stage after training is a ladder that starts at
+one of the two champions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from nas.records import Record
+from reports.analysis import Analysis
+from reports.energy import search_progress
+from reports.ladder import Ladder, ladders, stage_uj
+from reports.load import COMPRESSED, SEARCH_ROLES, Run, setting
+from reports.models import Model, phase_energy
+from reports.scenarios import Range
+from reports.statistics import mean_and_spread
+from reports.study import Cell
+from reports.trials import trials_of
+
+RANDOM = "random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LongerTraining:
+    """The hand champion's design trained to another budget: its scores, one a training, and the energy of one training."""
+
+    design: str
+    budget_tokens: int
+    test_bleu: tuple[float, ...]
+    training_uj: Range | None
+
+    @property
+    def mean(self) -> float:
+        """Mean test BLEU."""
+        return mean_and_spread(self.test_bleu)[0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomControl:
+    """A search beside random search within the same limit, both read where the cheaper of them ended.
+
+    Scores are of the best trial by then on validation data, trained from scratch at the searches' own budget, None where there
+    was none. `told` is false where the two searches trained their trials for different budgets, so that scores do not compare.
+    """
+
+    random: Cell
+    energy_uj: float
+    own_bleu: float | None
+    random_bleu: float | None
+    told: bool
+
+
+def longer_trainings(basis: Analysis, hand: Model) -> tuple[LongerTraining, ...]:
+    """Trainings of the hand champion's design to other budgets, the shortest first, one entry a budget."""
+    like = hand.runs[0]
+    budgets = sorted({one.budget_tokens for run in basis.runs for one in run.records if _is_longer(one, like)})
+    return tuple(found for budget in budgets if (found := _longer(basis, like, budget)) is not None)
+
+
+def _is_longer(record: Record, like: Record) -> bool:
+    """Whether a record trains the same design alike, but for its budget."""
+    known, wanted = setting(record), setting(like)
+    other_budget = known.pop("budget_tokens") != wanted.pop("budget_tokens")
+    trained = record.status == "complete" and record.role not in (*SEARCH_ROLES, COMPRESSED)
+    return trained and other_budget and known == wanted and (record.design, record.family) == (like.design, like.family)
+
+
+def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining | None:
+    def chosen(runs: Sequence[Run]) -> list[Record]:
+        return [one for run in runs for one in run.records if _is_longer(one, like) and one.budget_tokens == budget_tokens]
+
+    def once(runs: Sequence[Run]) -> float | None:
+        found = [phase_energy(one.phase("train"), "loaded") for one in chosen(runs)]
+        known = [one for one in found if one is not None]
+        return sum(known) / len(known) if known and len(known) == len(found) else None
+
+    scores = tuple(one.metrics["test_bleu"] for one in chosen(basis.runs) if "test_bleu" in one.metrics)
+    if not scores:
+        return None
+    energy_uj = basis.worlds.optional_range(once)
+    return LongerTraining(design=like.design, budget_tokens=budget_tokens, test_bleu=scores, training_uj=energy_uj)
+
+
+def random_controls(cell: Cell, cells: Sequence[Cell]) -> tuple[RandomControl, ...]:
+    """The cell beside every random search within its limit; of several seeds those with its own, if there are any."""
+    if cell.key.strategy == RANDOM:
+        return ()
+    found = [one for one in cells if one.key.strategy == RANDOM and one.key.mac_limit == cell.key.mac_limit]
+    same = [one for one in found if one.key.search_seed == cell.key.search_seed]
+    return tuple(_random_control(cell, one) for one in same or found)
+
+
+def _random_control(cell: Cell, random: Cell) -> RandomControl:
+    energy_uj = min(cell.analysis.search_uj.central, random.analysis.search_uj.central)
+    (own, own_budgets), (other, other_budgets) = (_best_by(one, energy_uj) for one in (cell, random))
+    return RandomControl(
+        random=random,
+        energy_uj=energy_uj,
+        own_bleu=own,
+        random_bleu=other,
+        told=own_budgets == other_budgets and len(own_budgets) == 1,
+    )
+
+
+def _best_by(cell: Cell, energy_uj: float) -> tuple[float | None, set[int]]:
+    """The best score among trials trained from scratch to their end by then, and the budgets of all of these."""
+    found: list[Record] = []
+    for run in cell.analysis.runs:
+        whole = {one.record.record_id for one in trials_of(run) if one.outcome.kind == "complete"}
+        points = search_progress(run)
+        found += [one.record for one in points if one.cumulative_uj <= energy_uj and one.record.record_id in whole]
+    scores = [one.metrics["valid_bleu"] for one in found]
+    return max(scores, default=None), {one.budget_tokens for one in found}
+
+
+def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range | None], ...]:
+    """Ladders that start at a champion of the cell, each with the energy of all its stages, all seeds together."""
+    hand, search = cell.analysis.evidence.hand, cell.analysis.evidence.search
+    ids = {run.run_id for run in cell.analysis.runs}
+    found = []
+    for ladder in ladders(basis.runs):
+        own = {run_id for run_id, _ in ladder.training} <= ids
+        by_hand = hand is not None and ladder.design == hand.design
+        searched = search is not None and own and ladder.design == search.runs[0].design
+        if by_hand or searched:
+            found.append((ladder, _added([stage_uj(basis, rung) for rung in ladder.rungs[1:]])))
+    return tuple(found)
+
+
+def _added(parts: Sequence[Range | None]) -> Range | None:
+    known = [one for one in parts if one is not None]
+    if not known or len(known) < len(parts):
+        return None
+    return Range(sum(one.low for one in known), sum(one.central for one in known), sum(one.high for one in known))

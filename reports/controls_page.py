@@ -1,0 +1,149 @@
+"""The section on same-budget controls: what the search's energy would have bought otherwise, or that nobody measured it."""
+
+from collections.abc import Sequence
+
+from reports.analysis import Analysis
+from reports.assumptions import provenance_note
+from reports.content import Section
+from reports.controls import LongerTraining, champion_ladders, longer_trainings, random_controls
+from reports.ladder import Ladder
+from reports.models import Model
+from reports.scenarios import Range
+from reports.statistics import mean_and_spread
+from reports.study import Cell
+from reports.tables import NOT_RUN, Table
+from reports.words import UNKNOWN, energy_between, number, optional, shortest, signed
+
+HEADS = ("Instead", "Energy", "Share of the search's", "Test BLEU", "Less hand champion", "Less search champion")
+
+
+def controls_section(basis: Analysis, cells: Sequence[Cell]) -> Section | None:
+    """The section; None where no cell has both champions.
+
+    Args:
+        basis: all runs, among whose records the controls are.
+        cells: the searches that they are controls of.
+    """
+    whole = [cell for cell in cells if len(cell.analysis.champions) == 2 and cell.standing != "unfinished"]
+    if not whole:
+        return None
+    measured = [cell for cell in whole if _is_measured(basis, cell)]
+    tables = tuple(_table(basis, cell, len(cells) > 1) for cell in measured)
+    randoms = _random_table(whole, cells)
+    return Section(
+        title="What the same energy buys otherwise",
+        paragraphs=(_meaning(), *_not_measured(basis, whole, cells)),
+        tables=(*tables, *([randoms] if randoms else [])),
+    )
+
+
+def _is_measured(basis: Analysis, cell: Cell) -> bool:
+    """Whether the runs have longer training or a stage for one of the cell's champions."""
+    hand = cell.analysis.evidence.hand
+    return bool(hand and longer_trainings(basis, hand)) or bool(champion_ladders(basis, cell))
+
+
+def _meaning() -> str:
+    return (
+        "A search has to be worth more than what its energy could have bought instead: longer training of the best hand "
+        "design, random search, or stages that make a trained model smaller. What is below was measured in these runs; scores "
+        "are means over seeds and are described here, not tested."
+    )
+
+
+def _not_measured(basis: Analysis, whole: Sequence[Cell], cells: Sequence[Cell]) -> list[str]:
+    """Which controls nobody measured, for which searches."""
+    told = []
+    hands = [(cell, hand) for cell in whole if (hand := cell.analysis.evidence.hand) is not None]
+    without = dict.fromkeys(hand.design for _, hand in hands if not longer_trainings(basis, hand))
+    if without:
+        told.append(
+            f"Longer training of the hand champion: not measured for {', '.join(without)}; no record trains it by the same "
+            "recipe to another budget."
+        )
+    alone = [cell.label for cell in whole if cell.key.strategy != "random" and not random_controls(cell, cells)]
+    if alone:
+        told.append(f"Random search at the same limit: not measured beside {'; '.join(alone)}.")
+    unstaged = [cell.label for cell in whole if not champion_ladders(basis, cell)]
+    if unstaged:
+        which = "these champions" if len(unstaged) == len(whole) else "; ".join(unstaged)
+        told.append(f"A stage after training (pruning, quantisation, dropping): not measured for {which}.")
+    return told
+
+
+def _table(basis: Analysis, cell: Cell, several: bool) -> Table:
+    """The search, the hand champion, and everything that was measured instead."""
+    hand, search = cell.analysis.evidence.hand, cell.analysis.evidence.search
+    assert hand is not None and search is not None
+    total = cell.analysis.search_uj
+    rows = [
+        _row(f"the search: {search.design}", total, total, search.test_scores, (hand, search)),
+        *(_longer_row(one, hand, total, (hand, search)) for one in longer_trainings(basis, hand)),
+        *(_ladder_row(one, spent, total, (hand, search)) for one, spent in champion_ladders(basis, cell)),
+    ]
+    note = (
+        "The search's energy leaves out its champion's trainings. Of a longer training it is that of one training from "
+        f"scratch, of stages that of all of them for one seed. {provenance_note(basis.source)}"
+    )
+    title = f"Controls: {cell.label}" if several else "Controls"
+    return Table(title, HEADS, tuple(rows), frozenset(range(1, len(HEADS))), note, widest=0)
+
+
+def _row(
+    name: str, spent: Range | None, total: Range, scores: Sequence[float], champions: tuple[Model, Model]
+) -> tuple[str, ...]:
+    mean, deviation = mean_and_spread(scores)
+    share = UNKNOWN if spent is None or not total.central else f"{shortest(100 * spent.central / total.central)} %"
+    return (
+        name,
+        UNKNOWN if spent is None else energy_between(spent),
+        share,
+        optional(mean) + ("" if deviation is None else f" ± {deviation:.2f}"),
+        *(NOT_RUN if one.test_bleu is None else signed(mean - one.test_bleu) for one in champions),
+    )
+
+
+def _longer_row(one: LongerTraining, hand: Model, total: Range, champions: tuple[Model, Model]) -> tuple[str, ...]:
+    times = one.budget_tokens / hand.runs[0].budget_tokens
+    name = f"{one.design} trained on {number(one.budget_tokens)} tokens, {shortest(times)} times the budget"
+    return _row(name, one.training_uj, total, one.test_bleu, champions)
+
+
+def _ladder_row(ladder: Ladder, spent: Range | None, total: Range, champions: tuple[Model, Model]) -> tuple[str, ...]:
+    last = ladder.rungs[-1]
+    scores = [one.metrics["test_bleu"] for one in last.records if "test_bleu" in one.metrics]
+    size = ladder.ratio(last, "stored_bytes")
+    name = f"{ladder.design} after {' and '.join(last.stages)}".replace(",", ", ")
+    name += "" if size is None else f" (file {shortest(size)} times smaller)"
+    once = None if spent is None else spent.times(1 / len(ladder.seeds))
+    if not scores:
+        return (name, UNKNOWN if once is None else energy_between(once), *[NOT_RUN] * 4)
+    return _row(name, once, total, scores, champions)
+
+
+def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
+    rows = []
+    for cell in whole:
+        for one in random_controls(cell, cells):
+            pair = (one.own_bleu, one.random_bleu)
+            known = one.told and None not in pair
+            away = signed(pair[0] - pair[1]) if known and pair[0] is not None and pair[1] is not None else NOT_RUN
+            champion = one.random.analysis.evidence.search
+            rows.append(
+                (
+                    cell.label,
+                    energy_between(Range(one.energy_uj, one.energy_uj, one.energy_uj)),
+                    *(NOT_RUN if score is None else optional(score) for score in pair),
+                    away if one.told else "other trial budgets",
+                    NOT_RUN if champion is None else optional(champion.test_bleu),
+                )
+            )
+    if not rows:
+        return None
+    heads = ("Search", "Read at", "Its best trial, valid BLEU", "Random's best", "Difference", "Random's champion, test BLEU")
+    note = (
+        "Both searches within the same MAC limit, read where the cheaper of them ended: the best trial by then that was trained "
+        "from scratch to its end, on validation data with one seed, so small differences say little. Random search's champion is "
+        "that of its whole run."
+    )
+    return Table("Random search at the same energy", heads, tuple(rows), frozenset(range(1, len(heads))), note, widest=0)

@@ -1,0 +1,239 @@
+"""A study: several searches and hand designs of one setting, each search with a verdict, corrected for their number."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Literal
+
+from nas.records import Scenario
+from reports.analysis import Analysis
+from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
+from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, key_of
+from reports.comparison import DRAWS_PER_PAIR, find_gaps
+from reports.energy import search_cost, split_energy
+from reports.load import Run, RunFolders
+from reports.models import Model, champion, collect_models, collect_references, within
+from reports.scenarios import Worlds, worlds
+from reports.settings import Settings
+from reports.statistics import NUM_DRAWS, Comparison, corrected
+from reports.trend import Trend, TrendPoint, trend_of
+from reports.verdict import Draws, Evidence, compare_champions, draw, judge
+
+Standing = Literal["search won", "hand design won", "not separable", "models too weak", "unfinished"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One search beside the hand designs of all runs. `gap` says what it lacks for a verdict, nothing where it has one."""
+
+    key: CellKey
+    label: str
+    analysis: Analysis
+    gap: str = ""
+
+    @property
+    def standing(self) -> Standing:
+        """Who was better, after the correction for the number of searches."""
+        findings = self.analysis.findings
+        if self.gap or findings.comparison is None:
+            return "unfinished"
+        if findings.too_weak:
+            return "models too weak"
+        words: dict[int, Standing] = {1: "search won", -1: "hand design won", 0: "not separable"}
+        return words[findings.comparison.sign]
+
+    @property
+    def judged(self) -> bool:
+        """Whether it has a verdict on quality."""
+        return self.standing not in ("models too weak", "unfinished")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Study(Analysis):
+    """Everything that the report of a study is made from: an Analysis of all runs together, without champions of its own.
+
+    `absent` are cells of the grid of limits and strategies that have no run, `unstarted` runs without a record.
+    """
+
+    name: str | None
+    cells: tuple[Cell, ...]
+    trend: Trend | None
+    absent: tuple[str, ...]
+    unstarted: tuple[str, ...]
+
+    @property
+    def champions(self) -> tuple[Model, ...]:
+        """The champions of all cells, each once, hand designs first."""
+        found = [one for cell in self.cells for one in cell.analysis.champions]
+        unique = {one.design: one for one in found}
+        return tuple(sorted(unique.values(), key=lambda one: one.searched))
+
+    @property
+    def judged(self) -> tuple[Cell, ...]:
+        """Cells with a verdict on quality."""
+        return tuple(one for one in self.cells if one.judged)
+
+    def cells_that_are(self, standing: Standing) -> tuple[Cell, ...]:
+        """Cells of that standing."""
+        return tuple(one for one in self.cells if one.standing == standing)
+
+
+def is_study(runs: Sequence[Run]) -> bool:
+    """Whether runs are several searches, or a search and hand designs that were run apart: more than one page can say of one."""
+    return any(run.searched for run in runs) and (len(cells_of(runs)) > 1 or not all(run.searched for run in runs))
+
+
+def sole_cell(analysis: Analysis) -> Cell:
+    """A report of one search as a cell."""
+    key = key_of(analysis.run)
+    return Cell(key=key, label=key.words, analysis=analysis)
+
+
+def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders | None = None) -> Study:
+    """Draws the conclusions from the runs of a study."""
+    everywhere, found = worlds(runs), cells_of(runs)
+    models = {scenario: collect_models(at) for scenario, at in everywhere.runs.items()}
+    draws = draw(models["central"], max(NUM_DRAWS, DRAWS_PER_PAIR * len(found)))
+    evidences = [_evidences(one, everywhere, models, settings) for one in found]
+    compared = [compare_champions(one["central"], draws) for one in evidences]
+    comparisons = iter(corrected([one for one in compared if one is not None]))
+    cells = tuple(
+        _cell(one, everywhere, evidence, draws, None if plain is None else next(comparisons), settings)
+        for one, evidence, plain in zip(found, evidences, compared, strict=True)
+    )
+    pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], settings) for scenario in everywhere.runs}
+    findings = judge(pooled, draws)
+    own = dict.fromkeys(warning for cell in cells for warning in cell.analysis.findings.warnings)
+    shifted = region_warnings(settings, "which shifts the break-even")
+    return Study(
+        runs=tuple(runs),
+        worlds=everywhere,
+        settings=settings,
+        evidence=pooled["central"],
+        findings=findings,
+        split=split_energy(runs),
+        source=common_source(runs),
+        warnings=(*run_warnings(runs), *findings.warnings, *own, *_gap_warnings(runs), *shifted),
+        name=folders.name if folders else None,
+        cells=cells,
+        trend=_trend(cells, draws),
+        absent=_absent(cells),
+        unstarted=folders.unstarted if folders else (),
+    )
+
+
+def _evidences(
+    cell: CellRuns, everywhere: Worlds, models: Mapping[Scenario, Sequence[Model]], settings: Settings
+) -> dict[Scenario, Evidence]:
+    """What a cell's verdict rests on in every scenario: all hand designs, its own searched ones."""
+    ids = {run.run_id for run in cell.runs}
+    found: dict[Scenario, Evidence] = {}
+    for scenario, known in models.items():
+        own = tuple(one for one in known if not one.searched or one.runs[0].run_id in ids)
+        runs = everywhere.runs[scenario]
+        found[scenario] = Evidence(
+            models=own,
+            references=collect_references(runs),
+            search=champion(own, searched=True),
+            hand=_hand_champion(own, cell.key.mac_limit),
+            cost=search_cost(run for run in runs if run.run_id in ids),
+            rates=(settings.rates, *settings.rate_corners),
+            margin_bleu=margin_of(cell.runs[0]),
+        )
+    return found
+
+
+def _best_by_hand(models: Sequence[Model], mac_limit: int | None) -> Model | None:
+    """The hand design within the limit that is best on validation with seed 0, whether or not it has fresh seeds yet."""
+    candidates = [one for one in within(models, mac_limit) if not one.searched and one.valid_bleu is not None]
+    return max(candidates, key=lambda one: one.valid_bleu or 0.0, default=None)
+
+
+def _hand_champion(models: Sequence[Model], mac_limit: int | None) -> Model | None:
+    best = _best_by_hand(models, mac_limit)
+    return best if best is not None and best.finals else None
+
+
+def _cell(
+    found: CellRuns,
+    everywhere: Worlds,
+    evidences: Mapping[Scenario, Evidence],
+    draws: Draws,
+    comparison: Comparison | None,
+    settings: Settings,
+) -> Cell:
+    ids = {run.run_id for run in found.runs}
+    findings = judge(evidences, draws, comparison)
+    analysis = Analysis(
+        runs=found.runs,
+        worlds=Worlds({one: tuple(run for run in runs if run.run_id in ids) for one, runs in everywhere.runs.items()}),
+        settings=settings,
+        evidence=evidences["central"],
+        findings=replace(
+            findings, warnings=tuple(f"{found.label}: {one}" for one in findings.warnings if one not in draws.warnings)
+        ),
+        split=split_energy(found.runs),
+        source=common_source(found.runs),
+        warnings=(),
+    )
+    return Cell(key=found.key, label=found.label, analysis=analysis, gap=_gap(evidences["central"], found))
+
+
+def _gap(evidence: Evidence, found: CellRuns) -> str:
+    """What a cell lacks for a verdict."""
+    planned = {seed for run in found.runs for seed in configured(run, "final", "seeds") or ()}
+    if evidence.search is None:
+        return "its search has no champion with fresh seeds yet"
+    if evidence.hand is None:
+        best = _best_by_hand(evidence.models, found.key.mac_limit)
+        if best is None:
+            return "no hand design within its limit was trained with seed 0"
+        return f"the best hand design within its limit, {best.design}, has no fresh seeds yet"
+    if missing := sorted(planned - {record.seed for record in evidence.search.finals}):
+        return f"{evidence.search.design} lacks seed {', '.join(map(str, missing))}"
+    return ""
+
+
+def _pooled(runs: Sequence[Run], models: Sequence[Model], settings: Settings) -> Evidence:
+    """All models together, without champions: those are the cells'."""
+    return Evidence(
+        models=tuple(models),
+        references=collect_references(runs),
+        search=None,
+        hand=None,
+        cost=search_cost(runs),
+        rates=(settings.rates, *settings.rate_corners),
+        margin_bleu=margin_of(runs[0]),
+    )
+
+
+def _trend(cells: Sequence[Cell], draws: Draws) -> Trend | None:
+    """Over cells with a verdict and a limit."""
+    points = []
+    for cell in cells:
+        evidence, comparison = cell.analysis.evidence, cell.analysis.findings.comparison
+        if cell.judged and cell.key.mac_limit and comparison and evidence.search and evidence.hand:
+            drawn = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
+            points.append(
+                TrendPoint(group=cell.key.strategy, mac_limit=cell.key.mac_limit, difference=comparison.difference, draws=drawn)
+            )
+    return trend_of(points)
+
+
+def _absent(cells: Sequence[Cell]) -> tuple[str, ...]:
+    """Places of the grid of limits, strategies and seeds without a run."""
+    keys = [cell.key for cell in cells]
+    limits = list(dict.fromkeys(key.limit_words for key in keys))
+    rows = list(dict.fromkeys((key.strategy, key.search_seed) for key in keys))
+    there = {(key.limit_words, key.strategy, key.search_seed) for key in keys}
+    return tuple(
+        SEPARATOR.join((limit, one, f"seed {seed}"))
+        for limit, (one, seed) in product(limits, rows)
+        if (limit, one, seed) not in there
+    )
+
+
+def _gap_warnings(runs: Sequence[Run]) -> list[str]:
+    """Trainings of hand designs that runs without a search planned and that have no result."""
+    by_hand = [run for run in runs if not run.searched]
+    return [f"{one.design} with seed {one.seed} has no result ({one.reason})" for one in find_gaps(by_hand)]

@@ -1,0 +1,128 @@
+"""The report of a study: several searches, one verdict each, and what they say together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from reports.content import Content, Tile
+from reports.controls_page import controls_section
+from reports.drawing import Drawing, render
+from reports.figures import course_figures, quality_figures
+from reports.glossary import search_glossary
+from reports.ladder_page import ladder_section
+from reports.model_card import model_cards
+from reports.payers_tables import payers_tables
+from reports.probes_page import probes_section
+from reports.search_page import axes_of
+from reports.spending_page import spending_section
+from reports.study import Cell, Study
+from reports.study_export import study_results
+from reports.study_figures import differences
+from reports.study_sentences import cell_paragraph, make_study_verdict, trend_words
+from reports.study_tables import HEADS, spent_table, verdict_row
+from reports.tables import Table, costs_table, models_table, references_table, results_table, search_setup_table
+from reports.tornado_page import tornado_section
+from reports.trial_tables import front_tables, trials_table
+from reports.words import energy_between, mass, shortest, signed
+from reports.work_page import work_section
+
+
+def study_content(study: Study) -> Content:
+    """Everything on the page of a study."""
+    verdict = make_study_verdict(study)
+    margin = study.evidence.margin_bleu
+    passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
+    sections = (
+        controls_section(study, study.cells),
+        tornado_section(study.cells, study.runs),
+        spending_section(study),
+        ladder_section(study, study.search_uj),
+        probes_section(study),
+        work_section(study),
+    )
+    return Content(
+        template="study.html",
+        basis=study,
+        verdict=verdict,
+        tiles=study_tiles(study),
+        drawings=draw_study(study),
+        published=(costs_table(), results_table()),
+        setup=search_setup_table(study),
+        glossary=search_glossary({*axes_of(study), "study"}),
+        margin=margin,
+        payers=payers_tables(study),
+        cards=model_cards(study, [one.design for one in study.champions]),
+        own={
+            "spent": (spent_table(study),),
+            "verdict_heads": HEADS,
+            "verdict_rows": [verdict_row(cell) for cell in study.cells],
+            "num_cells": len(study.judged),
+            "paragraphs": [cell_paragraph(cell) for cell in study.cells],
+            "tables": (
+                models_table(study),
+                references_table(study.evidence.references, passed),
+                *(replace(one, title=f"{one.title}: {cell.label}") for cell in study.cells for one in _trial_tables(cell)),
+            ),
+        },
+        results=study_results(study, verdict),
+        sections=tuple(one for one in sections if one is not None),
+        title=study.name or " + ".join(run.run_id for run in study.runs),
+    )
+
+
+def _trial_tables(cell: Cell) -> tuple[Table, ...]:
+    return (trials_table(cell.analysis), *front_tables(cell.analysis))
+
+
+def draw_study(study: Study) -> tuple[Drawing, ...]:
+    """The differences by cell, then the figures of one search, of all runs together."""
+    found = (render(differences(study)), *quality_figures(study), *course_figures(study))
+    return tuple(one for one in found if one is not None)
+
+
+def study_tiles(study: Study) -> tuple[Tile, ...]:
+    """The four numbers of the first screen."""
+    return (_won_tile(study), _trend_tile(study), _cost_tile(study), _paid_tile(study))
+
+
+def _won_tile(study: Study) -> Tile:
+    judged, total = len(study.judged), len(study.cells)
+    counts = [len(study.cells_that_are(one)) for one in ("hand design won", "search won", "not separable")]
+    detail = f"{counts[2]} not separable"
+    if total > judged:
+        detail += f"; {total - judged} of {total} without a verdict"
+    return Tile("Who won", f"hand {counts[0]}, search {counts[1]}" if judged else "no verdict yet", detail)
+
+
+def _trend_tile(study: Study) -> Tile:
+    title, trend = "Hand design's gain as the limit halves", study.trend
+    if trend is None:
+        return Tile(title, "not tested", "needs verdicts of one strategy at two MAC limits")
+    low, high = trend.per_halving.interval.low, trend.per_halving.interval.high
+    detail = f"95 %: {signed(low)} to {signed(high)}; the claim is {trend_words(trend)}"
+    return Tile(title, f"{signed(trend.per_halving.difference)} BLEU", detail)
+
+
+def _cost_tile(study: Study) -> Tile:
+    grams = study.search_g
+    name = study.settings.searched_in.name
+    return Tile(
+        "Cost of all searches",
+        f"{mass(grams.central)} CO2e",
+        f"{mass(grams.low)} to {mass(grams.high)}; {energy_between(study.search_uj)} in {name}",
+        study.source.provenance,
+    )
+
+
+def _paid_tile(study: Study) -> Tile:
+    told = [cell for cell in study.cells if cell.standing != "unfinished"]
+    paid = _answers(told, "number")
+    words = [
+        f"{count} {word}" for word in ("never", "not separable", "outside the measured curve") if (count := _answers(told, word))
+    ]
+    return Tile(
+        "Paid back", f"{paid} of {len(told)}" if told else "unknown", "; ".join(words) or f"used in {study.settings.used_in.name}"
+    )
+
+
+def _answers(cells: Sequence[Cell], outcome: str) -> int:
+    return sum(cell.analysis.findings.answer.outcome == outcome for cell in cells)

@@ -1,0 +1,226 @@
+"""What a study says in plain sentences, each made from its numbers and nothing else."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from reports.assumptions import at_pue, region_words
+from reports.break_even import Outcome
+from reports.comparison_sentences import listed, plural
+from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence
+from reports.statistics import Comparison
+from reports.study import Cell, Study
+from reports.trend import Trend
+from reports.words import mass, mass_range, number, signed
+
+
+def make_study_verdict(study: Study) -> Verdict:
+    """The verdict of a study."""
+    found = (
+        _compared(study),
+        _won(study),
+        _costs(study),
+        _paying(study),
+        _tightest(study),
+        _tighter(study),
+        references_sentence(study),
+        _missing(study),
+        not_counted(study),
+    )
+    return Verdict(
+        outcome=outcome_of(study),
+        headline=f"{_headline(study)} {_paying_words(study)}".strip(),
+        sentences=tuple(one for one in found if one is not None),
+    )
+
+
+def outcome_of(study: Study) -> StudyOutcome:
+    """What the study came to, in a word or two."""
+    standings = {cell.standing for cell in study.cells}
+    judged = {cell.standing for cell in study.judged}
+    if not judged:
+        return "models too weak for a verdict" if "models too weak" in standings else "unknown"
+    if judged == {"search won"}:
+        return "search won"
+    if judged == {"hand design won"}:
+        return "hand design won"
+    return "not separable" if judged == {"not separable"} else "mixed"
+
+
+def _headline(study: Study) -> str:
+    """Who won how often; cells without a verdict are said to have none."""
+    judged, total = study.judged, len(study.cells)
+    if not judged:
+        return f"No verdict yet: of {_searches(total)}, none has one."
+    won, lost, open_ = (len(study.cells_that_are(one)) for one in ("search won", "hand design won", "not separable"))
+    parts = [
+        f"the hand design won {_times(lost)}",
+        f"the search won {_times(won)}",
+        *([f"{_times(open_)} they could not be told apart"] if open_ else []),
+    ]
+    rest = total - len(judged)
+    more = f" {_searches(rest).capitalize()} more {'has' if rest == 1 else 'have'} no verdict." if rest else ""
+    return f"Of {_searches(len(judged))} with a verdict, {listed(parts)}.{more}"
+
+
+def _searches(count: int) -> str:
+    return "one search" if count == 1 else f"{count} searches"
+
+
+def _times(count: int) -> str:
+    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
+
+
+def _paying_words(study: Study) -> str:
+    """How many searches pay back their carbon, and what is known of the others."""
+    counts = Counter(cell.analysis.findings.answer.outcome for cell in study.cells if cell.standing != "unfinished")
+    total = sum(counts.values())
+    if not total:
+        return ""
+    paid = counts["number"]
+    others: dict[Outcome, str] = {
+        "never": "never for {}",
+        "not separable": "not separable for {}",
+        "outside the measured curve": "outside the measured curve for {}",
+        "models too weak for a verdict": "models too weak for {}",
+        "unknown": "a number is missing for {}",
+    }
+    rest = listed([said.format(counts[word]) for word, said in others.items() if counts[word]] or ["none left"])
+    if not paid:
+        return f"That a search pays back its carbon is shown for none of {total}: {rest}."
+    return f"That it pays back its carbon is shown for {paid} of {total}" + (f" ({rest})." if paid < total else ".")
+
+
+def _compared(study: Study) -> Sentence:
+    models = study.evidence.models
+    hands = [one for one in models if not one.searched]
+    families = sorted({one.family.replace("_", " ") for one in hands})
+    limits = list(dict.fromkeys(cell.key.limit_words for cell in study.cells))
+    strategies = list(dict.fromkeys(cell.key.strategy for cell in study.cells))
+    tokens = next((one.runs[0].budget_tokens for one in models if one.runs), 0)
+    return Sentence(
+        "What was compared",
+        f"{plural(len(hands), 'hand design')} of {listed(families) if families else 'no family'} met the champions of "
+        f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
+        f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
+        f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
+        "sentences.",
+    )
+
+
+def difference_words(found: Comparison) -> str:
+    """A difference of BLEU with its interval."""
+    low, high = signed(found.interval.low), signed(found.interval.high)
+    return f"{signed(found.difference)} BLEU (95 % interval {low} to {high})"
+
+
+def _won(study: Study) -> Sentence | None:
+    """Every cell's standing, with the widest and the least certain difference."""
+    if not study.judged:
+        return None
+    told = [
+        f"{words}: {'; '.join(cell.label for cell in found)}"
+        for words, standing in (("Search won", "search won"), ("Hand design won", "hand design won"))
+        for found in [[cell for cell in study.judged if cell.standing == standing]]
+        if found
+    ]
+    open_ = study.cells_that_are("not separable")
+    if open_:
+        told.append(f"Not separable: {'; '.join(cell.label for cell in open_)}")
+    least = max(one.minimum_detectable for cell in study.judged if (one := cell.analysis.findings.comparison))
+    count = next(one.num_comparisons for cell in study.judged if (one := cell.analysis.findings.comparison))
+    correction = f", after Holm's correction for {count} comparisons," if count > 1 else ""
+    return Sentence(
+        "Better on the test set",
+        f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
+        f"sentences); one of {least:.2f} BLEU or more would be found in four of five such studies.",
+    )
+
+
+def _costs(study: Study) -> Sentence:
+    return Sentence(
+        "Cost of the searches",
+        f"Together the searches drew {study.energy_words(study.search_uj)} and so emitted {study.mass_words(study.search_g)} in "
+        f"{region_words(study.settings.searched_in)}{at_pue(study.settings.pue)}: all trials whatever became of them, "
+        "finalists, supervision, and the idle power meanwhile.",
+        study.source.provenance,
+    )
+
+
+def _paying(study: Study) -> Sentence | None:
+    """Break-even and carbon per point gained, cell by cell where there is a number."""
+    told = []
+    for cell in study.cells:
+        findings = cell.analysis.findings
+        if findings.answer.uses is not None and findings.answer.interval is not None:
+            ends = findings.answer.interval
+            told.append(f"{cell.label}: after {number(findings.answer.uses)} uses ({number(ends.low)} to {number(ends.high)})")
+        if findings.per_bleu_g is not None and findings.per_bleu_interval is not None and cell.judged:
+            told.append(
+                f"{cell.label}: {mass(findings.per_bleu_g)} CO2e per BLEU gained ({mass_range(findings.per_bleu_interval)})"
+            )
+    words = _paying_words(study)
+    if not words:
+        return None
+    text = f"{words} With 95 % intervals: {'; '.join(told)}." if told else words
+    return Sentence("Paying back", text, study.source.provenance)
+
+
+def _tightest(study: Study) -> Sentence | None:
+    """The differences at the tightest limit that has a verdict."""
+    limits = [cell.key.mac_limit for cell in study.judged if cell.key.mac_limit is not None]
+    if not limits:
+        return None
+    found = [cell for cell in study.judged if cell.key.mac_limit == min(limits)]
+    told = [
+        f"{cell.key.strategy} (seed {cell.key.search_seed}) {difference_words(one)}, {cell.standing}"
+        for cell in found
+        if (one := cell.analysis.findings.comparison)
+    ]
+    return Sentence("Tightest budget", f"Within {found[0].key.limit_words}, search less hand design: {'; '.join(told)}.")
+
+
+def _tighter(study: Study) -> Sentence:
+    """Whether the claim holds that hand designs gain on searches as the budget tightens."""
+    claim = "“The tighter the budget, the bigger the hand design's advantage”"
+    trend = study.trend
+    if trend is None:
+        text = f"{claim} was not tested: that takes verdicts of one strategy at two MAC limits or more."
+        return Sentence("The tighter, the better by hand?", text)
+    slope, interval = trend.per_halving, trend.per_halving.interval
+    text = (
+        f"{claim} is {trend_words(trend)} by {_searches(trend.num_cells)} at {trend.num_limits} limits: each time the limit is "
+        f"halved, the hand design gains {signed(slope.difference)} BLEU on the search (95 % interval {signed(interval.low)} to "
+        f"{signed(interval.high)}, over seeds and test sentences"
+    )
+    text += " and searches)." if trend.repeated else "). How much another search would differ is not in that interval."
+    return Sentence("The tighter, the better by hand?", text)
+
+
+def trend_words(trend: Trend) -> str:
+    """What a trend says of the claim."""
+    return {1: "supported", -1: "contradicted", 0: "neither supported nor contradicted"}[trend.per_halving.sign]
+
+
+def _missing(study: Study) -> Sentence | None:
+    """Cells without a verdict, places of the grid without a run, runs that have recorded nothing."""
+    told = [f"{cell.label}: {cell.gap or 'no score'}" for cell in study.cells if cell.standing == "unfinished"]
+    told += [f"{one}: no run" for one in study.absent]
+    told += [f"{one}: begun, nothing recorded yet" for one in study.unstarted]
+    return Sentence("Missing", f"{'; '.join(told)}.") if told else None
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """What is said of one cell."""
+
+    label: str
+    headline: str
+    sentences: tuple[Sentence, ...]
+
+
+def cell_paragraph(cell: Cell) -> Paragraph:
+    """As a report of its search alone would have it, without what the study has said for all of them."""
+    verdict = make_verdict(cell.analysis)
+    common = ("What was compared", "Strength", "Not counted")
+    headline = f"No verdict yet: {cell.gap}." if cell.gap else verdict.headline
+    return Paragraph(cell.label, headline, tuple(one for one in verdict.sentences if one.topic not in common))

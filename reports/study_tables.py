@@ -1,0 +1,130 @@
+"""Tables of a study: one row a search with all its verdict rests on, and what was spent on it."""
+
+from dataclasses import dataclass
+
+from nas.units import kwh
+from reports.assumptions import provenance_note
+from reports.models import Model
+from reports.study import Cell, Study
+from reports.tables import Table
+from reports.words import (
+    UNKNOWN,
+    energy,
+    energy_between,
+    mass,
+    mass_range,
+    mass_unit,
+    number,
+    optional,
+    shortest,
+    signed,
+    significant,
+)
+
+NONE = "none"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A cell of the verdict table: text, lines below it, and how its numbers are known; None where there is no number."""
+
+    text: str
+    more: tuple[str, ...] = ()
+    provenance: str | None = None
+
+
+HEADS = (
+    ("Search", "configured"),
+    ("Better", None),
+    ("Search less hand, test BLEU", "scored"),
+    ("Champions, test BLEU", "scored"),
+    ("Cost of the search, CO2e", None),
+    ("CO2e per BLEU gained", None),
+    ("Break-even uses", None),
+)
+"""Columns of the verdict table, each with how its numbers are known where that is the same for all of them."""
+
+
+def verdict_row(cell: Cell) -> tuple[Shown, ...]:
+    """One row of the verdict table."""
+    return (
+        Shown(cell.label),
+        Shown(cell.standing, tuple(filter(None, (cell.gap,)))),
+        _difference(cell),
+        _champions(cell),
+        _cost(cell),
+        _per_gain(cell),
+        _break_even(cell),
+    )
+
+
+def _difference(cell: Cell) -> Shown:
+    one = cell.analysis.findings.comparison
+    if one is None:
+        return Shown(NONE)
+    adjusted = one.p_value if one.holm_p_value is None else one.holm_p_value
+    ends = f"{signed(one.interval.low)} to {signed(one.interval.high)}"
+    return Shown(
+        signed(one.difference), (ends, f"p = {shortest(adjusted)}", f"detectable from {optional(one.minimum_detectable)}")
+    )
+
+
+def _champions(cell: Cell) -> Shown:
+    evidence = cell.analysis.evidence
+    pair = [(name, one) for name, one in (("search", evidence.search), ("hand", evidence.hand)) if one is not None]
+    scores = [f"{optional(one.test_bleu)} {name}" for name, one in pair]
+    return Shown(", ".join(scores) or NONE, tuple(f"{one.design}, {_seeds(one)}" for _, one in pair))
+
+
+def _seeds(model: Model) -> str:
+    count = len(model.test_scores)
+    return f"{count} seed{'s' * (count != 1)}"
+
+
+def _cost(cell: Cell) -> Shown:
+    analysis = cell.analysis
+    bound = "at least " if analysis.evidence.cost.num_unattributed and not analysis.evidence.cost.from_ledger else ""
+    grams, size, unit = analysis.search_g, *mass_unit(analysis.search_g.central)
+    ends = f"{significant(grams.low / size)} to {significant(grams.high / size)} {unit}"
+    return Shown(f"{bound}{mass(grams.central)}", (ends, energy_between(analysis.search_uj)), analysis.source.provenance)
+
+
+def _per_gain(cell: Cell) -> Shown:
+    findings = cell.analysis.findings
+    if findings.per_bleu_g is None or findings.per_bleu_interval is None or not cell.judged:
+        return Shown(UNKNOWN if cell.standing == "unfinished" else "no gain shown")
+    return Shown(mass(findings.per_bleu_g), (mass_range(findings.per_bleu_interval),), cell.analysis.source.provenance)
+
+
+def _break_even(cell: Cell) -> Shown:
+    answer = cell.analysis.findings.answer
+    if cell.standing == "unfinished":
+        return Shown(UNKNOWN)
+    if answer.uses is None or answer.interval is None:
+        return Shown(answer.outcome, tuple(filter(None, (answer.reason,))))
+    ends = f"{number(answer.interval.low)} to {number(answer.interval.high)}"
+    return Shown(number(answer.uses), (ends,), cell.analysis.source.provenance)
+
+
+def spent_table(study: Study) -> Table:
+    """The terms of every cell's break-even."""
+    rows = []
+    for cell in study.cells:
+        analysis, spent, answer = cell.analysis, cell.analysis.findings.investment, cell.analysis.findings.answer
+        trained = [None, None] if spent is None else [spent.final_uj, spent.hand_uj]
+        ends = answer.net_interval_g
+        left = UNKNOWN if answer.net_g is None or ends is None else f"{mass(answer.net_g)} ({mass_range(ends)})"
+        rows.append(
+            (
+                cell.label,
+                energy_between(analysis.search_uj),
+                *(UNKNOWN if one is None else energy(kwh(one)) for one in trained),
+                left,
+            )
+        )
+    heads = ("Search", "Drawn by it", "Search champion's trainings", "Hand champion's trainings", "Left to earn back, CO2e")
+    note = (
+        "Fully loaded. A champion's trainings are those of its fresh seeds, of as many as the other champion has; a seed "
+        f"that was trained in several runs counts once, at their mean. {provenance_note(study.source)}"
+    )
+    return Table("What was spent", heads, tuple(rows), frozenset(range(1, len(heads))), note, widest=0)

@@ -1,0 +1,424 @@
+"""The report of a study on synthetic runs: merging, verdicts by cell, Holm, the trend, controls, the tornado, the page."""
+
+import importlib.util
+import json
+import re
+import shutil
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.errors import UserError
+from nas.records import Record
+from reports.analysis import analyse
+from reports.cells import cells_of
+from reports.controls import longer_trainings, random_controls
+from reports.controls_page import controls_section
+from reports.load import Run, load_run, load_runs, run_folders
+from reports.models import Model, collect_models, within
+from reports.page import write_report
+from reports.sentences import Verdict
+from reports.settings import make_settings
+from reports.statistics import Comparison, Interval, compare, corrected, holm
+from reports.study import Study, analyse_study, is_study, sole_cell
+from reports.study_sentences import make_study_verdict
+from reports.tornado import Tornado, tornado_of, with_whole_idle, without_idle
+from reports.tornado_page import tornado_section
+from reports.trend import TrendPoint, trend_of
+from reports.verdict import champions_training_uj, draw
+
+RECORDS = Path(__file__).parent / "records"
+SETTINGS = make_settings("DEU", "FRA")
+
+
+def study_module() -> Any:
+    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+STUDY = study_module()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    written: Path = STUDY.write_study(tmp_path_factory.mktemp("studies") / "mystudy")
+    return written
+
+
+@pytest.fixture(scope="module")
+def study(folder: Path) -> Study:
+    return analysed(folder)
+
+
+@pytest.fixture(scope="module")
+def report(folder: Path) -> tuple[Path, Verdict]:
+    output = folder.parent / "report"
+    return output, write_report([folder], output, "DEU", "FRA")
+
+
+def analysed(*given: Path) -> Study:
+    folders = run_folders(given)
+    return analyse_study(load_runs(folders.folders), SETTINGS, folders)
+
+
+def copied(folder: Path, base: Path, without: tuple[str, ...] = ()) -> Path:
+    shutil.copytree(folder, base / "copy", ignore=lambda _, names: [one for one in names if one in without])
+    return base / "copy"
+
+
+def standings(study: Study) -> dict[str, str]:
+    return {cell.label: cell.standing for cell in study.cells}
+
+
+# Merging
+
+
+def test_a_study_folder_is_its_runs_and_names_those_without_records(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path)
+    (copy / "random-7m" / "records.jsonl").unlink()
+    (copy / "report").mkdir()
+    found = run_folders([copy])
+    assert [one.name for one in found.folders] == ["aging_evolution-14m", "aging_evolution-7m", "hand", "random-14m"]
+    assert found.name == "copy" and found.unstarted == ("random-7m",)
+    assert run_folders([folder / "hand"]).folders == (folder / "hand",)
+    (copy / "random-7m" / "run.json").rename(tmp_path / "run.json")
+    with pytest.raises(UserError, match="expected a study with records in it, got .* with 1 runs that have none"):
+        run_folders([only(copy, "hand", tmp_path)])
+
+
+def only(study: Path, name: str, base: Path) -> Path:
+    """A study of one run that recorded nothing."""
+    shutil.copytree(study / name, base / "only" / name)
+    (base / "only" / name / "records.jsonl").unlink()
+    return base / "only"
+
+
+def test_searches_come_first_and_are_cells_by_their_configuration(folder: Path) -> None:
+    runs = load_runs([folder])
+    assert [run.searched for run in runs] == [True] * 4 + [False]
+    assert is_study(runs) and not is_study(runs[:1]) and not is_study(runs[-1:])
+    assert [cell.label for cell in cells_of(runs)] == [
+        "7 M MACs · aging evolution · seed 0",
+        "7 M MACs · random · seed 0",
+        "14 M MACs · aging evolution · seed 0",
+        "14 M MACs · random · seed 0",
+    ]
+    same = [replace(runs[0], info=dict(runs[0].info) | {"run_id": name}) for name in ("one", "two")]
+    assert [len(cell.runs) for cell in cells_of(same)] == [2], "the same search in two runs is one cell"
+
+
+def other_budget(record: Record) -> Record:
+    return replace(record, budget_tokens=5) if record.role == "hand" else record
+
+
+def other_count(record: Record) -> Record:
+    if record.design != "lite_transformer-m" or record.counts is None:
+        return record
+    return replace(record, counts=replace(record.counts, macs_paper=12_000_000))
+
+
+def other_scoring(record: Record) -> Record:
+    return replace(record, signatures={"bleu": "tok:none"}) if record.role == "hand" else record
+
+
+@pytest.mark.parametrize(
+    ("edit", "named"),
+    [
+        (other_budget, "expected runs that share their budget_tokens, got 5 and 800000 in other and hand"),
+        (other_count, "share their counted MACs of lite_transformer-m, got .12000000, .* and .12500000, "),
+        (other_scoring, "share their scoring of bleu, got 'tok:none' and 'nrefs:1"),
+    ],
+    ids=["budget", "counting", "scoring"],
+)
+def test_runs_that_differ_are_refused(folder: Path, tmp_path: Path, edit: Any, named: str) -> None:
+    other = STUDY.hand_run(tmp_path / "other", edit, seeds=(0,))
+    with pytest.raises(UserError, match=named):
+        load_runs([other, folder / "hand"])
+
+
+def test_controls_of_another_budget_are_not_refused(folder: Path, tmp_path: Path) -> None:
+    def controls_alone(record: Record) -> Record | None:
+        return record if record.role == "control" else None
+
+    other = STUDY.hand_run(tmp_path / "longer", controls_alone, seeds=(0,))
+    assert len(load_runs([other, folder / "hand"])) == 2
+
+
+def test_a_seed_trained_in_two_runs_is_one_seed_at_the_mean_of_both(folder: Path, tmp_path: Path) -> None:
+    def doubled(record: Record) -> Record:
+        phases = tuple(replace(one, loaded_uj=2 * (one.loaded_uj or 0)) for one in record.phases)
+        metrics = {name: value + 2 for name, value in record.metrics.items()}
+        return replace(record, phases=phases, metrics=metrics)
+
+    other = STUDY.hand_run(tmp_path / "other", doubled, seeds=(0, 1))
+    alone, pooled = (model_of(load_runs(runs), "lite_transformer-m") for runs in ([folder / "hand"], [folder / "hand", other]))
+    assert [one.seed for one in pooled.runs] == [1, 2, 3] and len(pooled.repeats) == 2
+    assert pooled.valid_bleu == pytest.approx((alone.valid_bleu or 0) + 1)
+    assert pooled.test_scores == pytest.approx((alone.test_scores[0] + 1, *alone.test_scores[1:]))
+    energies = [one.phase("train").loaded_uj for one in alone.runs]  # type: ignore[union-attr]
+    assert pooled.training_uj("loaded") == round(1.5 * (energies[0] or 0)) + sum(one or 0 for one in energies[1:])
+    assert draw([pooled], 50).picks["lite_transformer-m"].shape == (50, 3), "repeats are no seeds"
+
+
+def model_of(runs: tuple[Run, ...], design: str) -> Model:
+    return next(one for one in collect_models(runs) if one.design == design)
+
+
+def test_champions_pay_for_as_many_seeds_each(folder: Path) -> None:
+    search = next(one for one in collect_models(load_runs([folder / "random-7m"])) if one.finals)
+    hand = model_of(load_runs([folder / "hand"]), "lite_transformer-s")
+    fewer = replace(hand, finals=hand.finals[:2])
+    of_search, of_hand = champions_training_uj(search, fewer, "loaded")
+    assert of_search == round((search.training_uj("loaded") or 0) * 2 / 3) and of_hand == fewer.training_uj("loaded")
+
+
+# Verdicts
+
+
+def test_every_cell_has_its_own_verdict(study: Study) -> None:
+    assert standings(study) == {
+        "7 M MACs · aging evolution · seed 0": "hand design won",
+        "7 M MACs · random · seed 0": "hand design won",
+        "14 M MACs · aging evolution · seed 0": "search won",
+        "14 M MACs · random · seed 0": "not separable",
+    }
+    assert all("no counts of the same test sentences" not in one for one in study.warnings)
+    assert study.findings.num_sentences == 60
+    champions = {cell.key.limit_words: cell.analysis.evidence.hand for cell in study.cells}
+    assert {limit: one.design for limit, one in champions.items() if one} == {
+        "7 M MACs": "lite_transformer-s",
+        "14 M MACs": "lite_transformer-m",
+    }
+    for cell in study.cells:
+        hand = cell.analysis.evidence.hand
+        candidates = within([one for one in cell.analysis.evidence.models if not one.searched], cell.key.mac_limit)
+        assert hand is not None and hand.valid_bleu == max(one.valid_bleu or 0 for one in candidates)
+        assert {one.runs[0].run_id for one in cell.analysis.evidence.models if one.searched} == {cell.analysis.runs[0].run_id}
+
+
+def test_p_values_are_corrected_for_the_number_of_cells(study: Study) -> None:
+    found = [one for cell in study.cells if (one := cell.analysis.findings.comparison)]
+    assert [one.holm_p_value for one in found] == pytest.approx(holm([one.p_value for one in found]))
+    assert {one.num_comparisons for one in found} == {4}
+    # 5 % over four comparisons, two-sided: the normal quantiles of 0.99375 and 0.8.
+    assert found[0].minimum_detectable == pytest.approx((2.497705 + 0.841621) * found[0].standard_error, rel=1e-5)
+
+
+def test_a_difference_that_correction_takes_away_has_no_sign() -> None:
+    alone = Comparison(difference=1.0, interval=Interval(0.1, 1.9), standard_error=0.45, p_value=0.03)
+    assert alone.sign == 1
+    assert [one.sign for one in corrected([alone, replace(alone, p_value=0.9)])] == [0, 0]
+
+
+def test_the_searches_cost_what_they_cost_together(study: Study) -> None:
+    assert study.search_uj.central == sum(cell.analysis.search_uj.central for cell in study.cells)
+
+
+def test_carbon_per_gain_only_where_the_search_won(study: Study) -> None:
+    priced = [cell.standing for cell in study.cells if cell.analysis.findings.per_bleu_g is not None]
+    assert priced == ["search won"]
+
+
+def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path, without=("random-14m",))
+    (copy / "aging_evolution-14m" / "records.jsonl").write_text(
+        "".join(
+            line + "\n"
+            for line in (copy / "aging_evolution-14m" / "records.jsonl").read_text().splitlines()
+            if '"record_id":"final/search-trial7/seed3"' not in line
+        )
+    )
+    shutil.copytree(folder / "random-7m", copy / "late")
+    (copy / "late" / "records.jsonl").unlink()
+    found = analysed(copy)
+    assert standings(found)["14 M MACs · aging evolution · seed 0"] == "unfinished"
+    told = next(one.text for one in make_study_verdict(found).sentences if one.topic == "Missing")
+    assert "14 M MACs · aging evolution · seed 0: search-trial7 (aging_evolution-14m) lacks seed 3" in told
+    assert "14 M MACs · random · seed 0: no run" in told and "late: begun, nothing recorded yet" in told
+    assert found.trend is None and "was not tested" in make_study_verdict(found).plain()
+
+
+def test_a_hand_champion_without_fresh_seeds_is_not_replaced_by_the_next_best(folder: Path, tmp_path: Path) -> None:
+    def seed_zero(record: Record) -> Record | None:
+        return record if record.design != "lite_transformer-m" or record.seed == 0 else None
+
+    hands = STUDY.hand_run(tmp_path / "hands", seed_zero)
+    found = analysed(hands, folder / "random-14m")
+    assert found.cells[0].gap == "the best hand design within its limit, lite_transformer-m, has no fresh seeds yet"
+    assert make_study_verdict(found).headline.startswith("No verdict yet: of one search, none has one.")
+
+
+# The trend
+
+
+def point(group: str, limit: int, difference: float, spread: float = 0.1) -> TrendPoint:
+    draws = difference + spread * np.random.default_rng(limit).normal(size=400)
+    return TrendPoint(group=group, mac_limit=limit, difference=difference, draws=draws)
+
+
+def test_slope_by_hand() -> None:
+    found = trend_of([point("a", 4, -3.0), point("a", 8, -2.0), point("a", 16, -1.0), point("b", 8, 5.0)])
+    assert found is not None and found.per_halving.difference == pytest.approx(1.0)
+    assert found.per_halving.sign == 1 and (found.num_limits, found.num_cells, found.repeated) == (3, 4, False)
+
+
+def test_a_strategys_level_is_no_trend() -> None:
+    found = trend_of([point("a", 4, 1.0), point("a", 8, 1.0), point("b", 8, 9.0), point("b", 16, 9.0)])
+    assert found is not None and found.per_halving.difference == pytest.approx(0.0)
+    assert found.per_halving.sign == 0
+
+
+def test_searches_of_other_seeds_are_drawn_again() -> None:
+    one = trend_of([point("a", 4, 0.0), point("a", 8, 2.0)])
+    several = trend_of([point("a", 4, -3.0), point("a", 4, 3.0), point("a", 8, -1.0), point("a", 8, 5.0)])
+    assert one is not None and several is not None and several.repeated
+    assert several.per_halving.difference == pytest.approx(one.per_halving.difference)
+    assert several.per_halving.standard_error > 10 * one.per_halving.standard_error
+
+
+def test_one_limit_has_no_trend() -> None:
+    assert trend_of([]) is None
+    assert trend_of([point("a", 8, 1.0), point("b", 16, 2.0)]) is None, "two strategies, one limit each"
+
+
+# Controls
+
+
+def test_longer_training_of_the_hand_champion(study: Study) -> None:
+    hand = study.cells[2].analysis.evidence.hand
+    assert hand is not None
+    (found,) = longer_trainings(study, hand)
+    assert found.budget_tokens == 1_600_000 and len(found.test_bleu) == 2
+    records = [one for one in study.records("control")]
+    energies = [one.phase("train").loaded_uj or 0 for one in records]  # type: ignore[union-attr]
+    assert found.training_uj is not None and found.training_uj.central == pytest.approx(sum(energies) / 2)
+    tight = study.cells[0].analysis.evidence.hand
+    assert tight is not None and longer_trainings(study, tight) == ()
+    text = " ".join(controls_section(study, study.cells).paragraphs)  # type: ignore[union-attr]
+    assert "Longer training of the hand champion: not measured for lite_transformer-s;" in text
+    assert "A stage after training (pruning, quantisation, dropping): not measured for these champions." in text
+    assert "Random search" not in text
+
+
+def test_random_search_is_read_where_the_cheaper_ended(study: Study) -> None:
+    (found,) = random_controls(study.cells[0], study.cells)
+    assert found.random is study.cells[1] and found.told
+    assert found.energy_uj == min(one.analysis.search_uj.central for one in study.cells[:2])
+    assert found.own_bleu is not None and found.random_bleu is not None
+    assert random_controls(study.cells[1], study.cells) == ()
+    assert random_controls(study.cells[0], (study.cells[0],)) == ()
+
+
+# The tornado
+
+
+@pytest.fixture(scope="module")
+def tornado(study: Study) -> Tornado:
+    found = tornado_of(study.cells[3], study.runs)
+    assert found is not None
+    return found
+
+
+def bar(tornado: Tornado, name: str) -> Any:
+    return next(one for one in tornado.bars if one.name == name)
+
+
+def test_the_centre_is_the_verdicts(study: Study, tornado: Tornado) -> None:
+    answer = study.cells[3].analysis.findings.answer
+    assert tornado.central.net_g == pytest.approx(answer.net_g)
+    assert tornado.central.saved_g == pytest.approx((answer.saving_uj or 0) * SETTINGS.rates.used_g_per_uj)
+    assert bar(tornado, "view of energy").answers[1] == tornado.central
+
+
+def test_bars_are_what_their_scenario_gives(study: Study, tornado: Tornado) -> None:
+    assumed = study.cells[3].analysis.findings.assumed
+    scenarios = [answer for answer, rates in assumed if rates == SETTINGS.rates]
+    low, high = (one.net_g for one in bar(tornado, "power model").answers)
+    assert {round(low, 12), round(high, 12)} <= {round(one.net_g or 0, 12) for one in scenarios}
+    assert low < tornado.central.net_g < high
+    germany = SETTINGS.searched_in
+    ends = [one.net_g for one in bar(tornado, "grid where it was searched").answers]
+    assert ends[1] / ends[0] == pytest.approx(germany.high_g_per_kwh / germany.low_g_per_kwh)
+    used = bar(tornado, "grid where it is used").answers
+    assert used[0].net_g == used[1].net_g and used[0].saved_g != used[1].saved_g
+    assert bar(tornado, "PUE").note == "no range was given" and bar(tornado, "PUE").swing(1) == 0
+    assert bar(tornado, "making of the hardware").answers == (None, None)
+    swings = [one.swing(tornado.uses) for one in tornado.bars]
+    assert swings == sorted(swings, reverse=True)
+
+
+def test_idle_power_alone_is_varied(folder: Path) -> None:
+    run = load_run(folder / "hand")
+    before, none, whole = (one.records[-1].phase("train") for one in (run, without_idle(run), with_whole_idle(run)))
+    assert before and none and whole and before.loaded_uj and before.idle_uj
+    assert none.loaded_uj == before.loaded_uj - before.idle_uj
+    assert whole.loaded_uj == before.loaded_uj + before.idle_uj, "two cores, one of them reserved"
+    assert none.energy_uj == whole.energy_uj == before.energy_uj
+    assert sum(one.idle_uj for one in without_idle(run).ticks) == 0
+    assert with_whole_idle(run).ticks == run.ticks
+
+
+def test_one_search_has_controls_and_a_tornado_as_well() -> None:
+    analysis = analyse(load_runs([RECORDS]), SETTINGS)
+    cell = sole_cell(analysis)
+    controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.runs)
+    assert controls is not None and tornado is not None
+    assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
+    assert controls.tables == ()
+    assert "net emissions hang most on" in " ".join(tornado.paragraphs)
+
+
+# The page
+
+
+class Parts(HTMLParser):
+    """Links and elements of a page."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.elements: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+
+
+def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> None:
+    page = (report[0] / "index.html").read_text(encoding="utf-8")
+    verdict = report[1]
+    assert verdict.outcome == "mixed"
+    assert verdict.headline.startswith(
+        "Of 4 searches with a verdict, the hand design won twice, the search won once and once they could not be told apart."
+    )
+    table = re.search(r'<table class="verdicts">.*?</table>', page, flags=re.DOTALL)
+    assert table and table[0].count("<tr>") == 1 + len(study.cells) and "estimated</span>" in table[0]
+    assert page.index(verdict.headline.split(".")[0]) < page.index('class="verdicts"') < page.index("<figure")
+    for words in ("is supported by 4 searches at 2 limits", "What the same energy buys otherwise", "Which assumption moves"):
+        assert words in page
+    parser = Parts()
+    parser.feed(page)
+    assert all(link.startswith("#") for link in parser.links) and "script" not in parser.elements
+    ids = re.findall(r'\bid="([^"]+)"', page)
+    assert len(ids) == len(set(ids))
+
+
+def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
+    results = json.loads((report[0] / "results.json").read_text(encoding="utf-8"))
+    assert results["report"] == "study" and results["study"] == "mystudy"
+    assert [one["standing"] for one in results["cells"]] == [cell.standing for cell in study.cells]
+    assert results["cells"][0]["comparison"]["holm_p_value"] == study.cells[0].analysis.findings.comparison.holm_p_value  # type: ignore[union-attr]
+    assert results["trend_per_halving"]["per_halving"]["difference"] > 0
+    assert (report[0] / "differences.png").exists() and (report[0] / "tornado.png").exists()
+
+
+def test_compare_has_the_p_value_of_its_draws() -> None:
+    found = compare(1.0, np.linspace(0.5, 1.5, 999))
+    assert found.p_value == pytest.approx(2 / 1000) and found.holm_p_value is None
