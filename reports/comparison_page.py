@@ -9,6 +9,7 @@ from reports.comparison_sentences import listed, make_comparison_verdict, make_l
 from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.export import comparison_results
+from reports.field import field_section
 from reports.glossary import COMPARISON_GLOSSARY
 from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
@@ -28,7 +29,8 @@ def comparison_content(compared: Compared) -> Content:
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
     }
-    ladder = ladder_section(compared)
+    best = [compared.best.design] if compared.best else []
+    sections = (ladder_section(compared), field_section(compared, best))
     return Content(
         template="comparison.html",
         basis=compared,
@@ -43,7 +45,7 @@ def comparison_content(compared: Compared) -> Content:
         cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
-        sections=() if ladder is None else (ladder,),
+        sections=tuple(one for one in sections if one is not None),
     )
 
 

@@ -4,6 +4,7 @@ from reports.analysis import Analysis
 from reports.cheap_scores_page import cheap_scores_section
 from reports.content import Content, Tile
 from reports.export import search_results
+from reports.field import field_section
 from reports.figures import draw_all
 from reports.glossary import search_glossary
 from reports.ladder_page import ladder_section
@@ -15,7 +16,6 @@ from reports.sentences import COMPARED, make_verdict
 from reports.spending_page import spending_section
 from reports.spent_tables import budget_table, uses_table
 from reports.tables import (
-    costs_table,
     models_table,
     references_table,
     results_table,
@@ -34,14 +34,19 @@ def search_content(analysis: Analysis) -> Content:
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
     spent = [budget_table(analysis), uses_table(analysis)]
-    sections = (spending_section(analysis), cheap_scores_section(analysis), ladder_section(analysis, analysis.search_uj))
+    sections = (
+        spending_section(analysis),
+        cheap_scores_section(analysis),
+        ladder_section(analysis, analysis.search_uj),
+        field_section(analysis, champions),
+    )
     return Content(
         template="template.html",
         basis=analysis,
         verdict=verdict,
         tiles=make_tiles(analysis),
         drawings=draw_all(analysis),
-        published=(costs_table(), results_table()),
+        published=(results_table(),),
         setup=search_setup_table(analysis),
         glossary=search_glossary(axes_of(analysis)),
         margin=margin,
