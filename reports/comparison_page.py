@@ -3,6 +3,7 @@
 from typing import Any
 
 from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.checklist import checklist_section
 from reports.comparison import Compared
 from reports.comparison_figures import draw_all_compared
 from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words, training_energy
@@ -29,8 +30,9 @@ def comparison_content(compared: Compared) -> Content:
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
     }
+    payers = payers_tables(compared)
     best = [compared.best.design] if compared.best else []
-    sections = (ladder_section(compared), field_section(compared, best))
+    sections = (ladder_section(compared), field_section(compared, best), checklist_section(compared))
     return Content(
         template="comparison.html",
         basis=compared,
@@ -41,10 +43,11 @@ def comparison_content(compared: Compared) -> Content:
         setup=setup_table(compared),
         glossary=COMPARISON_GLOSSARY,
         margin=compared.margin,
-        payers=payers_tables(compared),
+        payers=payers,
         cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
+        pasted=(own["designs"], *own["tables"], *payers),
         sections=tuple(one for one in sections if one is not None),
     )
 

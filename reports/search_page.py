@@ -2,6 +2,7 @@
 
 from reports.analysis import Analysis
 from reports.cheap_scores_page import cheap_scores_section
+from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.export import search_results
 from reports.field import field_section
@@ -33,12 +34,14 @@ def search_content(analysis: Analysis) -> Content:
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
-    spent = [budget_table(analysis), uses_table(analysis)]
+    spent = [table for table in (budget_table(analysis), uses_table(analysis)) if table is not None]
+    models, payers = models_table(analysis), payers_tables(analysis)
     sections = (
         spending_section(analysis),
         cheap_scores_section(analysis),
         ladder_section(analysis, analysis.search_uj),
         field_section(analysis, champions),
+        checklist_section(analysis),
     )
     return Content(
         template="template.html",
@@ -50,13 +53,14 @@ def search_content(analysis: Analysis) -> Content:
         setup=search_setup_table(analysis),
         glossary=search_glossary(axes_of(analysis)),
         margin=margin,
-        payers=payers_tables(analysis),
+        payers=payers,
         cards=model_cards(analysis, champions),
         own={
-            "spent": [table for table in spent if table is not None],
-            "tables": (models_table(analysis), references, trials_table(analysis), *front_tables(analysis)),
+            "spent": spent,
+            "tables": (models, references, trials_table(analysis), *front_tables(analysis)),
         },
         results=search_results(analysis, verdict),
+        pasted=(models, references, *spent, *payers),
         sections=tuple(one for one in sections if one is not None),
     )
 

@@ -317,13 +317,22 @@ def test_the_whole_run_is_all_but_foreign_work(report: Judged, folder: Path) -> 
 
 
 def test_files(folder: Path) -> None:
-    machines = {"results.json", "results.csv", "energy.json", "emissions.csv", "model_cards"}
+    machines = {
+        "results.json",
+        "results.csv",
+        "energy.json",
+        "emissions.csv",
+        "model_cards",
+        "tables",
+        "results.md",
+        "checklist.md",
+    }
     expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in folder.iterdir()} == expected
 
 
 def test_nothing_of_a_search_is_left(page: str, report: Judged) -> None:
-    field = r"<h2>What designing is said to have cost</h2>.*?(?=<h2>)"
+    field = r"<h2>What designing is said to have cost</h2>.*?</details>"
     published = rf"{field}|<h3>Published results</h3>.*?</table>"
     visible = re.sub(rf"<style>.*?</style>|<svg.*?</svg>|{published}", "", page, flags=re.DOTALL)
     text = re.sub(r"<[^>]+>", " ", visible)
