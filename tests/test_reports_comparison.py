@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import jsonschema
 import pytest
 
 from nas.carbon import intensity
@@ -329,6 +330,12 @@ def test_files(folder: Path) -> None:
     }
     expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in folder.iterdir()} == expected
+
+
+def test_results_keep_to_their_schema(folder: Path) -> None:
+    schema = json.loads((Path(__file__).parent.parent / "reports" / "results.schema.json").read_text())
+    results = json.loads((folder / "results.json").read_text())
+    assert [one.message for one in jsonschema.Draft202012Validator(schema).iter_errors(results)] == []
 
 
 def test_nothing_of_a_search_is_left(page: str, report: Judged) -> None:
