@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import jsonschema
+import numpy as np
 import pytest
 
 from nas.carbon import intensity
