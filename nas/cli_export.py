@@ -1,6 +1,5 @@
 """The commands `carbon-nas export` and `carbon-nas dashboard`: a run's searches as Optuna studies."""
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -25,17 +24,17 @@ def export(
     Repeat it while the search runs: only what is new is added. Trials carry objectives, constraints, the first objective at
     every rung, and as attributes tokens, energy, grams of CO2e, sizes and scores.
     """
-    from nas.optuna_export import export_optuna
+    from nas.optuna_export import export_optuna, open_storage
     from nas.progress import Terminal
 
-    _tell(export_optuna(run, optuna), Terminal())
+    _tell(export_optuna(run, open_storage(optuna)), Terminal())
 
 
 def dashboard(
     run: Run,
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port of this machine that the dashboard listens on.")] = 8080,
     storage: Annotated[
-        Path | None, typer.Option(help="File to keep the studies in; by default one that is gone with the dashboard.")
+        Path | None, typer.Option(help="File to keep the studies in; by default they are gone with the dashboard.")
     ] = None,
 ) -> None:
     """Open optuna-dashboard on a run's searches, for this machine alone. Ctrl-C ends it.
@@ -46,20 +45,19 @@ def dashboard(
         from optuna_dashboard import run_server
     except ImportError as error:
         raise UserError("expected optuna-dashboard, found none; install it: pip install 'carbon-nas[dashboard]'") from error
-    from nas.optuna_export import export_optuna, open_storage
+    from nas.optuna_export import export_optuna, memory, open_storage
     from nas.progress import Terminal
 
     terminal = Terminal()
-    with tempfile.TemporaryDirectory() as folder:
-        url = f"sqlite:///{(storage or Path(folder) / 'trials.db').resolve()}"
-        _tell(export_optuna(run, url), terminal)
-        terminal.line(f"dashboard: http://127.0.0.1:{port} (Ctrl-C ends it)")
-        try:
-            run_server(open_storage(url), host="127.0.0.1", port=port)
-        except KeyboardInterrupt:
-            terminal.line("dashboard closed")
-        except OSError as error:
-            raise UserError(f"--port: expected a port that is free, got {port}: {error.strerror}; choose another") from error
+    opened = memory() if storage is None else open_storage(f"sqlite:///{storage.resolve()}")
+    _tell(export_optuna(run, opened), terminal)
+    terminal.line(f"dashboard: http://127.0.0.1:{port} (Ctrl-C ends it)")
+    try:
+        run_server(opened, host="127.0.0.1", port=port)
+    except KeyboardInterrupt:
+        terminal.line("dashboard closed")
+    except OSError as error:
+        raise UserError(f"--port: expected a port that is free, got {port}: {error.strerror}; choose another") from error
 
 
 def _tell(studies: "Sequence[Exported]", terminal: "Terminal") -> None:

@@ -28,16 +28,12 @@ from nas.units import emissions_g_co2e, joules
 
 UNKNOWN = "unknown"
 NUMBER = "trial"
-"""The user attribute with a trial's number in the ledger."""
 
-STATES = {
-    "complete": TrialState.COMPLETE,
-    "duplicate": TrialState.COMPLETE,
-    "stopped": TrialState.PRUNED,
-    "infeasible": TrialState.PRUNED,
-    "failed": TrialState.FAIL,
-    "lost": TrialState.FAIL,
-}
+STATES = (
+    dict.fromkeys(("complete", "duplicate"), TrialState.COMPLETE)
+    | dict.fromkeys(("stopped", "infeasible"), TrialState.PRUNED)
+    | dict.fromkeys(("failed", "lost"), TrialState.FAIL)
+)
 """How a trial ended, as Optuna calls it; one without values is never complete."""
 
 
@@ -57,8 +53,6 @@ class _Told:
 
 @dataclass(kw_only=True)
 class _Search:
-    """What the ledger tells of one search."""
-
     genes: Mapping[str, CategoricalDistribution]
     directions: Sequence[str]
     trials: dict[int, _Told] = field(default_factory=dict)
@@ -75,17 +69,21 @@ class Exported:
     num_unreadable: int
 
 
-def export_optuna(folder: Path, storage: str) -> tuple[Exported, ...]:
-    """Adds what ended in the searches of the run in `folder` to their studies in `storage`, an Optuna storage URL.
+def export_optuna(folder: Path, storage: optuna.storages.BaseStorage) -> tuple[Exported, ...]:
+    """Adds what ended in the searches of the run in `folder` to their studies in `storage`.
 
     Raises:
-        UserError: there is no ledger or no search in it, or the storage cannot be opened or holds another search of that name.
+        UserError: there is no ledger or no search in it, or the storage holds another search of that name.
     """
     info = described(folder)
     searches = _read_searches(folder / "ledger.jsonl")
     recorded = _recorded(folder / "records.jsonl")
-    opened = open_storage(storage)
-    return tuple(_export(info, name, search, recorded, opened) for name, search in searches.items())
+    return tuple(_export(info, name, search, recorded, storage) for name, search in searches.items())
+
+
+def memory() -> optuna.storages.BaseStorage:
+    """A storage that is gone with this process."""
+    return optuna.storages.InMemoryStorage()
 
 
 def open_storage(url: str) -> optuna.storages.BaseStorage:
@@ -196,9 +194,9 @@ def _study(name: str, search: _Search, objectives: Sequence[Objective], storage:
 
 
 def _objectives(info: Mapping[str, Any], count: int) -> tuple[Objective, ...]:
-    """The objectives of a run's search. Older runs have one, under another key."""
-    part = info.get("experiment", {}).get("search", {})
-    names = part.get("objectives") or [part.get("objective")]
+    """The objectives of a run's search, one or a list."""
+    given = info.get("experiment", {}).get("search", {}).get("objective")
+    names = given if isinstance(given, list) else [given]
     if len(names) != count or not all(isinstance(one, str) for one in names):
         raise UserError(f"expected {count} objective(s) in run.json, got {names}; restore the file from a copy")
     try:
@@ -274,9 +272,8 @@ def _attributes(info: Mapping[str, Any], told: _Told) -> dict[str, Any]:
         "rungs": len(told.legs),
         **told.asked["figures"],
     }
-    found |= {"reason": told.reason} if told.reason else {}
-    found |= {"duplicate_of": told.twin} if told.twin is not None else {}
-    found |= {"parent": told.asked["parent"]} if told.asked.get("parent") is not None else {}
+    more = {"reason": told.reason, "duplicate_of": told.twin, "parent": told.asked.get("parent")}
+    found |= {name: one for name, one in more.items() if one is not None}
     if told.legs:
         record = merged(told.legs)
         found |= {"train_tokens": _tokens(record)} | _energies(info, record)
@@ -288,9 +285,9 @@ def _energies(info: Mapping[str, Any], record: Record) -> dict[str, float | str]
     dynamic, loaded = ([getattr(phase, name) for phase in record.phases] for name in ("energy_uj", "loaded_uj"))
     sums = [None if not found or None in found else sum(found) for found in (dynamic, loaded)]
     grams = None if sums[1] is None else _grams(info, sums[1])
-    values = (*(None if one is None else joules(one) for one in sums), grams)
-    names = ("energy_j", "loaded_j", "emissions_g_co2e")
-    return {name: UNKNOWN if one is None else one for name, one in zip(names, values, strict=True)}
+    energies = [None if one is None else joules(one) for one in sums]
+    known = {"energy_j": energies[0], "loaded_j": energies[1], "emissions_g_co2e": grams}
+    return {name: UNKNOWN if one is None else one for name, one in known.items()}
 
 
 def _grams(info: Mapping[str, Any], loaded_uj: int) -> float | None:

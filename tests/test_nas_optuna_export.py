@@ -11,7 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from nas.cli_export import dashboard
 from nas.errors import UserError
 from nas.ledger import Ledger
-from nas.optuna_export import NUMBER, UNKNOWN, export_optuna
+from nas.optuna_export import NUMBER, UNKNOWN, export_optuna, memory, open_storage
 
 SEARCH = "search"
 GENES = [["width", [64, 96]], ["share", [0.0, 0.5, 1.0]]]
@@ -108,7 +108,7 @@ def test_every_end_of_a_trial(writer: Writer, url: str) -> None:
     writer.run(3, "rung", verdict="stop", rung=0, bleu=2.0)
     writer.add("failed", trial=4, reason="out of memory")
     writer.add("lost", trial=5, reason="gone", final=True)
-    (told,) = export_optuna(writer.folder, url)
+    (told,) = export_optuna(writer.folder, open_storage(url))
     assert (told.num_added, told.num_present, told.num_open, told.num_unreadable) == (6, 0, 0, 0)
     found = trials(url)
     states = [found[number].state for number in range(6)]
@@ -126,7 +126,7 @@ def test_constraints_and_attributes(writer: Writer, url: str) -> None:
     writer.run(0, bleu=4.0)
     writer.ask(1)
     writer.run(1, energy_uj=None)
-    export_optuna(writer.folder, url)
+    export_optuna(writer.folder, open_storage(url))
     found = trials(url)
     assert found[0].constraints == pytest.approx({"macs_paper": -0.1, "valid_bleu": 0.2})
     attributes = found[0].user_attrs
@@ -141,11 +141,11 @@ def test_only_what_is_new_is_added_and_what_waits_is_left(writer: Writer, url: s
     writer.run(0)
     writer.ask(1)
     writer.run(1, "rung", verdict="pause", rung=0)
-    (first,) = export_optuna(writer.folder, url)
+    (first,) = export_optuna(writer.folder, open_storage(url))
     assert (first.num_added, first.num_present, first.num_open) == (1, 0, 1)
     writer.add("promoted", trial=1, closing=False)
     writer.run(1, bleu=11.0)
-    (second,) = export_optuna(writer.folder, url)
+    (second,) = export_optuna(writer.folder, open_storage(url))
     assert (second.num_added, second.num_present, second.num_open) == (1, 1, 0)
     found = trials(url)
     assert found[1].values == [11.0, 901.0] and found[1].intermediate_values == {100: 9.0, 200: 11.0}
@@ -157,9 +157,9 @@ def test_one_that_waited_to_the_end_has_its_record(writer: Writer, url: str) -> 
 
     writer.ask(0)
     writer.run(0, "rung", verdict="pause", rung=0)
-    assert export_optuna(writer.folder, url)[0].num_added == 0
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 0
     (writer.folder / "records.jsonl").write_text(json.dumps(record(0, 9.0, 100, 1)) + "\n")
-    assert export_optuna(writer.folder, url)[0].num_added == 1
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 1
     assert (trials(url)[0].state, trials(url)[0].user_attrs["status"]) == (TrialState.PRUNED, "stopped")
 
 
@@ -168,24 +168,24 @@ def test_results_that_cannot_be_read_are_counted(writer: Writer, url: str) -> No
     writer.add("finished", trial=0, result={"record": {"schema": 99}}, duration_s=1.0)
     writer.ask(1)
     writer.run(1, bleu=None)
-    (told,) = export_optuna(writer.folder, url)
+    (told,) = export_optuna(writer.folder, open_storage(url))
     assert (told.num_added, told.num_unreadable) == (2, 1)
     assert {one.state for one in trials(url).values()} == {TrialState.FAIL}
 
 
 @pytest.mark.parametrize("storage", ["nothing", "nosuch://x"])
-def test_mistakes_are_told(writer: Writer, storage: str, tmp_path: Path) -> None:
+def test_mistakes_are_told(storage: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="expected an Optuna storage"):
-        export_optuna(writer.folder, storage)
+        open_storage(storage)
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="expected a run folder"):
-        export_optuna(tmp_path / "empty", storage)
+        export_optuna(tmp_path / "empty", memory())
 
 
 def test_another_search_of_that_name_is_refused(writer: Writer, url: str) -> None:
     optuna.create_study(storage=url, study_name="run/search", directions=["minimize"])
     with pytest.raises(UserError, match="choose another storage"):
-        export_optuna(writer.folder, url)
+        export_optuna(writer.folder, open_storage(url))
 
 
 def test_without_the_dashboard_one_line_says_how_to_get_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
