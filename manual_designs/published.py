@@ -6,6 +6,7 @@ from manual_designs.published_results import LANGUAGE, SHORTENED, TRANSLATION, U
 from manual_designs.published_types import (
     GRAMS_PER_POUND,
     METRICS,
+    SCOPES,
     PublishedCost,
     PublishedHours,
     PublishedRatio,
@@ -21,6 +22,7 @@ __all__ = [
     "PUBLISHED_PARAMS",
     "PUBLISHED_RATIOS",
     "PUBLISHED_RESULTS",
+    "SCOPES",
     "PublishedCost",
     "PublishedHours",
     "PublishedRatio",

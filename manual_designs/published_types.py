@@ -18,6 +18,8 @@ BLEU, PERPLEXITY, ROUGE_L, ACCURACY, LOSS = METRICS = (
 )
 Kind = Literal["claimed", "corrected", "measured"]
 KINDS: tuple[Kind, ...] = ("claimed", "corrected", "measured")
+Scope = Literal["search", "search and training", "training", "development"]
+SCOPES: tuple[Scope, ...] = ("search", "search and training", "training", "development")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,14 +47,16 @@ class PublishedResult:
 class PublishedCost:
     """Published emissions of a search or of a training, before any allowance for clean-energy purchases unless noted.
 
-    `kind` is claimed (an estimate), corrected (an estimate mended later) or measured (by who ran it). `accelerator_hours` are
-    hours times accelerators.
+    `kind` is claimed (an estimate), corrected (an estimate mended later) or measured (by who ran it). `scope` is what it pays
+    for, `basis` what was measured for it and what was assumed. `accelerator_hours` are hours times accelerators.
     """
 
     what: str
     emissions_g_co2e: float
     energy_kwh: float | None
     kind: Kind
+    scope: Scope
+    basis: str
     source: str
     note: str = ""
     accelerator_hours: float | None = None
@@ -60,6 +64,10 @@ class PublishedCost:
 
     def __post_init__(self) -> None:
         _check(self.what, self.kind, self.source)
+        if self.scope not in SCOPES:
+            raise ValueError(f"{self.what}: expected a scope of {', '.join(SCOPES)}, got {self.scope!r}")
+        if not self.basis:
+            raise ValueError(f"{self.what}: expected what was measured and what was assumed, got nothing")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +88,19 @@ class PublishedHours:
 
 @dataclass(frozen=True, kw_only=True)
 class PublishedRatio:
-    """How many times one cost another is, as claimed and as it stands after a correction of either."""
+    """How many times one cost another is: as printed, and as it follows from the two costs given here."""
 
     what: str
-    claimed: float
-    corrected: float
+    printed: float
+    dearer: PublishedCost
+    cheaper: PublishedCost
     source: str
     note: str
+
+    @property
+    def recomputed(self) -> float:
+        """One cost over the other."""
+        return self.dearer.emissions_g_co2e / self.cheaper.emissions_g_co2e
 
     def __post_init__(self) -> None:
         if not self.source or not self.note:

@@ -10,6 +10,7 @@ import typer
 
 from nas.cli_compress import compress
 from nas.cli_evaluate import evaluate
+from nas.cli_export import dashboard, export
 from nas.cli_options import Address, Output, PowerSource, Resume, Set, options_again, stopped
 from nas.cli_probe import probe
 from nas.cli_strategies import NO_CARBON, compare_strategies, report_strategies
@@ -96,6 +97,8 @@ def write_run_report(folder: Path, carbon: dict[str, Any], terminal: "Terminal")
 app.command(short_help="Train and score one design.")(evaluate)
 app.command(name="compress", short_help="Make trained models of a run smaller.")(compress)
 app.command(short_help="Look into trained models of a run.")(probe)
+app.command(short_help="Add a run's trials to an Optuna storage.")(export)
+app.command(short_help="Open optuna-dashboard on a run.")(dashboard)
 app.command(name="compare-strategies", short_help="Compare strategies at an equal budget.")(compare_strategies)
 
 

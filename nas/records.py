@@ -6,6 +6,7 @@ would misread; `Record.from_json` upgrades older lines or says why it cannot.
 """
 
 import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
@@ -167,18 +168,20 @@ class Record:
             RecordError: the line is not JSON, lacks a field, or has a schema newer than this version reads.
         """
         try:
-            data = json.loads(line)
-        except json.JSONDecodeError as error:
+            data = json.loads(line, parse_constant=_no_number)
+        except (ValueError, RecursionError) as error:
             raise RecordError(f"expected one JSON object a line, got {line[:60]!r}: {error}") from error
         if not isinstance(data, dict):
             raise RecordError(f"expected a JSON object, got {type(data).__name__}")
-        return cls.from_plain(data)
+        record = cls.from_plain(data)
+        _check_types(record)
+        return record
 
     @classmethod
     def from_plain(cls, data: Mapping[str, Any]) -> "Record":
-        """The record of plain JSON data. Raises RecordError as `from_json` does."""
+        """As `from_json`, of plain data; figures are not looked at, since a result may hold a loss that is no number."""
         schema = data.get("schema")
-        if not isinstance(schema, int) or schema > SCHEMA:
+        if not isinstance(schema, int) or isinstance(schema, bool) or schema > SCHEMA:
             raise RecordError(f"expected a record of schema {SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
         return _from_dict(cls, dict(data))
 
@@ -238,8 +241,49 @@ def _from_dict(cls: type[Record], data: dict[str, Any]) -> Record:
             name: tuple(tuple(row) for row in rows) for name, rows in data.get("sentence_counts", {}).items()
         }
         return cls(**data)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, ValueError) as error:
         raise RecordError(f"record {data.get('record_id')!r}: {error}") from error
+
+
+def _no_number(name: str) -> float:
+    """Refuses NaN and infinities, which JSON does not have and no record is written with."""
+    raise ValueError(f"{name} is no number")
+
+
+TEXTS = ("record_id", "run_id", "design", "family", "task", "started_at", "finished_at")
+MAPPINGS = ("corpus", "recipe", "machine", "versions", "metrics")
+
+
+def _check_types(record: Record) -> None:
+    """Raises RecordError where a figure is no finite number or a text no text: what reads records may count on it."""
+    wrong = [name for name in TEXTS if not isinstance(getattr(record, name), str)]
+    wrong += [name for name in MAPPINGS if not isinstance(getattr(record, name), Mapping)]
+    wrong += [name for name in ("budget_tokens", "seed") if not _whole(getattr(record, name))]
+    if not wrong:
+        wrong += [f"metrics.{name}" for name, value in record.metrics.items() if not _finite(value)]
+    for phase in record.phases:
+        wrong += [f"{phase.name}.{name}" for name in ("duration_s", "cpu_s") if not _finite(getattr(phase, name))]
+        wrong += [f"{phase.name}.{name}" for name in WHOLE if not _whole(getattr(phase, name))]
+        wrong += [
+            f"{phase.name}.{name}" for name in PERHAPS if getattr(phase, name) is not None and not _whole(getattr(phase, name))
+        ]
+    if record.counts is not None:
+        wrong += [name for name in ("params", "params_paper", "macs", "macs_paper") if not _whole(getattr(record.counts, name))]
+    if wrong:
+        raise RecordError(f"record {record.record_id!r}: expected finite numbers and texts, got others in {', '.join(wrong)}")
+
+
+WHOLE = ("tokens", "sentences", "gpu_uj", "gpu_loaded_uj")
+PERHAPS = ("energy_uj", "loaded_uj", "idle_uj")
+MOST = 2**63 - 1  # in microjoules 2.5 million kWh
+
+
+def _whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def read_records(path: Path) -> Iterator[Record | RecordError]:

@@ -224,14 +224,22 @@ def default_folder(root: Path, name: str, resume: bool) -> Path:
     return root / f"{name}-{number}" if taken else root / name
 
 
-def configured_carbon(path: Path) -> dict[str, Any]:
-    """Regions and PUE that the run in `path` was configured with. Raises UserError when there is no run."""
+def described(path: Path) -> dict[str, Any]:
+    """What run.json says of the run in `path`. Raises UserError when there is no run."""
     advice = "give the folder of a run, for example runs/quickstart"
     try:
-        info = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        carbon = info["experiment"]["carbon"]
+        return dict(json.loads((path / "run.json").read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UserError(f"expected a run folder with a run.json, got {path}; {advice}") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UserError(f"expected a readable run.json in {path}, got: {error!r}; {advice}") from error
-    return dict(carbon)
+
+
+def configured_carbon(path: Path) -> dict[str, Any]:
+    """Regions and PUE that the run in `path` was configured with. Raises UserError when there is no run."""
+    try:
+        return dict(described(path)["experiment"]["carbon"])
+    except (KeyError, TypeError) as error:
+        raise UserError(
+            f"expected a readable run.json in {path}, got: {error!r}; give the folder of a run, for example runs/quickstart"
+        ) from error

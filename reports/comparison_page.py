@@ -3,12 +3,14 @@
 from typing import Any
 
 from nas.units import MICROJOULES_PER_JOULE, kwh
+from reports.checklist import checklist_section
 from reports.comparison import Compared
 from reports.comparison_figures import draw_all_compared
 from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words, training_energy
 from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.export import comparison_results
+from reports.field import field_section
 from reports.glossary import COMPARISON_GLOSSARY
 from reports.interactive import interactive_comparison
 from reports.ladder_page import ladder_section
@@ -31,7 +33,15 @@ def comparison_content(compared: Compared) -> Content:
         "limits": make_limits(compared),
         "tables": (energies_table(compared), seeds_table(compared), references_table(compared.references, passed)),
     }
-    sections = (ladder_section(compared), probes_section(compared), work_section(compared))
+    payers = payers_tables(compared)
+    best = [compared.best.design] if compared.best else []
+    sections = (
+        ladder_section(compared),
+        probes_section(compared),
+        work_section(compared),
+        field_section(compared, best),
+        checklist_section(compared),
+    )
     return Content(
         template="comparison.html",
         basis=compared,
@@ -42,10 +52,11 @@ def comparison_content(compared: Compared) -> Content:
         setup=setup_table(compared),
         glossary=COMPARISON_GLOSSARY,
         margin=compared.margin,
-        payers=payers_tables(compared),
+        payers=payers,
         cards=model_cards(compared, [model.design for model in compared.ranked]),
         own=own,
         results=comparison_results(compared, verdict),
+        pasted=(own["designs"], *own["tables"], *payers),
         sections=tuple(one for one in sections if one is not None),
         interactive=interactive_comparison(compared),
     )

@@ -24,19 +24,21 @@ class Tile:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A part of a page that only some runs have: paragraphs, tables, figures."""
+    """A part of a page that only some runs have: paragraphs, tables, figures. A `collapsed` one is opened by a click."""
 
     title: str
     paragraphs: tuple[str, ...]
     tables: tuple[Table, ...]
     drawings: tuple[Drawing, ...] = ()
+    collapsed: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
     """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
 
-    `cards` are the model cards to write, text by file name; `title` stands for the run's name where there are several.
+    `cards` are the model cards to write, text by file name; `pasted` are the tables of results.md; `title` stands for the
+    run's name where there are several.
     """
 
     template: str
@@ -52,6 +54,7 @@ class Content:
     cards: Mapping[str, str]
     own: Mapping[str, Any]
     results: Mapping[str, Any]
+    pasted: tuple[Table, ...]
     sections: tuple[Section, ...] = ()
     interactive: Interactive | None = None
     title: str | None = None

@@ -1,4 +1,4 @@
-"""The report for machines: results.json, and results.csv with one row a record."""
+"""The report for machines: results.json, and the tidy tables as CSV."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from reports import tidy
 from reports.analysis import Analysis
 from reports.cheap_scores import Agreement
 from reports.comparison import Compared
 from reports.ladder import ladder_results
-from reports.load import Run, records_table
+from reports.load import Run
 from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.quality import objectives_of
@@ -23,7 +24,9 @@ from reports.statistics import LEVEL
 from reports.trials import Trial, train_tokens
 
 RESULTS_SCHEMA = 2
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+TABLE_FILES = ("trials", "phases", "anytime", "models")
+"""Tidy tables that are written as CSV; `records` is results.csv, and energy by reading is as long as the energy ledger."""
+FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
@@ -205,11 +208,23 @@ def write_json(results: Mapping[str, Any], path: Path) -> None:
 
 
 def neutralised(cell: Any) -> Any:
-    """A cell that no spreadsheet takes for a formula: text that starts like one gets an apostrophe in front."""
-    return "'" + cell if isinstance(cell, str) and cell.startswith(FORMULA_STARTS) else cell
+    """A cell that no spreadsheet takes for a formula: text that may start one gets an apostrophe in front.
+
+    Spreadsheets pass over white space, which a tab or a line break is too, and take the wide signs for the narrow ones.
+    """
+    if not isinstance(cell, str):
+        return cell
+    return "'" + cell if cell.lstrip().startswith(FORMULA_STARTS) or cell.startswith(("\t", "\r", "\n")) else cell
 
 
-def write_csv(runs: Sequence[Run], path: Path) -> None:
-    """Writes results.csv: one row a record, unknown values empty."""
-    table: pd.DataFrame = pd.concat([records_table(run.records) for run in runs], ignore_index=True)
+def write_csv(table: pd.DataFrame, path: Path) -> None:
+    """Writes a table as CSV, unknown values empty."""
     table.map(neutralised).rename(columns=neutralised).to_csv(path, index=False, lineterminator="\n")
+
+
+def write_tables(runs: Sequence[Run], folder: Path) -> None:
+    """Writes the tidy tables: results.csv with one row a record, and those of TABLE_FILES under tables/."""
+    write_csv(tidy.records(runs), folder / "results.csv")
+    (folder / "tables").mkdir(exist_ok=True)
+    for name in TABLE_FILES:
+        write_csv(tidy.ALL_TABLES[name](runs), folder / "tables" / f"{name}.csv")

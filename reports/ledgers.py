@@ -147,7 +147,7 @@ def _load_machine(path: Path, fallback: EnergySource | None) -> tuple[Machine, l
     for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
         try:
             reader.read(json.loads(line))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             warnings.append(f"left out: {path.name} line {number}: {type(error).__name__}: {error}")
     if len(reader.sources) > 1:
         names = ", ".join(f"{one.name} ({one.provenance})" for one in reader.sources)

@@ -11,15 +11,17 @@ from markupsafe import Markup
 from nas.errors import UserError
 from reports.analysis import analyse
 from reports.assumptions import embodied_words, error_words, pue_words, region_words
+from reports.checklist import checklist, checklist_table
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.content import Content
 from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
-from reports.export import write_csv, write_json
+from reports.export import write_json, write_tables
 from reports.interactive import Interactive, data_block, page_parts
 from reports.interchange import energy_results
 from reports.load import load_runs, run_folders
+from reports.markdown import report_markdown, table_markdown
 from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
 from reports.sentences import Verdict
@@ -48,8 +50,9 @@ def write_report(
 ) -> Verdict:
     """Writes the report into `output` and returns the verdict.
 
-    That is index.html, the figures as PNG, results.json and results.csv; energy.json with every energy and mass, emissions.csv
-    in CodeCarbon's columns, and model_cards/ with the block on emissions of a Hugging Face model card.
+    That is index.html, the figures as PNG, results.json, results.csv and tables/; results.md and checklist.md to paste;
+    energy.json with every energy and mass, emissions.csv in CodeCarbon's columns, and model_cards/ with the block on
+    emissions of a Hugging Face model card.
 
     A search is reported as one, runs of hand designs alone as a comparison, several searches or searches beside hand designs
     that were run apart as a study. The same runs and settings give the same bytes.
@@ -80,13 +83,24 @@ def write_report(
         for drawing in content.all_drawings:
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(content.results, output / "results.json")
-        write_csv(runs, output / "results.csv")
+        write_tables(runs, output)
+        for name, text in _markdown(content).items():
+            (output / name).write_text(text, encoding="utf-8")
         write_json(energy_results(content.basis), output / "energy.json")
         (output / "emissions.csv").write_text(emissions_csv(content.basis), encoding="utf-8")
         _write_cards(content.cards, output / "model_cards")
     except OSError as error:
         raise UserError(f"expected a folder that can be written, got {output}: {error}; choose another") from error
     return content.verdict
+
+
+def _markdown(content: Content) -> dict[str, str]:
+    """The files to paste: the verdict with models and costs, and the checklist."""
+    name = str(content.basis.lookup("name") or content.basis.run.run_id)
+    return {
+        "results.md": report_markdown(name, content.verdict, content.pasted),
+        "checklist.md": table_markdown(checklist_table(checklist(content.basis))),
+    }
 
 
 def _write_cards(cards: Mapping[str, str], folder: Path) -> None:

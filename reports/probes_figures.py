@@ -136,14 +136,8 @@ def noise_figure(table: pd.DataFrame) -> Drawing:
                 axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
                 if one.fresh is not None:
                     axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
-                axes.plot(
-                    [] if one.even is None else [one.even],
-                    [] if one.even is None else [place],
-                    "|",
-                    color=INK,
-                    markersize=18,
-                    label="by its length",
-                )
+                if one.even is not None:
+                    axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
             first = paper.narrow or axes is panels[0]
             axes.set_yticks(range(len(found)), [readable(one.design) if first else "" for one in found])
             axes.set_ylim(len(found) - 0.4, -0.6)

@@ -178,7 +178,7 @@ def _depth_words(table: pd.DataFrame) -> str:
         by_layer = mixing.groupby(["stack", "layer"])["similarity"].mean()
         if by_layer.empty:
             continue
-        scores = {(str(stack), int(layer)): float(score) for (stack, layer), score in by_layer.to_dict().items()}
+        scores = {(str(one[0]), int(one[1])): float(score) for one, score in zip(by_layer.index.to_list(), by_layer, strict=True)}
         most, least = min(scores, key=scores.__getitem__), max(scores, key=scores.__getitem__)
         text = f"{design}: mixing {optional(by_part.get('attention'))}"
         text += f" and feed-forward {optional(by_part['feed_forward'])}" if "feed_forward" in by_part.index else ""

@@ -2,9 +2,11 @@
 
 from reports.analysis import Analysis
 from reports.cheap_scores_page import cheap_scores_section
+from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.export import search_results
+from reports.field import field_section
 from reports.figures import draw_all
 from reports.glossary import search_glossary
 from reports.interactive import interactive_search
@@ -18,7 +20,6 @@ from reports.spending_page import spending_section
 from reports.spent_tables import budget_table, uses_table
 from reports.study import sole_cell
 from reports.tables import (
-    costs_table,
     models_table,
     references_table,
     results_table,
@@ -38,7 +39,8 @@ def search_content(analysis: Analysis) -> Content:
     margin = analysis.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
     references = references_table(analysis.evidence.references, passed)
-    spent = [budget_table(analysis), uses_table(analysis)]
+    spent = [table for table in (budget_table(analysis), uses_table(analysis)) if table is not None]
+    models, payers = models_table(analysis), payers_tables(analysis)
     cell = sole_cell(analysis)
     sections = (
         controls_section(analysis, (cell,)),
@@ -48,6 +50,8 @@ def search_content(analysis: Analysis) -> Content:
         ladder_section(analysis, analysis.search_uj),
         probes_section(analysis),
         work_section(analysis),
+        field_section(analysis, champions),
+        checklist_section(analysis),
     )
     return Content(
         template="template.html",
@@ -55,17 +59,18 @@ def search_content(analysis: Analysis) -> Content:
         verdict=verdict,
         tiles=make_tiles(analysis),
         drawings=draw_all(analysis),
-        published=(costs_table(), results_table()),
+        published=(results_table(),),
         setup=search_setup_table(analysis),
         glossary=search_glossary(axes_of(analysis)),
         margin=margin,
-        payers=payers_tables(analysis),
+        payers=payers,
         cards=model_cards(analysis, champions),
         own={
-            "spent": [table for table in spent if table is not None],
-            "tables": (models_table(analysis), references, trials_table(analysis), *front_tables(analysis)),
+            "spent": spent,
+            "tables": (models, references, trials_table(analysis), *front_tables(analysis)),
         },
         results=search_results(analysis, verdict),
+        pasted=(models, references, *spent, *payers),
         sections=tuple(one for one in sections if one is not None),
         interactive=interactive_search(analysis),
     )

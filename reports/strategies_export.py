@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from reports.basis import Basis
-from reports.export import neutralised, plain
+from reports.export import plain, write_csv
 from reports.strategies import Result, Strategies
 from reports.strategies_energy import Energy
 from reports.strategies_sentences import StrategiesVerdict
@@ -94,8 +94,7 @@ def write_strategies_csv(strategies: Strategies, path: Path) -> None:
         for seed, final in zip(strategies.run.seeds, result.finals, strict=True):
             search = strategies.run.searches[result.name, seed]
             rows.append(_row(result.name, seed, final, search.spent, search.counts) | {"stopped": search.stopped})
-    table = pd.DataFrame(rows)
-    table.map(neutralised).rename(columns=neutralised).to_csv(path, index=False, lineterminator="\n")
+    write_csv(pd.DataFrame(rows), path)
 
 
 def _row(name: str, seed: int, final: float | None, spent: Mapping[str, float], counts: Mapping[str, int]) -> dict[str, Any]:

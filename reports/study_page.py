@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.drawing import Drawing, render
+from reports.field import field_section
 from reports.figures import course_figures, quality_figures
 from reports.glossary import search_glossary
 from reports.ladder_page import ladder_section
@@ -19,7 +21,7 @@ from reports.study_export import study_results
 from reports.study_figures import differences
 from reports.study_sentences import cell_paragraph, make_study_verdict, trend_words
 from reports.study_tables import HEADS, spent_table, verdict_row
-from reports.tables import Table, costs_table, models_table, references_table, results_table, search_setup_table
+from reports.tables import Table, models_table, references_table, results_table, search_setup_table
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.words import energy_between, mass, shortest, signed
@@ -31,6 +33,7 @@ def study_content(study: Study) -> Content:
     verdict = make_study_verdict(study)
     margin = study.evidence.margin_bleu
     passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
+    references = references_table(study.evidence.references, passed)
     sections = (
         controls_section(study, study.cells),
         tornado_section(study.cells, study.runs),
@@ -38,32 +41,36 @@ def study_content(study: Study) -> Content:
         ladder_section(study, study.search_uj),
         probes_section(study),
         work_section(study),
+        field_section(study, [one.design for one in study.champions]),
+        checklist_section(study),
     )
+    models, payers, spent = models_table(study), payers_tables(study), spent_table(study)
     return Content(
         template="study.html",
         basis=study,
         verdict=verdict,
         tiles=study_tiles(study),
         drawings=draw_study(study),
-        published=(costs_table(), results_table()),
+        published=(results_table(),),
         setup=search_setup_table(study),
         glossary=search_glossary({*axes_of(study), "study"}),
         margin=margin,
-        payers=payers_tables(study),
+        payers=payers,
         cards=model_cards(study, [one.design for one in study.champions]),
         own={
-            "spent": (spent_table(study),),
+            "spent": (spent,),
             "verdict_heads": HEADS,
             "verdict_rows": [verdict_row(cell) for cell in study.cells],
             "num_cells": len(study.judged),
             "paragraphs": [cell_paragraph(cell) for cell in study.cells],
             "tables": (
-                models_table(study),
-                references_table(study.evidence.references, passed),
+                models,
+                references,
                 *(replace(one, title=f"{one.title}: {cell.label}") for cell in study.cells for one in _trial_tables(cell)),
             ),
         },
         results=study_results(study, verdict),
+        pasted=(models, references, spent, *payers),
         sections=tuple(one for one in sections if one is not None),
         title=study.name or " + ".join(run.run_id for run in study.runs),
     )

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from manual_designs.published import PUBLISHED_COSTS, PUBLISHED_RESULTS
+from manual_designs.published import PUBLISHED_RESULTS
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.analysis import Analysis
 from reports.assumptions import embodied_words, pue_words
@@ -14,7 +14,6 @@ from reports.words import (
     UNKNOWN,
     duration,
     energy,
-    mass,
     millions,
     optional,
     significant,
@@ -102,14 +101,6 @@ def references_table(references: Sequence[Reference], note: str) -> Table:
         for reference in references
     )
     return Table("Without any model", ("Reference", "Valid BLEU", "Test BLEU"), rows, frozenset((1, 2)), note)
-
-
-def costs_table() -> Table:
-    """Published costs of searches and trainings."""
-    rows = tuple((one.what, mass(one.emissions_g_co2e), one.kind, one.source, one.note) for one in PUBLISHED_COSTS)
-    note = "The ratio of 20,000 often quoted sets a whole search, by its first estimate, against one training; with the "
-    note += "search as it was run the ratio is about 220."
-    return Table("Published carbon", ("What", "CO2e", "Kind", "Source", "Note"), rows, frozenset((1,)), note)
 
 
 def results_table() -> Table:

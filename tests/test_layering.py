@@ -53,6 +53,7 @@ CONFINED = {
     "sacrebleu": {"nas/scoring.py"},
     "torchmetrics": {"nas/summary_scoring.py"},
     "num2words": {"nas/corpora/number_words.py"},
+    "optuna_dashboard": {"nas/cli_export.py"},
     "onnxruntime": {"nas/stages/ternary_library.py"},
     "yaml": {"nas/corpora/ansible.py"},
     "pydantic": {
@@ -69,6 +70,7 @@ CONFINED = {
         "nas/cli.py",
         "nas/cli_compress.py",
         "nas/cli_evaluate.py",
+        "nas/cli_export.py",
         "nas/cli_options.py",
         "nas/cli_probe.py",
         "nas/cli_strategies.py",
@@ -76,7 +78,11 @@ CONFINED = {
     },
     "jinja2": {"reports/page.py"},
 }
-DISTRIBUTIONS = {"yaml": "pyyaml", "pynvml": "nvidia-ml-py"}  # where the name differs from the import's
+DISTRIBUTIONS = {
+    "yaml": "pyyaml",
+    "pynvml": "nvidia-ml-py",
+    "optuna_dashboard": "optuna-dashboard",
+}  # where the name differs from the import's
 FOR_DEVELOPERS = ("dev", "torchao", "tune")  # extras that no package of ours imports
 FORBIDDEN = {
     "search_spaces": {"ray", "codecarbon", "pandas", "optuna", "matplotlib"},

@@ -14,6 +14,7 @@ from manual_designs.published import (
     PUBLISHED_MACS,
     PUBLISHED_RATIOS,
     PUBLISHED_RESULTS,
+    SCOPES,
     PublishedCost,
     PublishedResult,
 )
@@ -67,8 +68,8 @@ def test_rows_are_unique() -> None:
     assert max(results.values()) == 1
     assert [key for key, count in costs.items() if count > 1] == [
         # Strubell et al. give this search twice: on GPUs with its emissions, on TPUs in hours alone.
-        ("Search of the Evolved Transformer, first estimate", "Strubell et al., ACL 2019, arXiv 1906.02243"),
-        ("BERT base, one training run", "Strubell et al., ACL 2019, arXiv 1906.02243"),
+        ("Search of the Evolved Transformer, first estimate", "Strubell et al., ACL 2019, arXiv 1906.02243, table 3"),
+        ("BERT base, one training run", "Strubell et al., ACL 2019, arXiv 1906.02243, table 3"),
     ]
 
 
@@ -116,21 +117,23 @@ def test_once_for_alls_table_has_one_rate() -> None:
     assert len(rates) == 7 and rates == pytest.approx([0.284 * GRAMS_PER_POUND] * 7, rel=0.02)
 
 
-def test_the_ratios_and_what_the_corrections_leave_of_them() -> None:
-    training = cost("Lite Transformer, one training run", "et.png").emissions_g_co2e
-    as_run = cost("Search of the Evolved Transformer, as run", "").emissions_g_co2e
-    on_p100 = cost("Search of the Evolved Transformer, had it run on P100s", "").emissions_g_co2e
-    quoted = cost("Search of the Evolved Transformer, as Lite Transformer quotes it", "").emissions_g_co2e
-    first = cost("Search of the Evolved Transformer, first estimate", "").emissions_g_co2e
-    hat = cost("HAT, search", "").emissions_g_co2e
-    assert training == pytest.approx(14_515, abs=1)
-    assert first == pytest.approx(626_155 * GRAMS_PER_POUND)
-    assert quoted / training == pytest.approx(19_688, abs=1) and first / training == pytest.approx(19_567, abs=1)
-    claimed = [quoted / training, quoted / training, first / hat]
-    corrected = [as_run / training, on_p100 / training, as_run / hat]
-    assert [one.claimed for one in PUBLISHED_RATIOS] == pytest.approx(claimed, rel=0.02)
-    assert [one.corrected for one in PUBLISHED_RATIOS] == pytest.approx(corrected, rel=0.01)
-    assert first / as_run == pytest.approx(88, abs=1)
+def test_the_ratios_follow_from_the_costs_and_agree_with_what_was_printed() -> None:
+    estimate, claimed, corrected, on_p100, hat = PUBLISHED_RATIOS
+    assert estimate.recomputed == pytest.approx(626_155 * GRAMS_PER_POUND / 3.2e6) == pytest.approx(estimate.printed, rel=0.01)
+    assert claimed.recomputed == pytest.approx(19_688, abs=1) == pytest.approx(claimed.printed, rel=0.02)
+    assert corrected.recomputed == pytest.approx(3.2e6 / (32 * GRAMS_PER_POUND)) == pytest.approx(220, abs=1)
+    assert on_p100.recomputed == pytest.approx(15.2e6 / (32 * GRAMS_PER_POUND)) == pytest.approx(1_047, abs=1)
+    assert hat.printed == 12_041 and hat.recomputed == pytest.approx(3.2e6 / (52 * GRAMS_PER_POUND), rel=1e-3)
+    for one in PUBLISHED_RATIOS:
+        assert one.dearer in PUBLISHED_COSTS and one.cheaper in PUBLISHED_COSTS
+
+
+def test_every_cost_says_what_was_measured_and_what_assumed() -> None:
+    assert {one.scope for one in PUBLISHED_COSTS} == set(SCOPES)
+    with pytest.raises(ValueError, match="expected what was measured"):
+        replace(PUBLISHED_COSTS[0], basis="")
+    with pytest.raises(ValueError, match="expected a scope"):
+        replace(PUBLISHED_COSTS[0], scope="luck")  # type: ignore[arg-type]
 
 
 def test_hours_of_searches_after_training() -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -26,7 +27,7 @@ from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
 
 RECORDS = Path(__file__).parent / "records"
-FIGURES = ("quality-macs", "quality-energy", "energy-split")
+FIGURES = ("quality-macs", "quality-energy", "energy-split", "field-costs")
 DESIGNS = (
     ("alpha-m", "alpha", 0.580, 14_000_000),
     ("beta-s", "beta", 0.470, 7_000_000),
@@ -316,13 +317,30 @@ def test_the_whole_run_is_all_but_foreign_work(report: Judged, folder: Path) -> 
 
 
 def test_files(folder: Path) -> None:
-    machines = {"results.json", "results.csv", "energy.json", "emissions.csv", "model_cards"}
+    machines = {
+        "results.json",
+        "results.csv",
+        "energy.json",
+        "emissions.csv",
+        "model_cards",
+        "tables",
+        "results.md",
+        "checklist.md",
+    }
     expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in folder.iterdir()} == expected
 
 
+def test_results_keep_to_their_schema(folder: Path) -> None:
+    schema = json.loads((Path(__file__).parent.parent / "reports" / "results.schema.json").read_text())
+    results = json.loads((folder / "results.json").read_text())
+    assert [one.message for one in jsonschema.Draft202012Validator(schema).iter_errors(results)] == []
+
+
 def test_nothing_of_a_search_is_left(page: str, report: Judged) -> None:
-    unseen = r"<style>.*?</style>|<script.*?</script>|<svg.*?</svg>|<h3>Published results</h3>.*?</table>"
+    field = r"<h2>What designing is said to have cost</h2>.*?</details>"
+    published = rf"{field}|<h3>Published results</h3>.*?</table>"
+    unseen = rf"<style>.*?</style>|<script.*?</script>|<svg.*?</svg>|{published}"
     visible = re.sub(unseen, "", page, flags=re.DOTALL)
     text = re.sub(r"<[^>]+>", " ", visible)
     assert not re.findall(r"break-even|champion|finalist|search|\bnone\b|\bnan\b", text, flags=re.IGNORECASE)

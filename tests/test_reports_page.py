@@ -32,6 +32,7 @@ FIGURES = (
     "timeline",
     "genes",
     "tornado",
+    "field-costs",
 )
 Edit = Callable[[dict[str, Any]], None]
 
@@ -84,7 +85,16 @@ def phase_sum(design: str, phase: str, quantity: str) -> int:
 
 
 def test_files(report: tuple[Path, Verdict]) -> None:
-    machines = {"results.json", "results.csv", "energy.json", "emissions.csv", "model_cards"}
+    machines = {
+        "results.json",
+        "results.csv",
+        "energy.json",
+        "emissions.csv",
+        "model_cards",
+        "tables",
+        "results.md",
+        "checklist.md",
+    }
     expected = {"index.html", *machines, *(f"{name}.png" for name in FIGURES)}
     assert {path.name for path in report[0].iterdir()} == expected
 
@@ -224,7 +234,7 @@ def test_csv_has_a_row_for_each_record(report: tuple[Path, Verdict]) -> None:
     assert lost["train_loaded_uj"] == "" and lost["status"] == "lost"
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", " =1", "＝1"])
 def test_cells_cannot_start_a_formula(text: str) -> None:
     assert neutralised(text) == "'" + text
     assert neutralised(-1.5) == -1.5

@@ -1,0 +1,298 @@
+"""The searches of a run as Optuna studies in any storage, one trial for each that ended. Repeatable while a search runs.
+
+A study is named after its run and its search. What is exported again is told by the user attribute `trial`, the number in the
+ledger; what is there already is left alone. A trial that waits for a promotion ends with its search, when it has a record.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+
+from nas.carbon import intensity
+from nas.errors import UserError
+from nas.ledger import Event, read_events
+from nas.objectives import Objective, find_objective
+from nas.records import Record, RecordError, merged, read_records
+from nas.run_folder import described
+from nas.units import emissions_g_co2e, joules
+
+UNKNOWN = "unknown"
+NUMBER = "trial"
+
+STATES = (
+    dict.fromkeys(("complete", "duplicate"), TrialState.COMPLETE)
+    | dict.fromkeys(("stopped", "infeasible"), TrialState.PRUNED)
+    | dict.fromkeys(("failed", "lost"), TrialState.FAIL)
+)
+"""How a trial ended, as Optuna calls it; one without values is never complete."""
+
+
+@dataclass(kw_only=True)
+class _Told:
+    """What the ledger tells of one trial; `legs` are the records of its rungs."""
+
+    asked: Event
+    status: str = "asked"
+    started_at: float | None = None
+    ended_at: float | None = None
+    legs: list[Record] = field(default_factory=list)
+    reason: str | None = None
+    twin: int | None = None
+    unreadable: int = 0
+
+
+@dataclass(kw_only=True)
+class _Search:
+    genes: Mapping[str, CategoricalDistribution]
+    directions: Sequence[str]
+    trials: dict[int, _Told] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exported:
+    """One study: trials that were added, that it had already, that have not ended, and results that could not be read."""
+
+    study: str
+    num_added: int
+    num_present: int
+    num_open: int
+    num_unreadable: int
+
+
+def export_optuna(folder: Path, storage: optuna.storages.BaseStorage) -> tuple[Exported, ...]:
+    """Adds what ended in the searches of the run in `folder` to their studies in `storage`.
+
+    Raises:
+        UserError: there is no ledger or no search in it, or the storage holds another search of that name.
+    """
+    info = described(folder)
+    searches = _read_searches(folder / "ledger.jsonl")
+    recorded = _recorded(folder / "records.jsonl")
+    return tuple(_export(info, name, search, recorded, storage) for name, search in searches.items())
+
+
+def memory() -> optuna.storages.BaseStorage:
+    """A storage that is gone with this process."""
+    return optuna.storages.InMemoryStorage()
+
+
+def open_storage(url: str) -> optuna.storages.BaseStorage:
+    """The storage at a URL. Raises UserError where it cannot be opened."""
+    advice = "give one such as sqlite:///trials.db"
+    if "://" not in url:
+        raise UserError(f"expected an Optuna storage URL, got {url!r}; {advice}")
+    try:
+        return optuna.storages.get_storage(url)
+    except Exception as error:  # whatever a database driver may raise
+        raise UserError(f"expected an Optuna storage at {url}, got {type(error).__name__}: {error}; {advice}") from error
+
+
+def _recorded(path: Path) -> set[str]:
+    """Ids of the trials whose record is written: nothing more happens to them."""
+    return {one.record_id for one in read_records(path) if isinstance(one, Record)} if path.is_file() else set()
+
+
+def _read_searches(path: Path) -> dict[str, _Search]:
+    if not path.is_file():
+        raise UserError(f"expected the ledger of a search at {path}, found none; give the folder of a run that searched")
+    searches: dict[str, _Search] = {}
+    for event in read_events(path):
+        if "search" in event:
+            _take(searches, event)
+    if not searches:
+        raise UserError(f"expected a search in {path}, found none; give the folder of a run that searched")
+    return searches
+
+
+def _take(searches: dict[str, _Search], event: Event) -> None:
+    """Takes one event into account."""
+    if event["kind"] == "opened":
+        identity = event["identity"]
+        genes = {name: CategoricalDistribution(choices) for name, choices in identity["genes"]}
+        searches.setdefault(event["search"], _Search(genes=genes, directions=identity["directions"]))
+        return
+    trials = searches[event["search"]].trials
+    if event["kind"] == "asked":
+        trials[event["trial"]] = _Told(asked=event)
+        return
+    told = trials[event["trial"]]
+    told.reason = event.get("reason", told.reason)
+    told.ended_at = event["time"]
+    kind = event["kind"]
+    if kind in ("rung", "finished"):
+        _reach(told, event)
+    elif kind == "started":
+        told.status = "running"
+        told.started_at = event["time"] if told.started_at is None else told.started_at
+    elif kind == "lost":
+        told.status = "lost" if event["final"] else "asked"
+    elif kind == "duplicate":
+        told.status, told.twin = kind, event["of"]
+    else:
+        told.status = "asked" if kind == "promoted" else kind
+
+
+def _reach(told: _Told, event: Event) -> None:
+    told.status = (
+        "complete" if event["kind"] == "finished" else {"stop": "stopped", "pause": "paused"}.get(event["verdict"], "asked")
+    )
+    try:
+        told.legs.append(Record.from_plain(event["result"]["record"]))
+    except (RecordError, KeyError, TypeError):
+        told.unreadable += 1
+
+
+def _export(
+    info: Mapping[str, Any], name: str, search: _Search, recorded: set[str], storage: optuna.storages.BaseStorage
+) -> Exported:
+    objectives = _objectives(info, len(search.directions))
+    study = _study(f"{info.get('run_id', 'run')}/{name}", search, objectives, storage)
+    present = {one.user_attrs.get(NUMBER) for one in study.get_trials(deepcopy=False)}
+    ended = {number: one for number, one in search.trials.items() if _ended(one, recorded)}
+    new = [number for number in ended if number not in present]
+    for number in new:
+        study.add_trial(_frozen(info, search, ended[number], objectives))
+    return Exported(
+        study=study.study_name,
+        num_added=len(new),
+        num_present=len(ended) - len(new),
+        num_open=len(search.trials) - len(ended),
+        num_unreadable=sum(one.unreadable for one in search.trials.values()),
+    )
+
+
+def _ended(told: _Told, recorded: set[str]) -> bool:
+    """Whether nothing more can happen to a trial; one that waits for a promotion has ended when it has its record."""
+    return told.status in STATES or (told.status == "paused" and told.asked["job"] in recorded)
+
+
+def _study(name: str, search: _Search, objectives: Sequence[Objective], storage: optuna.storages.BaseStorage) -> optuna.Study:
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.create_study(storage=storage, study_name=name, directions=list(search.directions), load_if_exists=True)
+    except ValueError as error:  # how Optuna says that the study has other directions
+        raise UserError(f"study {name}: expected {list(search.directions)}, got {error}; choose another storage") from error
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    found = [one.name.lower() for one in study.directions]
+    if found != list(search.directions):
+        raise UserError(f"study {name}: expected {search.directions}, got {found}; choose another storage")
+    with warnings.catch_warnings(category=optuna.exceptions.ExperimentalWarning, action="ignore"):
+        study.set_metric_names([one.name for one in objectives])
+    return study
+
+
+def _objectives(info: Mapping[str, Any], count: int) -> tuple[Objective, ...]:
+    """The objectives of a run's search, one or a list."""
+    given = info.get("experiment", {}).get("search", {}).get("objective")
+    names = given if isinstance(given, list) else [given]
+    if len(names) != count or not all(isinstance(one, str) for one in names):
+        raise UserError(f"expected {count} objective(s) in run.json, got {names}; restore the file from a copy")
+    try:
+        return tuple(find_objective(one) for one in names)
+    except KeyError as error:
+        raise UserError(f"run.json: {error.args[0]}; use a newer carbon-nas") from error
+
+
+def _frozen(info: Mapping[str, Any], search: _Search, told: _Told, objectives: Sequence[Objective]) -> FrozenTrial:
+    """A trial as Optuna keeps it."""
+    twin = told if told.twin is None else search.trials[told.twin]
+    values = _values(twin.legs[-1], objectives) if twin.legs else None
+    state = STATES.get(told.status, TrialState.PRUNED)
+    if state == TrialState.COMPLETE and values is None:
+        state = TrialState.FAIL
+    distributions: dict[str, BaseDistribution] = dict(search.genes)
+    trial = create_trial(
+        state=state,
+        values=values if state == TrialState.COMPLETE else None,
+        params=dict(zip(search.genes, told.asked["genome"], strict=True)),
+        distributions=distributions,
+        user_attrs=_attributes(info, told),
+        intermediate_values=dict(_rungs(told, objectives[0])),
+        constraints=_constraints(info, told, twin) or None,
+    )
+    started = told.asked["time"] if told.started_at is None else told.started_at
+    trial.datetime_start = datetime.fromtimestamp(started)
+    trial.datetime_complete = datetime.fromtimestamp(told.ended_at or started)
+    return trial
+
+
+def _values(record: Record, objectives: Sequence[Objective]) -> tuple[float, ...] | None:
+    """The objectives of a record; None where one is not known or not finite."""
+    found = [one.of(record) for one in objectives]
+    known = [one for one in found if one is not None and math.isfinite(one)]
+    return tuple(known) if len(known) == len(found) else None
+
+
+def _rungs(told: _Told, objective: Objective) -> Iterator[tuple[int, float]]:
+    """The first objective at every rung, by the tokens that the trial was trained on until then."""
+    tokens = 0
+    for leg in told.legs:
+        tokens += _tokens(leg)
+        value = objective.of(leg)
+        if value is not None and math.isfinite(value):
+            yield tokens, value
+
+
+def _tokens(record: Record) -> int:
+    train = record.phase("train")
+    return train.tokens if train else 0
+
+
+def _constraints(info: Mapping[str, Any], told: _Told, twin: _Told) -> dict[str, float]:
+    """How far beyond each limit a trial is, as a share of it; 0 or less is within."""
+    found = {name: float(value) for name, value in told.asked["violations"].items()}
+    limits = info.get("experiment", {}).get("search", {}).get("limits") or {}
+    for name, limit in limits.items() if twin.legs else ():
+        objective = find_objective(name)
+        violation = objective.violation(objective.of(twin.legs[-1]), float(limit))
+        if not objective.untrained and math.isfinite(violation):
+            found[name] = violation
+    return found
+
+
+def _attributes(info: Mapping[str, Any], told: _Told) -> dict[str, Any]:
+    """What is worth seeing beside values and genes; an energy that is not known says so and is never zero."""
+    number = told.asked["trial"]
+    found: dict[str, Any] = {
+        NUMBER: number,
+        "design": told.legs[-1].design if told.legs else f"searched-{number}",
+        "status": "stopped" if told.status == "paused" else told.status,
+        "rungs": len(told.legs),
+        **told.asked["figures"],
+    }
+    more = {"reason": told.reason, "duplicate_of": told.twin, "parent": told.asked.get("parent")}
+    found |= {name: one for name, one in more.items() if one is not None}
+    if told.legs:
+        record = merged(told.legs)
+        found |= {"train_tokens": _tokens(record)} | _energies(info, record)
+        found |= {name: value for name, value in record.metrics.items() if math.isfinite(value)}
+    return found
+
+
+def _energies(info: Mapping[str, Any], record: Record) -> dict[str, float | str]:
+    dynamic, loaded = ([getattr(phase, name) for phase in record.phases] for name in ("energy_uj", "loaded_uj"))
+    sums = [None if not found or None in found else sum(found) for found in (dynamic, loaded)]
+    grams = None if sums[1] is None else _grams(info, sums[1])
+    energies = [None if one is None else joules(one) for one in sums]
+    known = {"energy_j": energies[0], "loaded_j": energies[1], "emissions_g_co2e": grams}
+    return {name: UNKNOWN if one is None else one for name, one in known.items()}
+
+
+def _grams(info: Mapping[str, Any], loaded_uj: int) -> float | None:
+    """Grams in the region where it was searched, as configured; None where the run names none."""
+    carbon = info.get("experiment", {}).get("carbon", {})
+    if not carbon.get("searched_in"):
+        return None
+    return emissions_g_co2e(loaded_uj, intensity(carbon["searched_in"]).g_per_kwh, float(carbon.get("pue") or 1.0))

@@ -1,0 +1,206 @@
+"""Trials of a ledger in an Optuna storage: values, constraints, rungs, energies, and only what is new."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import FrozenTrial, TrialState
+
+from nas.cli_export import dashboard
+from nas.errors import UserError
+from nas.ledger import Ledger
+from nas.optuna_export import NUMBER, UNKNOWN, export_optuna, memory, open_storage
+
+SEARCH = "search"
+GENES = [["width", [64, 96]], ["share", [0.0, 0.5, 1.0]]]
+OBJECTIVES = ["valid_bleu", "macs"]
+
+
+def record(number: int, bleu: float | None, tokens: int, energy_uj: int | None) -> dict[str, Any]:
+    return {
+        "schema": 2,
+        "record_id": f"search/trial{number}",
+        "run_id": "run",
+        "role": "search",
+        "status": "complete",
+        "design": f"searched-{number}",
+        "family": "searched",
+        "task": "translation",
+        "corpus": {},
+        "recipe": {},
+        "budget_tokens": tokens,
+        "seed": 0,
+        "machine": {},
+        "versions": {},
+        "started_at": "",
+        "finished_at": "",
+        "counts": {"params": 5, "params_paper": 4, "macs": 1000, "macs_paper": 900 + number, "macs_items": {}},
+        "phases": [
+            {
+                "name": "train",
+                "duration_s": 1.0,
+                "cpu_s": 1.0,
+                "tokens": tokens,
+                "energy_uj": energy_uj,
+                "loaded_uj": None if energy_uj is None else 2 * energy_uj,
+            }
+        ],
+        "metrics": {} if bleu is None else {"valid_bleu": bleu},
+    }
+
+
+class Writer:
+    """A run folder whose ledger grows."""
+
+    def __init__(self, folder: Path, limits: str = '{"valid_bleu": 5}') -> None:
+        self.folder = folder
+        experiment = (
+            f'{{"search": {{"objectives": ["valid_bleu", "macs"], "limits": {limits}}}, "carbon": {{"searched_in": "DEU"}}}}'
+        )
+        (folder / "run.json").write_text(f'{{"run_id": "run", "experiment": {experiment}}}')
+        self.add("opened", identity={"genes": GENES, "directions": ["maximize", "minimize"]})
+
+    def add(self, kind: str, **fields: Any) -> None:
+        with Ledger.open(self.folder / "ledger.jsonl") as ledger:
+            ledger.append(kind, search=SEARCH, elapsed_s=1.0, **fields)
+
+    def ask(self, number: int, violation: float = -0.1) -> None:
+        self.add(
+            "asked",
+            trial=number,
+            job=f"search/trial{number}",
+            genome=[96, 0.5],
+            candidate=[96, 0.5],
+            figures={"macs_paper": 900 + number},
+            violations={"macs_paper": violation},
+        )
+
+    def run(
+        self, number: int, kind: str = "finished", bleu: float | None = 9.0, energy_uj: int | None = 10**6, **fields: Any
+    ) -> None:
+        self.add("started", trial=number, job=f"search/trial{number}", attempt=1, rung=0, reserved={})
+        self.add(kind, trial=number, result={"record": record(number, bleu, 100, energy_uj)}, duration_s=1.0, **fields)
+
+
+@pytest.fixture
+def writer(tmp_path: Path) -> Writer:
+    return Writer(tmp_path)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    return f"sqlite:///{tmp_path / 'trials.db'}"
+
+
+def trials(url: str) -> dict[int, FrozenTrial]:
+    study = optuna.load_study(study_name="run/search", storage=url)
+    return {one.user_attrs[NUMBER]: one for one in study.trials}
+
+
+def test_every_end_of_a_trial(writer: Writer, url: str) -> None:
+    for number in range(6):
+        writer.ask(number, violation=0.5 if number == 1 else -0.1)
+    writer.run(0)
+    writer.add("infeasible", trial=1)
+    writer.add("duplicate", trial=2, of=0)
+    writer.run(3, "rung", verdict="stop", rung=0, bleu=2.0)
+    writer.add("failed", trial=4, reason="out of memory")
+    writer.add("lost", trial=5, reason="gone", final=True)
+    (told,) = export_optuna(writer.folder, open_storage(url))
+    assert (told.num_added, told.num_present, told.num_open, told.num_unreadable) == (6, 0, 0, 0)
+    found = trials(url)
+    states = [found[number].state for number in range(6)]
+    pruned, failed = TrialState.PRUNED, TrialState.FAIL
+    assert states == [TrialState.COMPLETE, pruned, TrialState.COMPLETE, pruned, failed, failed]
+    assert found[0].values == [9.0, 900.0] == found[2].values and found[2].user_attrs["duplicate_of"] == 0
+    assert found[0].params == {"width": 96, "share": 0.5}
+    assert found[3].intermediate_values == {100: 2.0}
+    assert found[4].user_attrs["reason"] == "out of memory"
+    assert found[0].datetime_start is not None and found[0].datetime_start <= (found[0].datetime_complete or 0)  # type: ignore[operator]
+
+
+def test_constraints_and_attributes(writer: Writer, url: str) -> None:
+    writer.ask(0)
+    writer.run(0, bleu=4.0)
+    writer.ask(1)
+    writer.run(1, energy_uj=None)
+    export_optuna(writer.folder, open_storage(url))
+    found = trials(url)
+    assert found[0].constraints == pytest.approx({"macs_paper": -0.1, "valid_bleu": 0.2})
+    attributes = found[0].user_attrs
+    assert (attributes["design"], attributes["train_tokens"], attributes["macs_paper"]) == ("searched-0", 100, 900)
+    assert (attributes["energy_j"], attributes["loaded_j"]) == (1.0, 2.0)
+    assert attributes["emissions_g_co2e"] == pytest.approx(2.0 / 3.6e6 * 380.95, rel=1e-3)
+    assert [found[1].user_attrs[name] for name in ("energy_j", "loaded_j", "emissions_g_co2e")] == [UNKNOWN] * 3
+
+
+def test_only_what_is_new_is_added_and_what_waits_is_left(writer: Writer, url: str) -> None:
+    writer.ask(0)
+    writer.run(0)
+    writer.ask(1)
+    writer.run(1, "rung", verdict="pause", rung=0)
+    (first,) = export_optuna(writer.folder, open_storage(url))
+    assert (first.num_added, first.num_present, first.num_open) == (1, 0, 1)
+    writer.add("promoted", trial=1, closing=False)
+    writer.run(1, bleu=11.0)
+    (second,) = export_optuna(writer.folder, open_storage(url))
+    assert (second.num_added, second.num_present, second.num_open) == (1, 1, 0)
+    found = trials(url)
+    assert found[1].values == [11.0, 901.0] and found[1].intermediate_values == {100: 9.0, 200: 11.0}
+    assert found[1].user_attrs["loaded_j"] == 4.0
+
+
+def test_one_that_waited_to_the_end_has_its_record(writer: Writer, url: str) -> None:
+    import json
+
+    writer.ask(0)
+    writer.run(0, "rung", verdict="pause", rung=0)
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 0
+    (writer.folder / "records.jsonl").write_text(json.dumps(record(0, 9.0, 100, 1)) + "\n")
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 1
+    assert (trials(url)[0].state, trials(url)[0].user_attrs["status"]) == (TrialState.PRUNED, "stopped")
+
+
+def test_results_that_cannot_be_read_are_counted(writer: Writer, url: str) -> None:
+    writer.ask(0)
+    writer.add("finished", trial=0, result={"record": {"schema": 99}}, duration_s=1.0)
+    writer.ask(1)
+    writer.run(1, bleu=None)
+    (told,) = export_optuna(writer.folder, open_storage(url))
+    assert (told.num_added, told.num_unreadable) == (2, 1)
+    assert {one.state for one in trials(url).values()} == {TrialState.FAIL}
+
+
+@pytest.mark.parametrize("storage", ["nothing", "nosuch://x"])
+def test_mistakes_are_told(storage: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="expected an Optuna storage"):
+        open_storage(storage)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="expected a run folder"):
+        export_optuna(tmp_path / "empty", memory())
+
+
+def test_another_search_of_that_name_is_refused(writer: Writer, url: str) -> None:
+    optuna.create_study(storage=url, study_name="run/search", directions=["minimize"])
+    with pytest.raises(UserError, match="choose another storage"):
+        export_optuna(writer.folder, open_storage(url))
+
+
+def test_without_the_dashboard_one_line_says_how_to_get_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", None)
+    with pytest.raises(UserError, match=r"pip install 'carbon-nas\[dashboard\]'"):
+        dashboard(writer.folder)
+
+
+def test_the_dashboard_listens_on_this_machine_alone(writer: Writer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    called: dict[str, Any] = {}
+    server = type(sys)("optuna_dashboard")
+    server.run_server = lambda storage, **options: called.update(options, studies=storage.get_all_studies())  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "optuna_dashboard", server)
+    writer.ask(0)
+    writer.run(0)
+    dashboard(writer.folder, port=8099, storage=tmp_path / "kept.db")
+    assert (called["host"], called["port"]) == ("127.0.0.1", 8099)
+    assert [one.study_name for one in called["studies"]] == ["run/search"] and (tmp_path / "kept.db").exists()

@@ -1,0 +1,82 @@
+"""The checklist: answers change with the records, unknown is said, and the page and the file hold the same."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from nas.records import Record
+from reports.analysis import Analysis, analyse
+from reports.checklist import checklist, checklist_section, checklist_table
+from reports.checklist_answers import ANSWERS, SOFTWARE
+from reports.load import Run, load_runs
+from reports.settings import make_settings
+
+RECORDS = Path(__file__).parent / "records"
+SETTINGS = make_settings("DEU", "DEU")
+
+
+@pytest.fixture(scope="module")
+def analysis() -> Analysis:
+    return analyse(load_runs([RECORDS]), SETTINGS)
+
+
+def answers(analysis: Analysis) -> dict[str, tuple[str, str]]:
+    return {one.question: (one.answer, one.evidence) for one in checklist(analysis)}
+
+
+def edited(analysis: Analysis, edit: Callable[[Record], Record]) -> Analysis:
+    """The analysis with other records under the same evidence: the checklist reads the records."""
+    runs: tuple[Run, ...] = tuple(replace(run, records=tuple(map(edit, run.records))) for run in analysis.runs)
+    return replace(analysis, runs=runs)
+
+
+def test_every_item_has_an_answer_and_evidence(analysis: Analysis) -> None:
+    items = checklist(analysis)
+    assert len(items) > 20 and len({one.question for one in items}) == len(items)
+    assert all(one.answer in ANSWERS and one.evidence for one in items)
+    assert sum(one.evidence.startswith(SOFTWARE) for one in items) == 2  # these records name no version of the software
+
+
+@pytest.mark.parametrize(
+    ("question", "edit", "answer"),
+    [
+        ("same recipe", lambda one: replace(one, recipe={**one.recipe, "seed_of_it": one.seed}), "no"),
+        ("with the same budget", lambda one: replace(one, budget_tokens=one.seed + 1), "no"),
+        ("these data", lambda one: replace(one, corpus={"name": "mine"}), "no"),
+        ("hardware recorded", lambda one: replace(one, machine={}), "no"),
+        ("code of training", lambda one: replace(one, versions={}), "unknown"),
+        ("random search", lambda one: replace(one, strategy="random"), "partly"),
+        ("random search", lambda one: replace(one, strategy="random+asha" if one.trial == 1 else "tpe"), "yes"),
+        ("random search", lambda one: replace(one, strategy=None), "unknown"),
+        ("held back", lambda one: replace(one, metrics={**one.metrics, "test_bleu": 1.0}), "no"),
+        ("since they were tried", lambda one: replace(one, architecture={"same": True}), "yes"),
+        ("recipe tuned", lambda one: replace(one, recipe={"peak_learning_rate": one.seed}), "yes"),
+        ("recipe tuned", lambda one: replace(one, recipe={}), "unknown"),
+    ],
+)
+def test_answers_come_from_the_records(analysis: Analysis, question: str, edit: Callable[[Record], Record], answer: str) -> None:
+    (name,) = (name for name in answers(analysis) if question in name.lower())
+    assert answers(edited(analysis, edit))[name][0] == answer
+
+
+def test_energy_is_answered_from_its_source_and_ledger(analysis: Analysis) -> None:
+    found = answers(analysis)
+    assert found["Was the energy measured by counters?"][0] == "no" and analysis.source.provenance == "estimated"
+    measured = replace(analysis, source=replace(analysis.source, provenance="measured"))
+    assert answers(measured)["Was the energy measured by counters?"][0] == "yes"
+    assert found["Do its parts sum to the whole?"][0] == "yes"
+    bare = replace(analysis, split=replace(analysis.split, from_ledger=False, exact=False))
+    for question in (
+        "Do its parts sum to the whole?",
+        "Are idle power and overhead counted?",
+        "Was the machine free of other work?",
+    ):
+        assert answers(bare)[question] == ("unknown", "there is no energy ledger")
+
+
+def test_the_section_is_closed_and_its_table_counts_the_answers(analysis: Analysis) -> None:
+    section, items = checklist_section(analysis), checklist(analysis)
+    assert section.collapsed and section.tables == (checklist_table(items),)
+    assert f"{sum(one.answer == 'no' for one in items)} no" in section.tables[0].note
