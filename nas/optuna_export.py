@@ -24,6 +24,7 @@ from nas.ledger import Event, read_events
 from nas.objectives import Objective, find_objective
 from nas.records import Record, RecordError, merged, read_records
 from nas.run_folder import described
+from nas.search.plan import Direction
 from nas.units import emissions_g_co2e, joules
 
 UNKNOWN = "unknown"
@@ -54,7 +55,7 @@ class _Told:
 @dataclass(kw_only=True)
 class _Search:
     genes: Mapping[str, CategoricalDistribution]
-    directions: Sequence[str]
+    directions: Sequence[Direction]
     trials: dict[int, _Told] = field(default_factory=dict)
 
 

@@ -1,5 +1,6 @@
 """Trials of a ledger in an Optuna storage: values, constraints, rungs, energies, and only what is new."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -54,12 +55,11 @@ def record(number: int, bleu: float | None, tokens: int, energy_uj: int | None) 
 class Writer:
     """A run folder whose ledger grows."""
 
-    def __init__(self, folder: Path, limits: str = '{"valid_bleu": 5}') -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        experiment = (
-            f'{{"search": {{"objectives": ["valid_bleu", "macs"], "limits": {limits}}}, "carbon": {{"searched_in": "DEU"}}}}'
-        )
-        (folder / "run.json").write_text(f'{{"run_id": "run", "experiment": {experiment}}}')
+        search = {"objective": OBJECTIVES, "limits": {"valid_bleu": 5}}
+        info = {"run_id": "run", "experiment": {"search": search, "carbon": {"searched_in": "DEU"}}}
+        (folder / "run.json").write_text(json.dumps(info))
         self.add("opened", identity={"genes": GENES, "directions": ["maximize", "minimize"]})
 
     def add(self, kind: str, **fields: Any) -> None:
@@ -153,8 +153,6 @@ def test_only_what_is_new_is_added_and_what_waits_is_left(writer: Writer, url: s
 
 
 def test_one_that_waited_to_the_end_has_its_record(writer: Writer, url: str) -> None:
-    import json
-
     writer.ask(0)
     writer.run(0, "rung", verdict="pause", rung=0)
     assert export_optuna(writer.folder, open_storage(url))[0].num_added == 0
