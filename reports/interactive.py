@@ -30,7 +30,7 @@ from reports.statistics import Interval
 from reports.trials import Trial
 from reports.words import seen
 
-SCRIPTS = ("words.js", "payback.js", "tables.js", "explorer.js")
+SCRIPTS = ("words.js", "payback.js", "tables.js", "drawn.js", "explorer.js")
 """Files that are put into a page, in this order."""
 
 COLUMNS = (

@@ -427,14 +427,12 @@ def test_a_filter_keeps_the_rows_that_hold_its_words(opened: Opened) -> None:
     table = page.get_by_role("region", name="Trials of the search").locator("table")
     box = page.get_by_label("Rows of “Trials of the search” with this text")
     count = page.locator("label.filter", has=box).locator("output")
-    assert (
-        count.inner_text().endswith(f" of {NUM_TRIALS:,}")
-        or count.inner_text().split(" of ")[0] == count.inner_text().split(" of ")[1]
-    )
+    every = len(first_cells(table, 0))
+    assert every >= NUM_TRIALS and count.inner_text() == f"{every:,} of {every:,}"
     box.fill("hacked FAILED")
     rows = first_cells(table, 0)
     assert 0 < len(rows) < 20
-    assert count.inner_text().startswith(f"{len(rows)} of ")
+    assert count.inner_text() == f"{len(rows)} of {every:,}"
 
 
 def test_all_that_matters_is_there_without_a_script(opened: Opened, analysis: Analysis) -> None:
