@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "manual_designs", "nas", "reports")
-SHIPPED = (".py", ".csv", ".html", ".npz", ".toml")
+SHIPPED = (".css", ".csv", ".html", ".js", ".json", ".npz", ".py", ".toml")
 DATA = (
     "reports/template.html",
     "manual_designs/hat.csv",
