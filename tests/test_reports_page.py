@@ -20,7 +20,7 @@ from reports.sentences import Verdict
 from reports.settings import Assumptions
 
 RECORDS = Path(__file__).parent / "records"
-FIGURES = ("quality-macs", "quality-energy", "best-carbon", "energy-split")
+FIGURES = ("quality-macs", "quality-energy", "best-carbon", "energy-split", "work-length")
 Edit = Callable[[dict[str, Any]], None]
 
 
