@@ -106,7 +106,7 @@ def spectrum_figure(table: pd.DataFrame) -> Drawing:
             title="How much of an attention map a few values hold",
             caption=f"Singular values of the maps of sentences cut to {tokens} tokens, summed from the largest on and divided by "
             f"the sum of all. The upright line is at a quarter of the tokens ({quarter}). Means over heads, sentences and seeds; "
-            "dashed: fresh weights. A map that looks back only cannot be of low rank as one that looks both ways can.",
+            "dashed: fresh weights. A map that looks back only cannot be of as low a rank as one that looks both ways.",
             alt=f"Cumulative share of singular values; in the first quarter: {told}.",
             draw=draw,
         )
@@ -136,8 +136,8 @@ def noise_figure(table: pd.DataFrame) -> Drawing:
                 axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
                 if one.fresh is not None:
                     axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
-                if one.even is not None:
-                    axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
+                assert one.even is not None
+                axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
             first = paper.narrow or axes is panels[0]
             axes.set_yticks(range(len(found)), [readable(one.design) if first else "" for one in found])
             axes.set_ylim(len(found) - 0.4, -0.6)

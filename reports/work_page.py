@@ -42,7 +42,7 @@ def work_section(basis: Basis) -> Section:
 def _words(base: WorkByLength, own: Sequence[WorkByLength]) -> str:
     at = shares(base, READ_AT)
     text = (
-        f"“The feed-forward is the cost, not attention” was said of sentences. Counted for {base.design} at {READ_AT} tokens a "
+        f"Is attention the cost of a transformer, or the feed-forward? Counted for {base.design} at {READ_AT} tokens a "
         f"side, without the vocabulary: feed-forward {at['feed_forward']:.0%}, attention's linear layers "
         f"{at['projections']:.0%}, its products of tokens with tokens {at['products']:.1%}. The products need as much as "
         f"feed-forward {_from(overtakes(base, ('feed_forward',)))}, and more than all else together "

@@ -32,6 +32,7 @@ FIGURES = (
     "timeline",
     "genes",
     "tornado",
+    "work-length",
     "field-costs",
 )
 Edit = Callable[[dict[str, Any]], None]

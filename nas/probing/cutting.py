@@ -43,8 +43,8 @@ def _lengths(split: EncodedSplit) -> npt.NDArray[np.int64]:
     if len(split.sources.tokens) and not isinstance(split, PictureSplit):
         sides.append(split.sources.lengths)
     # A question's inputs are one shorter than its row: what follows the last token is never asked.
-    shortest: npt.NDArray[np.int64] = np.min(sides, axis=0)
-    return shortest - isinstance(split, PictureSplit)
+    shortest: npt.NDArray[np.int64] = np.min(sides, axis=0) - isinstance(split, PictureSplit)
+    return shortest
 
 
 def _alike(lengths: Ints64) -> bool:

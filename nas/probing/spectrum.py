@@ -36,8 +36,9 @@ def spectrum(passes: Iterable[list[Shown]]) -> tuple[dict[str, Any], ...]:
 
 def cumulative(maps: Tensor) -> Tensor:
     """(..., T, S) to (..., min(T, S)): the share of the largest, the two largest, ... singular values in their sum."""
-    values: Tensor = torch.linalg.svdvals(maps)
-    return values.cumsum(-1) / values.sum(-1, keepdim=True)
+    values = torch.linalg.svdvals(maps)
+    shares: Tensor = values.cumsum(-1) / values.sum(-1, keepdim=True)
+    return shares
 
 
 def _rows(where: Where, curves_nhk: Tensor, one: Shown) -> Iterable[dict[str, Any]]:

@@ -8,6 +8,7 @@ Letters: H heads, T queries, S keys.
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -79,7 +80,7 @@ def shown(model: Model, inputs: Iterable[Inputs]) -> Iterator[list[Shown]]:
 
     with ExitStack() as watching, full_precision():
         for where, module in mapped(model).items():
-            watching.enter_context(module.register_forward_pre_hook(lambda one, given, where=where: show(where, one, given)))
+            watching.enter_context(module.register_forward_pre_hook(partial(show, where)))
         for source, target in inputs:
             seen.clear()
             model.hidden(source, target)
