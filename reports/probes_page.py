@@ -134,7 +134,7 @@ def _spectrum_words(table: pd.DataFrame) -> str:
         return "Low rank (Linformer). All attention here is to slots, so that its rank is bounded by their number."
     raised, lowered = (sum(one.agreed == sign for one in found) for sign in (1, -1))
     verdict = (
-        f"Over all kinds of attention training raised that share in every seed of {raised} of {len(found)} designs and lowered it "
+        f"Over all kinds of attention, training raised that share in every seed of {raised} of {len(found)} designs, lowered it "
         f"in every seed of {lowered}: what fresh models show of low rank was not learned."
     )
     return (
@@ -174,10 +174,8 @@ def _depth_words(table: pd.DataFrame) -> str:
     for design, own in trained.groupby("design", sort=False):
         by_part = own.groupby("part")["similarity"].mean()
         mixing = own[own["part"] == "attention"]
-        by_layer = {
-            f"{stack} layer {layer + 1}": float(here["similarity"].mean())
-            for (stack, layer), here in mixing.groupby(["stack", "layer"])
-        }
+        means = mixing.groupby(["stack", "layer"])["similarity"].mean()
+        by_layer = {f"{at[0]} layer {int(at[1]) + 1}": float(one) for at, one in zip(means.index.to_list(), means, strict=True)}
         if not by_layer:
             continue
         most, least = min(by_layer, key=lambda name: by_layer[name]), max(by_layer, key=lambda name: by_layer[name])

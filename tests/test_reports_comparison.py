@@ -27,7 +27,16 @@ from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
 
 RECORDS = Path(__file__).parent / "records"
-FIGURES = ("quality-macs", "quality-energy", "energy-split", "work-length", "field-costs")
+FIGURES = (
+    "quality-macs",
+    "quality-energy",
+    "quality-training",
+    "energy-split",
+    "power",
+    "timeline",
+    "work-length",
+    "field-costs",
+)
 DESIGNS = (
     ("alpha-m", "alpha", 0.580, 14_000_000),
     ("beta-s", "beta", 0.470, 7_000_000),

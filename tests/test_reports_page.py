@@ -30,7 +30,6 @@ FIGURES = (
     "energy-split",
     "power",
     "timeline",
-    "genes",
     "tornado",
     "work-length",
     "field-costs",
