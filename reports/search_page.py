@@ -44,7 +44,7 @@ def search_content(analysis: Analysis) -> Content:
     cell = sole_cell(analysis)
     sections = (
         controls_section(analysis, (cell,)),
-        tornado_section((cell,), analysis.runs),
+        tornado_section((cell,), analysis.worlds),
         spending_section(analysis),
         cheap_scores_section(analysis),
         ladder_section(analysis, analysis.search_uj),

@@ -36,7 +36,7 @@ def study_content(study: Study) -> Content:
     references = references_table(study.evidence.references, passed)
     sections = (
         controls_section(study, study.cells),
-        tornado_section(study.cells, study.runs),
+        tornado_section(study.cells, study.worlds),
         spending_section(study),
         ladder_section(study, study.search_uj),
         probes_section(study),

@@ -11,7 +11,7 @@ from reports.break_even import Investment, Rates, saving_per_use, uses_to_pay_ba
 from reports.energy import search_cost
 from reports.load import Run
 from reports.models import Model, View, collect_models
-from reports.scenarios import Range, at
+from reports.scenarios import Range, Worlds
 from reports.settings import grid
 from reports.statistics import Interval
 from reports.study import Cell
@@ -71,21 +71,21 @@ class _Joules:
         return Answer(self.net_uj * rates.searched_g_per_uj, self.saved_uj * rates.used_g_per_uj)
 
 
-def tornado_of(cell: Cell, runs: tuple[Run, ...]) -> Tornado | None:
+def tornado_of(cell: Cell, everywhere: Worlds) -> Tornado | None:
     """The bars of a cell; None where its break-even has no saving to start from.
 
     Args:
         cell: the search.
-        runs: all runs that its hand designs are from, as they were metered.
+        everywhere: all runs that its hand designs are from, in every scenario of the meter.
     """
-    analysis = cell.analysis
+    analysis, runs = cell.analysis, everywhere.runs["central"]
     settings, rates = analysis.settings, analysis.settings.rates
     answer = analysis.findings.answer
     central = _joules(cell, runs, "loaded")
     if central is None or answer.saving is None:
         return None
     bars = (
-        _meter_bar(cell, runs),
+        _meter_bar(cell, everywhere),
         *_grid_bars(cell, central),
         _pue_bar(cell, central),
         _bootstrap_bar(central, rates, analysis.findings.assumed[0][0].saving),
@@ -127,9 +127,9 @@ def _answer(joules: _Joules | None, rates: Rates) -> Answer | None:
     return None if joules is None else joules.at(rates)
 
 
-def _meter_bar(cell: Cell, runs: tuple[Run, ...]) -> Bar:
+def _meter_bar(cell: Cell, everywhere: Worlds) -> Bar:
     rates = cell.analysis.settings.rates
-    low, high = (_joules(cell, tuple(at(run, scenario) for run in runs), "loaded") for scenario in ("low", "high"))
+    low, high = (_joules(cell, everywhere.runs[scenario], "loaded") for scenario in ("low", "high"))
     return Bar(name="power model", ends=("low scenario", "high scenario"), answers=(_answer(low, rates), _answer(high, rates)))
 
 

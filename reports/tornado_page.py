@@ -6,23 +6,23 @@ from matplotlib.figure import Figure
 
 from reports.content import Section
 from reports.drawing import FAMILY_COLOURS, INK, SEARCHED_COLOUR, Paper, Sketch, render
-from reports.load import Run
+from reports.scenarios import Worlds
 from reports.study import Cell
 from reports.tables import NOT_RUN, Table
 from reports.tornado import Answer, Bar, Tornado, tornado_of
 from reports.words import MASS_UNITS, UNKNOWN, mass, mass_unit, number
 
 
-def tornado_section(cells: Sequence[Cell], runs: Sequence[Run]) -> Section | None:
+def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section | None:
     """The section: a figure and a table for one search, the widest bars of all; None where no search has a saving.
 
     The one shown is the first with a break-even that is a number, else the first with a saving: the tightest limit's.
 
     Args:
         cells: the searches, the tightest limit first.
-        runs: all runs, as they were metered.
+        everywhere: all runs, in every scenario of the meter.
     """
-    found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, tuple(runs)))]
+    found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, everywhere))]
     if not found:
         return None
     with_number = [one for cell, one in found if cell.analysis.findings.answer.outcome == "number"]

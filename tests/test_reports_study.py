@@ -321,7 +321,7 @@ def test_random_search_is_read_where_the_cheaper_ended(study: Study) -> None:
 
 @pytest.fixture(scope="module")
 def tornado(study: Study) -> Tornado:
-    found = tornado_of(study.cells[3], study.runs)
+    found = tornado_of(study.cells[3], study.worlds)
     assert found is not None
     return found
 
@@ -368,7 +368,7 @@ def test_idle_power_alone_is_varied(folder: Path) -> None:
 def test_one_search_has_controls_and_a_tornado_as_well() -> None:
     analysis = analyse(load_runs([RECORDS]), SETTINGS)
     cell = sole_cell(analysis)
-    controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.runs)
+    controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.worlds)
     assert controls is not None and tornado is not None
     assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
     assert controls.tables == ()
