@@ -11,7 +11,7 @@ from reports.break_even import Investment, Rates, saving_per_use, uses_to_pay_ba
 from reports.energy import search_cost
 from reports.load import Run
 from reports.models import Model, View, collect_models
-from reports.scenarios import Range, Worlds
+from reports.scenarios import Range, Worlds, at
 from reports.settings import grid
 from reports.statistics import Interval
 from reports.study import Cell
