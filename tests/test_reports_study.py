@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -412,6 +413,11 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
 
 def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
     results = json.loads((report[0] / "results.json").read_text(encoding="utf-8"))
+    schema = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    assert [one.message for one in validator.iter_errors(results)] == []
+    for wrong in ({"level": None}, {"cells": [results["cells"][0] | {"standing": "won"}]}, {"report": "comparison"}):
+        assert list(validator.iter_errors(results | wrong))
     assert results["report"] == "study" and results["study"] == "mystudy"
     assert [one["standing"] for one in results["cells"]] == [cell.standing for cell in study.cells]
     assert results["cells"][0]["comparison"]["holm_p_value"] == study.cells[0].analysis.findings.comparison.holm_p_value  # type: ignore[union-attr]
