@@ -130,16 +130,26 @@ def saving_per_use(envelope: Envelope, quality: float, cost: float) -> float | N
 
 
 def saving_draws(points: FloatArray, costs: FloatArray, quality: FloatArray, cost: FloatArray) -> FloatArray:
-    """Savings under the bootstrap [draws], NaN where the quality fell outside the curve.
+    """Savings under the bootstrap [draws], NaN where the quality fell outside the curve: `saving_per_use` of every draw.
+
+    The curve's neighbours of a quality are the cheapest model of that quality or better, and the best one that is worse and
+    cheaper than that.
 
     `points` and `costs` are [draws, hand models], `quality` and `cost` [draws] are the searched model's.
     """
-    savings = []
-    for drawn, priced, searched, spent in zip(points, costs, quality, cost, strict=True):
-        envelope = Envelope(tuple(zip(drawn.tolist(), priced.tolist(), strict=True)))
-        saving = saving_per_use(envelope, float(searched), float(spent))
-        savings.append(np.nan if saving is None else saving)
-    return np.asarray(savings, dtype=np.float64)
+    asked = quality[:, None]
+    above = points >= asked
+    upper_cost = np.where(above, costs, np.inf).min(axis=1)
+    upper = np.where(above & (costs == upper_cost[:, None]), points, -np.inf).max(axis=1)
+    below = ~above & (costs < upper_cost[:, None])
+    lower = np.where(below, points, -np.inf).max(axis=1)
+    lower_cost = np.where(below & (points == lower[:, None]), costs, np.inf).min(axis=1)
+    inside = above.any(axis=1) & (points <= asked).any(axis=1)
+    between = inside & below.any(axis=1)
+    hand = np.where(inside, upper_cost, np.nan)
+    slope = (upper_cost[between] - lower_cost[between]) / (upper[between] - lower[between])
+    hand[between] = slope * (quality[between] - lower[between]) + lower_cost[between]
+    return hand - cost
 
 
 def summed_up(saving_uj: float | None, draws: FloatArray) -> Savings:

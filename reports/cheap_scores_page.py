@@ -25,13 +25,13 @@ def cheap_scores_section(analysis: Analysis) -> Section | None:
     sketch = scatter(analysis)
     return Section(
         title="What cheap scores told",
-        paragraphs=(_meaning(found), *_selection(analysis)),
+        paragraphs=(_meaning(found, num_searches=sum(run.searched for run in analysis.runs)), *_selection(analysis)),
         tables=(agreements_table(analysis),),
         drawings=() if sketch is None else (render(sketch),),
     )
 
 
-def _meaning(found: Sequence[Agreement]) -> str:
+def _meaning(found: Sequence[Agreement], num_searches: int) -> str:
     kinds = {
         "proxy": "proxies before training",
         "rung": "scores at rungs on the way",
@@ -39,8 +39,9 @@ def _meaning(found: Sequence[Agreement]) -> str:
     }
     sources = [words for kind, words in kinds.items() if any(one.source == kind for one in found)]
     trained = " and ".join(dict.fromkeys(WORDS[one.quality.name] for one in found))
+    who = "This search" if num_searches == 1 else f"{len({one.run_id for one in found})} of {num_searches} runs with a search"
     return (
-        f"This search judged candidates by {' and '.join(sources)} as well, which cost less than training them to the end. "
+        f"{who} judged candidates by {' and '.join(sources)} as well, which cost less than training them to the end. "
         f"Whether they rank candidates as training does ({trained} at its end) was measured on those that got both: Kendall's "
         "tau-b is 1 for the same order, 0 for no relation and −1 for the reverse order."
     )
@@ -155,8 +156,8 @@ def scatter(analysis: Analysis) -> Sketch | None:
 def _chosen(analysis: Analysis) -> list[Agreement]:
     """One a kind: the proxy that screened (else the first), the first rung, the supernet."""
     enough = [one for one in analysis.agreements if one.num_pairs >= LEAST_PAIRS]
-    screening = screening_proxy(analysis.run)
-    enough.sort(key=lambda one: one.key != screening)
+    screening = {run.run_id: screening_proxy(run) for run in analysis.runs}
+    enough.sort(key=lambda one: one.key != screening[one.run_id])
     first = {one.source: one for one in reversed(enough)}
     return [first[kind] for kind in ("proxy", "rung", "supernet") if kind in first]
 

@@ -82,7 +82,9 @@ STYLE: dict[str, Any] = {
 PNG_DPI, RASTER_DPI = 144, 100
 """Pixels per inch of the PNG, and of clouds of points that are pixels within the SVG (see `marks.draw_cloud`)."""
 UNDATED = ("Date", "Creator", "Format", "Type")
-PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect)\b[^>]*>", re.DOTALL)
+PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect|text)\b[^>]*>", re.DOTALL)
+SPARE = re.compile(r' transform="rotate\(-?0 [^"]*\)"|<!--.*?-->|(?<=\n) +', re.DOTALL)
+"""What matplotlib writes and no browser needs: turns by nothing, comments, indents."""
 LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
 
 
@@ -155,6 +157,7 @@ def themed(svg: str, prefix: str, alt: str) -> str:
     """The SVG element alone, for use inside a page: unique ids, the page's fonts and colours, and an alternative text."""
     text = svg[svg.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = SPARE.sub("", text)
     text = PATH.sub(lambda found: LONG_NUMBER.sub(_short, found[0]), text)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)

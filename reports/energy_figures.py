@@ -125,7 +125,7 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
     totals = power[power["part"] == "machine"]
     runs = list(totals.groupby("run_id")["energy_uj"].sum().nlargest(MOST_PANELS).index)
     left_out = totals["run_id"].nunique() - len(runs)
-    parts = [one for one in power["part"].unique() if one != "machine"]
+    parts = [one for one in power["part"][power["run_id"].isin(runs)].unique() if one != "machine"]
     step = float(totals["bin_s"].iloc[0])
 
     def draw(paper: Paper) -> Figure:
@@ -168,7 +168,9 @@ def _stack(axes: Axes, power: pd.DataFrame, parts: list[str]) -> None:
     for name in reversed(order):
         label, colour = PART_LOOKS.get(name, (readable(name), ""))
         colour = STACKED.get(name) or colour or FAMILY_COLOURS[others.index(name) % len(FAMILY_COLOURS)]
-        axes.fill_between(heights.index, 0, heights[name], color=colour, linewidth=0, label=label.replace("\n", " "))
+        # An area of one corner at either end: fill_between would go back along zero point by point.
+        across = [heights.index[0], *heights.index, heights.index[-1]]
+        axes.fill(across, [0.0, *heights[name], 0.0], color=colour, linewidth=0, label=label.replace("\n", " "))
     axes.plot(watts.index, watts["machine"], color=INK, linewidth=1.1, label="machines' total")
     axes.set_ylim(bottom=0)
     axes.margins(x=0)

@@ -3,7 +3,7 @@
   const source = document.getElementById("data");
   if (!source) return;
   const data = JSON.parse(source.textContent);
-  const { significant, shortest, number, mass, optional } = Words;
+  const { significant, shortest, mass, optional } = Words;
   const { make } = Drawn;
   const models = data.models.map((row) => Object.fromEntries(data.columns.map((name, at) => [name, row[at]])));
   const regions = data.settings.regions.map(([code, name, central, low, high, kind, year]) => ({ code, name, central, low, high, kind, year }));
@@ -57,38 +57,21 @@
       const [one, other] = [choice.searched.kind, choice.used.kind];
       return one === other ? "" : `The two regions' intensities do not count the same (${choice.searched.name}: ${one}, ${choice.used.name}: ${other}).`;
     };
-    const show = () => answers.replaceChildren(...data.cells.map(verdict), ...(searches && compares() ? [make("p", { class: "note" }, compares())] : []));
+    const several = data.cells.length > 1;
+    answers.classList.toggle("several", several);
+    const show = () => {
+      answers.replaceChildren(...data.cells.map((cell) => Answers.panel(cell, choice, data.words, several)), ...(searches && compares() ? [make("p", { class: "note" }, compares())] : []));
+      Answers.table(data.cells, choice, data.words);
+    };
     watched.push(show);
     show();
     place.append(
       make("h2", {}, searches ? "Elsewhere, and used otherwise" : "Elsewhere"),
-      make("p", {}, searches
-        ? "Choose where it ran, where the model is used and how often; the answer is computed again from this run's energies. Headline, figures and tables of the page keep the report's own choice."
+      make("p", {}, searches ? `Choose where it ran, where the model is used and how often; ${Answers.what(several)}`
         : "Choose where the designs are trained and used: grams of the models below follow."),
       form, answers,
     );
   }
-
-  function verdict(cell) {
-    const found = Payback.judge(cell, choice, data.words);
-    const told = make("div", { class: "verdict", "data-outcome": found.outcome });
-    if (data.cells.length > 1) told.append(make("h3", {}, cell.name));
-    told.append(make("p", { class: "again" }, found.headline));
-    if (found.netG === undefined) return told;
-    const rows = [["To earn back", `${mass(found.netG)} CO2e`, found.net[0] < found.net[1] ? `(${mass(found.net[0])} to ${mass(found.net[1])})` : ""]];
-    rows.push(found.uses === null
-      ? ["Break-even", found.outcome, ""]
-      : ["Break-even", `${number(found.uses)} uses`, ends(found.ends, number)]);
-    if (found.after) {
-      const paid = found.after.central < 0 ? "paid back" : "not paid back";
-      rows.push([`Net after ${number(choice.uses)} uses`, `${mass(found.after.central)} CO2e`, `${ends(found.after.ends, mass)}; ${paid}`]);
-    }
-    told.append(make("dl", {}, ...rows.map(([name, value, detail]) =>
-      make("div", {}, make("dt", {}, name), make("dd", {}, make("b", {}, value), detail ? make("span", {}, ` ${detail}`) : "")))));
-    return told;
-  }
-
-  const ends = ([low, high], words) => `(95 % interval ${words(low)} to ${words(high)})`;
 
   // Axes -------------------------------------------------------------------------------------------------------------------
   const trainG = (one) => (one.train_uj === null ? null : one.train_uj * Payback.gramsPerUj(choice.searched, choice.pue));

@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports import tidy
 from reports.analysis import Analysis
+from reports.break_even import BreakEven
 from reports.cheap_scores import Agreement
 from reports.comparison import Compared
 from reports.ladder import ladder_results
@@ -59,11 +60,16 @@ def conclusion_results(analysis: Analysis) -> dict[str, Any]:
         "g_co2e_per_bleu": plain(findings.per_bleu_g),
         "g_co2e_per_bleu_interval": plain(asdict(findings.per_bleu_interval)) if findings.per_bleu_interval else None,
         "investment": plain(asdict(findings.investment)) if findings.investment else None,
-        "break_even_loaded": plain(asdict(findings.answer)),
-        "break_even_dynamic": plain(asdict(findings.answer_dynamic)),
+        "break_even_loaded": _answer(findings.answer),
+        "break_even_dynamic": _answer(findings.answer_dynamic),
         "margin_bleu": analysis.evidence.margin_bleu,
         "too_weak": list(findings.too_weak),
     }
+
+
+def _answer(answer: BreakEven) -> dict[str, Any]:
+    """Without the terms of the one scenario that its point figures are from: those are beside it."""
+    return {name: plain(one) for name, one in asdict(answer).items() if name not in ("investment", "savings")}
 
 
 def evidence_results(analysis: Analysis) -> dict[str, Any]:

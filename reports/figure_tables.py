@@ -7,6 +7,7 @@ import pandas as pd
 
 from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
+from reports.cells import key_of
 from reports.comparison import Compared
 from reports.energy import search_progress
 from reports.load import Run
@@ -49,6 +50,7 @@ TRIAL_COLUMNS = {
 PROGRESS_COLUMNS = {
     "run_id": "run",
     "strategy": "how its search proposed",
+    "limit": "its MAC limit in words; nothing where all runs have the same",
     "role": "`search` or `finalist`",
     "inherited": "whether it began with its parent's weights",
     "emitted_g": "grams of CO2e of the search when it was finished, idle power and overhead included",
@@ -122,15 +124,17 @@ def trial_table(trials: Iterable[Trial]) -> pd.DataFrame:
 def progress_table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:
     """The searches' progress, see PROGRESS_COLUMNS."""
     rows: list[Mapping[str, object]] = []
-    for run in runs:
-        points = search_progress(run)
-        strategy = next((one.record.strategy for one in points if one.record.strategy), "search")
+    keys = {run.run_id: key_of(run) for run in runs if run.searched}
+    several = len({key.mac_limit for key in keys.values()}) > 1
+    for run in sorted((one for one in runs if one.searched), key=lambda one: keys[one.run_id].mac_limit or 0):
+        points, key = search_progress(run), keys[run.run_id]
         scores = [one.valid_bleu if one.record.role == "search" else float("-inf") for one in points]
         for one, best in zip(points, accumulate(scores, max), strict=True):
             rows.append(
                 {
                     "run_id": run.run_id,
-                    "strategy": strategy,
+                    "strategy": key.strategy,
+                    "limit": key.limit_words if several else "",
                     "role": one.record.role,
                     "inherited": inherited(one.record),
                     "emitted_g": settings.searched_g(one.cumulative_uj),

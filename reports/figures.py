@@ -1,18 +1,25 @@
 """The figures of the report on a search: every table made once, each figure a function of tables."""
 
+import pandas as pd
+
 from reports.analysis import Analysis
 from reports.drawing import Drawing
 from reports.energy_figures import energy_split, split_table, split_words, time_figures
 from reports.figure_tables import analysis_models, progress_table, trial_table
-from reports.payback_figures import break_even_lines, crossing_of, region_map, regions_table, routes_table
+from reports.payback_figures import CellName, break_even_lines, crossing_of, region_map, regions_table, routes_table
 from reports.quality_figures import best_against_carbon, quality_against_energy, quality_against_macs, quality_against_training
 from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import genealogy_table, genes_table
 
 
-def quality_figures(analysis: Analysis) -> tuple[Drawing | None, ...]:
-    """Quality against work, energy and carbon, None where there is nothing to show: of one search or of several runs."""
-    models, trials = analysis_models(analysis), trial_table(analysis.trials)
+def quality_figures(analysis: Analysis, models: pd.DataFrame) -> tuple[Drawing | None, ...]:
+    """Quality against work, energy and carbon, None where there is nothing to show: of one search or of several runs.
+
+    Args:
+        analysis: the report's.
+        models: its models, see `figure_tables.MODEL_COLUMNS`.
+    """
+    trials = trial_table(analysis.trials)
     return (
         quality_against_macs(models, trials),
         quality_against_energy(models),
@@ -35,12 +42,20 @@ def course_figures(analysis: Analysis) -> tuple[Drawing | None, ...]:
     )
 
 
+def payback_figures(analysis: Analysis, cell: CellName | None = None) -> tuple[Drawing | None, Drawing | None]:
+    """When and where a search pays back, each None where what it needs is not known; `cell` names one search of several."""
+    own = (analysis.settings.searched_in.region, analysis.settings.used_in.region)
+    return (
+        break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer), cell),
+        region_map(regions_table(analysis), own, cell),
+    )
+
+
 def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:
     """All figures of one search that the runs have something to show in."""
     found = (
-        *quality_figures(analysis),
-        break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer)),
-        region_map(regions_table(analysis), (analysis.settings.searched_in.region, analysis.settings.used_in.region)),
+        *quality_figures(analysis, analysis_models(analysis)),
+        *payback_figures(analysis),
         *course_figures(analysis),
     )
     return tuple(one for one in found if one is not None)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Any
 
@@ -25,12 +25,13 @@ from reports.export import plain
 from reports.metric import TEST_BLEU
 from reports.models import SEARCHED, Model
 from reports.op_words import LOOKS
-from reports.payback import payback_data, settings_data, words_data
+from reports.payback import cell_data, payback_data, settings_data, words_data
 from reports.statistics import Interval
+from reports.study import Study
 from reports.trials import Trial
 from reports.words import seen
 
-SCRIPTS = ("words.js", "payback.js", "tables.js", "drawn.js", "explorer.js")
+SCRIPTS = ("words.js", "payback.js", "tables.js", "drawn.js", "answers.js", "explorer.js")
 """Files that are put into a page, in this order."""
 
 COLUMNS = (
@@ -62,10 +63,11 @@ class Picture:
 
 @dataclass(frozen=True)
 class Interactive:
-    """Pictures that every reader sees, and the data of what the script adds."""
+    """Pictures that every reader sees, those that a click opens, and the data of what the script adds."""
 
     pictures: tuple[Picture, ...]
     data: Mapping[str, Any]
+    folded: tuple[Picture, ...] = ()
 
 
 @dataclass
@@ -129,8 +131,25 @@ def interactive_search(analysis: Analysis) -> Interactive:
         kind = "champion" if any(model is one for one in champions) else "finalist" if model.searched else "hand"
         _add_model(gathering, model, kind, analysis.findings.bleu_intervals.get(model.design))
     for trial in analysis.trials:
-        _add_trial(gathering, trial)
+        _add_trial(gathering, trial, len(analysis.runs) > 1)
     return _interactive(gathering, analysis, champions, TEST_BLEU.name, [payback_data(analysis)])
+
+
+def interactive_study(study: Study) -> Interactive:
+    """Every model and trial of all searches and each search's verdict; champions are drawn, those of the first limit unfolded."""
+    gathering = _Gathering()
+    champions = study.champions
+    names = {one.design for one in champions}
+    for model in study.evidence.models:
+        kind = "champion" if model.design in names else "finalist" if model.searched else "hand"
+        _add_model(gathering, model, kind, study.findings.bleu_intervals.get(model.design))
+    for trial in study.trials:
+        _add_trial(gathering, trial, len(study.runs) > 1)
+    first = [one for one in study.cells if one.key.mac_limit == study.cells[0].key.mac_limit]
+    unfolded = {one.design for cell in first for one in cell.analysis.champions}
+    shown = [one for one in champions if one.design in unfolded] or list(champions)
+    found = _interactive(gathering, study, shown, TEST_BLEU.name, [cell_data(cell) for cell in study.cells])
+    return replace(found, folded=_pictures(gathering, [one for one in champions if one not in shown]))
 
 
 def interactive_comparison(compared: Compared) -> Interactive:
@@ -145,8 +164,6 @@ def interactive_comparison(compared: Compared) -> Interactive:
 def _interactive(
     gathering: _Gathering, basis: Basis, shown: Sequence[Model], metric: str, cells: list[dict[str, Any]]
 ) -> Interactive:
-    places = [(model, gathering.place(model.runs)) for model in shown]
-    pictures = [_picture(gathering, model, place) for model, place in places if place is not None]
     data = {
         "metric": metric,
         "columns": COLUMNS,
@@ -157,7 +174,12 @@ def _interactive(
         "settings": settings_data(basis.settings),
         "provenance": basis.source.provenance,
     }
-    return Interactive(tuple(pictures), data)
+    return Interactive(_pictures(gathering, shown), data)
+
+
+def _pictures(gathering: _Gathering, shown: Sequence[Model]) -> tuple[Picture, ...]:
+    places = [(model, gathering.place(model.runs)) for model in shown]
+    return tuple(_picture(gathering, model, place) for model, place in places if place is not None)
 
 
 def _picture(gathering: _Gathering, model: Model, place: int) -> Picture:
@@ -185,11 +207,11 @@ def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interva
     )
 
 
-def _add_trial(gathering: _Gathering, trial: Trial) -> None:
+def _add_trial(gathering: _Gathering, trial: Trial, several: bool) -> None:
     record = trial.record
     train = record.phase("train")
     gathering.add(
-        name=record.design,
+        name=f"{record.design} ({record.run_id})" if several else record.design,
         kind="trial",
         family=SEARCHED,
         note=trial.outcome.words,

@@ -9,7 +9,7 @@ from nas.records import Record
 from reports.basis import Basis
 from reports.energy import per_output_uj
 from reports.load import COMPRESSED, Run
-from reports.models import phase_energy
+from reports.models import names_in, phase_energy
 from reports.scenarios import Range
 from reports.statistics import mean_and_spread
 
@@ -82,19 +82,21 @@ class Ladder:
 def ladders(runs: Sequence[Run]) -> tuple[Ladder, ...]:
     """Every ladder of the runs: chains of stages that are no beginning of a longer one."""
     found: list[Ladder] = []
+    named = names_in(runs)
     for run in runs:
         by_base: dict[str, dict[tuple[str, ...], Record]] = {}
         for record in run.records:
             if record.role == COMPRESSED and record.base is not None and record.status == "complete":
                 by_base.setdefault(record.base, {})[chain_of(record)] = record
-        found += _of_run(by_base, {one.record_id: one for one in run.records})
+        trained = {one.record_id: named(one.design, one.family, run.run_id) for one in run.records}
+        found += _of_run(by_base, trained)
     return tuple(found)
 
 
-def _of_run(by_base: Mapping[str, Mapping[tuple[str, ...], Record]], records: Mapping[str, Record]) -> Iterable[Ladder]:
+def _of_run(by_base: Mapping[str, Mapping[tuple[str, ...], Record]], names: Mapping[str, str]) -> Iterable[Ladder]:
     by_design: dict[str, list[str]] = {}
     for base in by_base:
-        by_design.setdefault(records[base].design if base in records else base, []).append(base)
+        by_design.setdefault(names.get(base, base), []).append(base)
     for design, bases in by_design.items():
         common = set.intersection(*(set(by_base[base]) for base in bases))
         for chain in sorted(common):

@@ -1,6 +1,6 @@
 """Models out of records: one value for each design, with the records that describe it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -120,6 +120,12 @@ def _mean(values: Sequence[float]) -> float | None:
     return sum(values) / len(values) if values else None
 
 
+def names_in(runs: Iterable[Run]) -> Callable[[str, str, str], str]:
+    """What a design of a family in a run is called: where several runs searched, a searched one with its run in brackets."""
+    several = sum(any(record.family == SEARCHED for record in run.records) for run in runs) > 1
+    return lambda design, family, run_id: f"{design} ({run_id})" if several and family == SEARCHED else design
+
+
 def collect_models(runs: Iterable[Run]) -> tuple[Model, ...]:
     """Every design trained at the full budget, hand designs first, each family by rising MACs.
 
@@ -127,13 +133,13 @@ def collect_models(runs: Iterable[Run]) -> tuple[Model, ...]:
     several runs have any. Seed 0 is what a design is chosen on, all other seeds are fresh, whichever run they are from.
     """
     listed = list(runs)
-    several = sum(any(record.family == SEARCHED for record in run.records) for run in listed) > 1
+    named = names_in(listed)
     grouped: dict[tuple[str, str], list[Record]] = {}
     for run in listed:
         for record in run.records:
             if record.role in FULL_BUDGET_ROLES and record.status == "complete":
-                own = f" ({run.run_id})" if record.family == SEARCHED and several else ""
-                grouped.setdefault((record.family, record.design + own), []).append(record)
+                name = named(record.design, record.family, run.run_id)
+                grouped.setdefault((record.family, name), []).append(record)
     models = [_model(design, family, records) for (family, design), records in grouped.items()]
     return tuple(sorted(models, key=lambda one: (one.searched, one.family, one.counts.macs_paper if one.counts else 0)))
 

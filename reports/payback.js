@@ -71,7 +71,7 @@ const Payback = (() => {
 
   // Everything that is said of a cell under a choice: {searched, used, pue, uses, reuses}.
   function judge(cell, choice, words) {
-    if (cell.fixed) return { outcome: cell.fixed.outcome, headline: cell.winner + headline({ ...cell.fixed }, words) };
+    if (cell.fixed) return { ...cell.fixed, uses: null, headline: cell.winner + headline({ ...cell.fixed }, words) };
     const pairs = rates(choice.searched, choice.used, choice.pue);
     const answers = cell.scenarios.flatMap((one) => pairs.map((rate) => answer(one, rate, choice.reuses, words)));
     const found = united(answers);

@@ -7,6 +7,7 @@ from reports.analysis import Analysis
 from reports.break_even import MAX_OUTSIDE, NOTHING_EMITTED, BreakEven
 from reports.sentences import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON, winner_words
 from reports.settings import Settings
+from reports.study import Cell
 
 
 def payback_data(analysis: Analysis) -> dict[str, Any]:
@@ -24,6 +25,14 @@ def payback_data(analysis: Analysis) -> dict[str, Any]:
         "scenarios": scenarios,
         "fixed": None if scenarios else {"outcome": first.outcome, "reason": first.reason},
     }
+
+
+def cell_data(cell: Cell) -> dict[str, Any]:
+    """The same of a search of a study, under its label; without a verdict where the study has none."""
+    found = payback_data(cell.analysis) | {"name": cell.label}
+    if cell.standing != "unfinished":
+        return found
+    return found | {"winner": "", "scenarios": [], "fixed": {"outcome": "unknown", "reason": cell.gap or "no score"}}
 
 
 def _scenario(answer: BreakEven) -> dict[str, Any]:

@@ -59,6 +59,24 @@ class Crossing:
     high: float | None = None
 
 
+@dataclass(frozen=True)
+class CellName:
+    """Which search of several a figure is of: its place among them from 1, and its label."""
+
+    place: int
+    label: str
+
+
+def named_of(name: str, cell: CellName | None) -> str:
+    """A figure's name, with its search's place where there are several."""
+    return name if cell is None else f"{name}-{cell.place}"
+
+
+def titled_of(title: str, cell: CellName | None) -> str:
+    """A figure's title, with its search's label where there are several."""
+    return title if cell is None else f"{title}: {cell.label}"
+
+
 def crossing_of(answer: BreakEven) -> Crossing:
     """The crossing of an answer."""
     if answer.uses is None or answer.interval is None:
@@ -96,12 +114,13 @@ def routes_table(analysis: Analysis) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def break_even_lines(routes: pd.DataFrame, crossing: Crossing) -> Drawing | None:
+def break_even_lines(routes: pd.DataFrame, crossing: Crossing, cell: CellName | None = None) -> Drawing | None:
     """Emissions of both routes against uses, and their difference; None where the table is empty.
 
     Args:
         routes: see ROUTE_COLUMNS.
         crossing: where they cross.
+        cell: which search of several it is of.
     """
     if routes.empty:
         return None
@@ -134,8 +153,8 @@ def break_even_lines(routes: pd.DataFrame, crossing: Crossing) -> Drawing | None
     said = f"They cross at {number(crossing.uses or 0.0)} uses." if found else f"Break-even: {crossing.outcome}."
     return render(
         Sketch(
-            name="break-even",
-            title="When the search pays back",
+            name=named_of("break-even", cell),
+            title=titled_of("When the search pays back", cell),
             caption=f"{said} The route with the search begins higher, by search and training, and rises by its energy per use; "
             "the other begins with the hand champion's training and rises by the least energy of a hand design of the same "
             "quality. Bands: 95 % interval of the saving per use."
@@ -198,12 +217,13 @@ def _pair(analysis: Analysis, searched: Intensity, used: Intensity, at_uses: flo
     }
 
 
-def region_map(pairs: pd.DataFrame, own: tuple[str, ...] = ()) -> Drawing | None:
+def region_map(pairs: pd.DataFrame, own: tuple[str, ...] = (), cell: CellName | None = None) -> Drawing | None:
     """A heat map of the break-even by region; of what is left to be paid back where it has no number; None without rows.
 
     Args:
         pairs: see REGION_COLUMNS.
         own: regions that are shown where there is little room as well.
+        cell: which search of several it is of.
     """
     if pairs.empty:
         return None
@@ -246,8 +266,8 @@ def region_map(pairs: pd.DataFrame, own: tuple[str, ...] = ()) -> Drawing | None
     ends = [f"{one['searched_name']} to {one['used_name']} {_cell(one[column] / size, counted)} {ending}" for one in corners]
     return render(
         Sketch(
-            name="regions",
-            title="Where it was searched, and where it is used",
+            name=named_of("regions", cell),
+            title=titled_of("Where it was searched, and where it is used", cell),
             caption=f"{what}, by region: rows where search and trainings ran, columns where the model is used, from little to "
             f"much carbon in the electricity.{doubt}",
             alt=f"Heat map. {what}: {'; '.join(ends)}.",

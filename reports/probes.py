@@ -4,13 +4,14 @@ Everything is a mean over heads, then over seeds; the control is a fresh model o
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pandas as pd
 
 from nas.probe_lines import COLUMNS, Kind, ProbeLine
 from reports.load import Run
+from reports.models import SEARCHED, names_in
 
 IDENTITY = ("run_id", "record_id", "design", "family", "seed", "weights")
 TRAINED, RANDOM = "trained", "random"
@@ -28,8 +29,7 @@ def probe_table(runs: Iterable[Run], kind: Kind) -> pd.DataFrame:
     """One row a row of all tables of a kind, with whose it is; columns are there even where there are no rows."""
     rows = [
         {name: getattr(line, name) for name in IDENTITY} | dict(row)
-        for run in runs
-        for line in run.probes
+        for line in _named(runs)
         if line.kind == kind
         for row in line.rows
     ]
@@ -38,7 +38,18 @@ def probe_table(runs: Iterable[Run], kind: Kind) -> pd.DataFrame:
 
 def lines_of(runs: Iterable[Run], kind: Kind, weights: str = TRAINED) -> tuple[ProbeLine, ...]:
     """The lines of a kind about trained models, or about fresh ones."""
-    return tuple(line for run in runs for line in run.probes if line.kind == kind and line.weights == weights)
+    return tuple(line for line in _named(runs) if line.kind == kind and line.weights == weights)
+
+
+def _named(runs: Iterable[Run]) -> list[ProbeLine]:
+    """All lines, searched designs named as in the rest of a report."""
+    listed = list(runs)
+    named = names_in(listed)
+    return [
+        line if line.family != SEARCHED else replace(line, design=named(line.design, line.family, run.run_id))
+        for run in listed
+        for line in run.probes
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,6 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from reports.cells import SEPARATOR
 from reports.drawing import FAMILY_COLOURS, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render, spread
 from reports.marks import (
     draw_champions,
@@ -27,6 +28,9 @@ from reports.strategies_curves import Resampled, Track, grid, mean_curve
 from reports.trials import TRAINED
 
 DIAMOND: dict[str, Any] = {"marker": "D", "markeredgecolor": SURFACE, "linestyle": "none", "color": SEARCHED_COLOUR}
+SEARCH = ["strategy", "limit"]
+"""Columns that searches share which differ in their seed alone."""
+DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
 def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
@@ -138,7 +142,7 @@ def quality_against_training(models: pd.DataFrame) -> Drawing | None:
 def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: Sequence[Any] = ()) -> Drawing:
     """The best validation score so far against what searches had emitted, hand designs as levels.
 
-    Runs of one strategy are drawn as their mean with a band, one run as itself.
+    Runs of one strategy and MAC limit are drawn as their mean with a band, one run as itself.
 
     Args:
         progress: see `figure_tables.PROGRESS_COLUMNS`.
@@ -147,11 +151,12 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
     """
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
     best = progress["valid"].max() if len(progress) else 0.0
-    banded = progress.groupby("strategy")["run_id"].nunique().max() > 1 if len(progress) else False
+    banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
+    whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(340 if paper.narrow else 400)
-        _draw_searches(axes, progress)
+        _draw_searches(axes, progress, len(hand_families(levels)))
         scores = [*levels["valid"], *progress["valid"]]
         low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
         pad = 0.08 * max(high - low, 0.1)
@@ -163,43 +168,51 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
         legend(figure, (axes,), paper)
         return figure
 
-    bands = " Runs of one strategy are one line, their mean, with its 95 % interval, runs drawn again." if banded else ""
+    bands = " Searches that differ in their seed alone are one line, their mean, with its 95 % interval, runs drawn again."
     return render(
         Sketch(
             name="best-carbon",
-            title="What the search had found, and what it had emitted by then",
+            title=f"What the {whose} had found, and what {its} had emitted by then",
             caption="Trials ran at a short budget, finalists and hand designs (dashed levels) at the full one, so only diamonds "
             "compare with the levels. Every trial, idle power and supervision are on the horizontal axis."
-            f"{bands}{unequal_words(outcomes)}",
-            alt=f"Best validation BLEU of the search so far, ending at {best:.1f}, against cumulative grams of CO2e, with "
-            f"{len(levels)} hand designs as horizontal lines.",
+            f"{bands if banded else ''}{unequal_words(outcomes)}",
+            alt=f"Best validation BLEU of the {whose} so far, ending at {best:.1f}, against cumulative grams of CO2e, "
+            f"with {len(levels)} hand designs as horizontal lines.",
             draw=draw,
         )
     )
 
 
-def _draw_searches(axes: Axes, progress: pd.DataFrame) -> None:
-    several = progress["strategy"].nunique() > 1
-    for index, (strategy, group) in enumerate(progress.groupby("strategy")):
-        colour = (SEARCHED_COLOUR, *FAMILY_COLOURS)[index % (1 + len(FAMILY_COLOURS))]
-        label = f"best so far: {readable(str(strategy))}" if several else "best trial so far"
+def _draw_searches(axes: Axes, progress: pd.DataFrame, num_families: int) -> None:
+    """A line for each strategy and limit: a colour a strategy that no hand family has, dashes by limit, the tightest solid."""
+    strategies, limits = sorted(progress["strategy"].unique()), list(progress["limit"].unique())
+    free = FAMILY_COLOURS[num_families:] or FAMILY_COLOURS
+    groups = list(progress.groupby(SEARCH, sort=False))
+    for (strategy, limit), group in groups:
+        index = strategies.index(strategy)
+        colour = SEARCHED_COLOUR if not index else free[(index - 1) % len(free)]
+        style = {"color": colour, "linestyle": DASHES[limits.index(limit) % len(DASHES)]}
+        told = [one for one in (limit, readable(strategy) if len(strategies) > 1 else "") if one]
+        label = SEPARATOR.join(told) if told else "best trial so far"
         runs = [one.sort_values("emitted_g") for _, one in group.groupby("run_id")]
         if len(runs) == 1:
-            draw_trials(axes, runs[0][runs[0]["role"] == "search"], "emitted_g", "valid")
+            if len(groups) == 1:
+                draw_trials(axes, runs[0][runs[0]["role"] == "search"], "emitted_g", "valid")
             known = runs[0].assign(best=runs[0]["best"].ffill()).dropna(subset=["best"])
-            axes.step(known["emitted_g"], known["best"], where="post", color=colour, label=label)
+            axes.step(known["emitted_g"], known["best"], where="post", label=label, **style)
         else:
-            _draw_band(axes, runs, colour, f"{label}, mean of {len(runs)} runs")
+            _draw_band(axes, runs, style, f"{label}, mean of {len(runs)}")
         last = group[group["role"] == "finalist"]
         shown = DIAMOND | {"color": colour}
-        axes.plot(last["emitted_g"], last["valid"], markersize=8, label="finalist (full budget)" if not index else "", **shown)
+        named = "finalist (full budget)" + (f", {readable(strategy)}" if len(strategies) > 1 else "")
+        axes.plot(last["emitted_g"], last["valid"], markersize=8, label=named, **shown)
 
 
-def _draw_band(axes: Axes, runs: Sequence[pd.DataFrame], colour: str, label: str) -> None:
+def _draw_band(axes: Axes, runs: Sequence[pd.DataFrame], style: dict[str, Any], label: str) -> None:
     tracks = [Track({"g": one["emitted_g"].to_numpy()}, -one["best"].ffill().fillna(-np.inf).to_numpy()) for one in runs]
     curve = mean_curve(tracks, "g", grid(tracks, "g"), Resampled(len(tracks)))
-    axes.plot(curve.amounts, -curve.mean, color=colour, drawstyle="steps-post", label=label)
-    axes.fill_between(curve.amounts, -curve.low, -curve.high, color=colour, alpha=0.15, linewidth=0, step="post")
+    axes.plot(curve.amounts, -curve.mean, drawstyle="steps-post", label=label, **style)
+    axes.fill_between(curve.amounts, -curve.low, -curve.high, color=style["color"], alpha=0.15, linewidth=0, step="post")
 
 
 def _draw_levels(axes: Axes, levels: pd.DataFrame, paper: Paper, height: float) -> None:

@@ -1,15 +1,46 @@
-"""The figure of a study: who was better by how much, search by search, from the tightest budget down."""
+"""The figures of a study, first of all who was better by how much, search by search, from the tightest budget down."""
 
+import pandas as pd
 from matplotlib.figure import Figure
 
 from reports.cells import SEPARATOR
-from reports.drawing import FAMILY_COLOURS, INK, MUTED, SEARCHED_COLOUR, Paper, Sketch
+from reports.drawing import FAMILY_COLOURS, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
+from reports.figure_tables import analysis_models
+from reports.figures import course_figures, payback_figures, quality_figures
+from reports.payback_figures import CellName
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.study_sentences import trend_words
 from reports.words import signed
 
 COLOURS = {"search won": SEARCHED_COLOUR, "hand design won": FAMILY_COLOURS[0]}
+
+
+MOST_PAYING = 3
+"""Searches whose paying back is drawn."""
+
+
+def draw_study(study: Study) -> tuple[Drawing, ...]:
+    """The differences by search, then the figures of one search: of all together, and when and where those pay that do."""
+    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if cell.analysis.findings.answer.uses is not None]
+    found = (
+        render(differences(study)),
+        *quality_figures(study, study_models(study)),
+        *(one for place, cell in paying[:MOST_PAYING] for one in payback_figures(cell.analysis, CellName(place, cell.label))),
+        *course_figures(study),
+    )
+    return tuple(one for one in found if one is not None)
+
+
+def study_models(study: Study) -> pd.DataFrame:
+    """All models, see MODEL_COLUMNS; a searched one's route has the cost of its own search alone."""
+    table = analysis_models(study)
+    for cell in study.cells:
+        own = {one.design for one in cell.analysis.evidence.models if one.searched}
+        rows = table["design"].isin(own) & table["searched"].astype(bool)
+        cost_g = cell.analysis.search_g.central if cell.analysis.evidence.cost.loaded_uj else float("nan")
+        table.loc[rows, "route_g"] = table.loc[rows, "training_g"] + cost_g
+    return table
 
 
 def differences(study: Study) -> Sketch:

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from reports.cheap_scores_page import cheap_scores_section
 from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
-from reports.drawing import Drawing, render
 from reports.field import field_section
-from reports.figures import course_figures, quality_figures
 from reports.glossary import search_glossary
+from reports.interactive import interactive_study
 from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
 from reports.payers_tables import payers_tables
@@ -18,7 +18,7 @@ from reports.search_page import axes_of
 from reports.spending_page import spending_section
 from reports.study import Cell, Study
 from reports.study_export import study_results
-from reports.study_figures import differences
+from reports.study_figures import draw_study
 from reports.study_sentences import cell_paragraph, make_study_verdict, trend_words
 from reports.study_tables import HEADS, spent_table, verdict_row
 from reports.tables import Table, models_table, references_table, results_table, search_setup_table
@@ -38,6 +38,7 @@ def study_content(study: Study) -> Content:
         controls_section(study, study.cells),
         tornado_section(study.cells, study.worlds),
         spending_section(study),
+        cheap_scores_section(study),
         ladder_section(study, study.search_uj),
         probes_section(study),
         work_section(study),
@@ -72,18 +73,13 @@ def study_content(study: Study) -> Content:
         results=study_results(study, verdict),
         pasted=(models, references, spent, *payers),
         sections=tuple(one for one in sections if one is not None),
+        interactive=interactive_study(study),
         title=study.name or " + ".join(run.run_id for run in study.runs),
     )
 
 
 def _trial_tables(cell: Cell) -> tuple[Table, ...]:
     return (trials_table(cell.analysis), *front_tables(cell.analysis))
-
-
-def draw_study(study: Study) -> tuple[Drawing, ...]:
-    """The differences by cell, then the figures of one search, of all runs together."""
-    found = (render(differences(study)), *quality_figures(study), *course_figures(study))
-    return tuple(one for one in found if one is not None)
 
 
 def study_tiles(study: Study) -> tuple[Tile, ...]:

@@ -71,17 +71,44 @@ class _Joules:
         return Answer(self.net_uj * rates.searched_g_per_uj, self.saved_uj * rates.used_g_per_uj)
 
 
-def tornado_of(cell: Cell, everywhere: Worlds) -> Tornado | None:
+@dataclass(frozen=True, kw_only=True)
+class Varied:
+    """Runs as they were metered, and as if another thing had been assumed of their energies, for all searches of a study.
+
+    `no_idle` and `whole_idle` are None where the idle part of an energy is not known.
+    """
+
+    metered: tuple[Run, ...]
+    low: tuple[Run, ...]
+    high: tuple[Run, ...]
+    no_idle: tuple[Run, ...] | None
+    whole_idle: tuple[Run, ...] | None
+
+
+def varied(everywhere: Worlds) -> Varied:
+    """Runs under everything that a tornado assumes of their energies."""
+    metered = everywhere.runs["central"]
+    known = all(_idle_known(run) for run in metered)
+    return Varied(
+        metered=metered,
+        low=everywhere.runs["low"],
+        high=everywhere.runs["high"],
+        no_idle=tuple(map(without_idle, metered)) if known else None,
+        whole_idle=tuple(map(with_whole_idle, metered)) if known else None,
+    )
+
+
+def tornado_of(cell: Cell, runs: Varied) -> Tornado | None:
     """The bars of a cell; None where its break-even has no saving to start from.
 
     Args:
         cell: the search.
-        everywhere: all runs that its hand designs are from, in every scenario of the meter.
+        runs: all runs that its hand designs are from.
     """
-    analysis, runs = cell.analysis, everywhere.runs["central"]
+    analysis = cell.analysis
     settings, rates = analysis.settings, analysis.settings.rates
     answer = analysis.findings.answer
-    central = _joules(cell, runs, "loaded")
+    central = _joules(cell, runs.metered, "loaded")
     if central is None or answer.saving is None:
         return None
     bars = (
@@ -92,7 +119,7 @@ def tornado_of(cell: Cell, everywhere: Worlds) -> Tornado | None:
         Bar(
             name="view of energy",
             ends=("dynamic energy alone", "fully loaded"),
-            answers=(_answer(_joules(cell, runs, "dynamic"), rates), central.at(rates)),
+            answers=(_answer(_joules(cell, runs.metered, "dynamic"), rates), central.at(rates)),
         ),
         _idle_bar(cell, runs),
         *_embodied_bars(cell, central),
@@ -127,9 +154,9 @@ def _answer(joules: _Joules | None, rates: Rates) -> Answer | None:
     return None if joules is None else joules.at(rates)
 
 
-def _meter_bar(cell: Cell, everywhere: Worlds) -> Bar:
+def _meter_bar(cell: Cell, runs: Varied) -> Bar:
     rates = cell.analysis.settings.rates
-    low, high = (_joules(cell, everywhere.runs[scenario], "loaded") for scenario in ("low", "high"))
+    low, high = (_joules(cell, one, "loaded") for one in (runs.low, runs.high))
     return Bar(name="power model", ends=("low scenario", "high scenario"), answers=(_answer(low, rates), _answer(high, rates)))
 
 
@@ -188,17 +215,15 @@ def _bootstrap_bar(central: _Joules, rates: Rates, saving: Interval | None) -> B
     return Bar(name="seeds and test sentences", ends=("most saved (97.5 %)", "least saved (2.5 %)"), answers=(found[0], found[1]))
 
 
-def _idle_bar(cell: Cell, runs: tuple[Run, ...]) -> Bar:
+def _idle_bar(cell: Cell, runs: Varied) -> Bar:
     """Idle power charged to nobody, or all of a machine's to whichever training or use runs on it."""
-    rates, known = cell.analysis.settings.rates, all(_idle_known(run) for run in runs)
-    found: list[Answer | None] = [None, None]
-    if known:
-        found = [_answer(_joules(cell, tuple(map(change, runs)), "loaded"), rates) for change in (without_idle, with_whole_idle)]
+    rates = cell.analysis.settings.rates
+    none, whole = (None if one is None else _joules(cell, one, "loaded") for one in (runs.no_idle, runs.whole_idle))
     return Bar(
         name="share of idle power",
         ends=("none of it charged", "all of the machine's"),
-        answers=(found[0], found[1]),
-        note="" if known else "the idle part of an energy is not known",
+        answers=(_answer(none, rates), _answer(whole, rates)),
+        note="" if runs.no_idle is not None else "the idle part of an energy is not known",
     )
 
 

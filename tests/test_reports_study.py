@@ -9,24 +9,31 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
 from nas.errors import UserError
+from nas.probe_lines import ProbeLine
 from nas.records import Record
 from reports.analysis import analyse
 from reports.cells import cells_of
+from reports.cheap_scores_page import cheap_scores_section
 from reports.controls import longer_trainings, random_controls
 from reports.controls_page import controls_section
+from reports.figure_tables import progress_table
 from reports.load import Run, load_run, load_runs, run_folders
 from reports.models import Model, collect_models, within
 from reports.page import write_report
+from reports.probes import lines_of
+from reports.quality_figures import best_against_carbon
 from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import Comparison, Interval, compare, corrected, holm
 from reports.study import Study, analyse_study, is_study, sole_cell
+from reports.study_figures import study_models
 from reports.study_sentences import make_study_verdict
-from reports.tornado import Tornado, tornado_of, with_whole_idle, without_idle
+from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj, draw
@@ -321,7 +328,7 @@ def test_random_search_is_read_where_the_cheaper_ended(study: Study) -> None:
 
 @pytest.fixture(scope="module")
 def tornado(study: Study) -> Tornado:
-    found = tornado_of(study.cells[3], study.worlds)
+    found = tornado_of(study.cells[3], varied(study.worlds))
     assert found is not None
     return found
 
@@ -412,11 +419,71 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
 
 def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
     results = json.loads((report[0] / "results.json").read_text(encoding="utf-8"))
+    schema = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
+    validator = jsonschema.Draft202012Validator(schema)
+    assert [one.message for one in validator.iter_errors(results)] == []
+    for wrong in ({"level": None}, {"cells": [results["cells"][0] | {"standing": "won"}]}, {"report": "comparison"}):
+        assert list(validator.iter_errors(results | wrong))
     assert results["report"] == "study" and results["study"] == "mystudy"
     assert [one["standing"] for one in results["cells"]] == [cell.standing for cell in study.cells]
     assert results["cells"][0]["comparison"]["holm_p_value"] == study.cells[0].analysis.findings.comparison.holm_p_value  # type: ignore[union-attr]
     assert results["trend_per_halving"]["per_halving"]["difference"] > 0
+    paid = [place for place, cell in enumerate(study.cells, start=1) if cell.analysis.findings.answer.uses is not None]
+    assert paid == [3] and all((report[0] / f"{name}-3.png").exists() for name in ("break-even", "regions"))
     assert (report[0] / "differences.png").exists() and (report[0] / "tornado.png").exists()
+
+
+def test_the_route_of_a_champion_has_its_own_search_alone(study: Study) -> None:
+    table = study_models(study).set_index("design")
+    for cell in study.cells:
+        search = cell.analysis.evidence.search
+        assert search is not None
+        row = table.loc[search.design]
+        assert row["route_g"] - row["training_g"] == pytest.approx(cell.analysis.search_g.central)
+    assert (table["route_g"] - table["training_g"]).max() < study.search_g.central / 2
+
+
+def test_searches_are_lines_by_strategy_and_limit_and_seeds_a_band(study: Study, folder: Path, tmp_path: Path) -> None:
+    other = STUDY.search_run(tmp_path / "again", 14_000_000, "random", 0.57, 11_000_000, search_seed=1)
+    progress = progress_table((*study.runs, load_run(other)), SETTINGS)
+    lines = progress.groupby(["strategy", "limit"], sort=False)["run_id"].nunique().to_dict()
+    assert lines == {
+        ("aging evolution", "7 M MACs"): 1,
+        ("random", "7 M MACs"): 1,
+        ("aging evolution", "14 M MACs"): 1,
+        ("random", "14 M MACs"): 2,
+    }
+    drawn = best_against_carbon(progress, study_models(study))
+    assert "differ in their seed alone are one line" in drawn.caption
+    for words in ("7 M MACs · random<", "14 M MACs · random, mean of 2<", "7 M MACs · aging evolution<"):
+        assert words in drawn.wide_svg and words in drawn.narrow_svg
+
+
+def screened(record: Record) -> Record:
+    """With a cheap score that ranks trials as training does."""
+    bleu = record.metrics.get("valid_bleu")
+    known = record.role == "search" and bleu is not None
+    return replace(record, metrics=dict(record.metrics) | {"proxy_synflow": bleu}) if known else record
+
+
+def test_cheap_scores_are_told_run_by_run(folder: Path, tmp_path: Path) -> None:
+    other = STUDY.search_run(tmp_path / "screened", 7_000_000, "random", 0.41, 6_000_000, screened, search_seed=1)
+    found = cheap_scores_section(analysed(folder / "hand", folder / "random-7m", other))
+    assert found is not None and found.paragraphs[0].startswith("1 of 2 runs with a search judged candidates by proxies")
+    assert [row[0].split(":")[0] for row in found.tables[0].rows] == ["screened"]
+
+
+def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(folder: Path) -> None:
+    runs = load_runs([folder])
+    lines = {
+        run.run_id: ProbeLine(
+            run_id=run.run_id, record_id="x", design="search-trial7", family="searched", seed=1, weights="trained", kind="depth"
+        )
+        for run in runs[:2]
+    }
+    probed = tuple(replace(run, probes=(lines[run.run_id],)) for run in runs[:2])
+    assert [one.design for one in lines_of(probed, "depth")] == [f"search-trial7 ({run.run_id})" for run in probed]
+    assert [one.design for one in lines_of(probed[:1], "depth")] == ["search-trial7"]
 
 
 def test_compare_has_the_p_value_of_its_draws() -> None:
