@@ -187,8 +187,8 @@ def _draw_searches(axes: Axes, progress: pd.DataFrame, num_families: int) -> Non
     """A line for each strategy and limit: a colour a strategy that no hand family has, dashes by limit, the tightest solid."""
     strategies, limits = sorted(progress["strategy"].unique()), list(progress["limit"].unique())
     free = FAMILY_COLOURS[num_families:] or FAMILY_COLOURS
-    groups = list(progress.groupby(SEARCH, sort=False))
-    for (strategy, limit), group in groups:
+    groups = [(str(key[0]), str(key[1]), group) for key, group in progress.groupby(SEARCH, sort=False)]
+    for strategy, limit, group in groups:
         index = strategies.index(strategy)
         colour = SEARCHED_COLOUR if not index else free[(index - 1) % len(free)]
         style = {"color": colour, "linestyle": DASHES[limits.index(limit) % len(DASHES)]}

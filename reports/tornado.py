@@ -112,7 +112,7 @@ def tornado_of(cell: Cell, runs: Varied) -> Tornado | None:
     if central is None or answer.saving is None:
         return None
     bars = (
-        _meter_bar(cell, everywhere),
+        _meter_bar(cell, runs),
         *_grid_bars(cell, central),
         _pue_bar(cell, central),
         _bootstrap_bar(central, rates, analysis.findings.assumed[0][0].saving),
