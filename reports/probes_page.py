@@ -134,8 +134,8 @@ def _spectrum_words(table: pd.DataFrame) -> str:
         return "Low rank (Linformer). All attention here is to slots, so that its rank is bounded by their number."
     raised, lowered = (sum(one.agreed == sign for one in found) for sign in (1, -1))
     verdict = (
-        f"Over all kinds of attention training raised that share in every seed of {raised} of {len(found)} designs and lowered it "
-        f"in every seed of {lowered}: what fresh models show of low rank was not learned."
+        f"Over all kinds of attention training raised that share in every seed of {raised} of {len(found)} designs and lowered "
+        f"it in every seed of {lowered}: what fresh models show of low rank was not learned."
     )
     return (
         f"Low rank (Linformer). Of the singular values of a map of {tokens} tokens the largest {quarter} hold, "
@@ -175,8 +175,10 @@ def _depth_words(table: pd.DataFrame) -> str:
         by_part = own.groupby("part")["similarity"].mean()
         mixing = own[own["part"] == "attention"]
         by_layer = {
-            f"{stack} layer {layer + 1}": float(here["similarity"].mean())
-            for (stack, layer), here in mixing.groupby(["stack", "layer"])
+            f"{stack} layer {layer + 1}": float(
+                mixing[(mixing["stack"] == stack) & (mixing["layer"] == layer)]["similarity"].mean()
+            )
+            for stack, layer in dict.fromkeys(zip(mixing["stack"], mixing["layer"], strict=True))
         }
         if not by_layer:
             continue
