@@ -184,18 +184,24 @@ def _depth_words(table: pd.DataFrame) -> str:
         text += f", {most} changes most ({optional(by_layer[most])})"
         texts.append(text + (f" and {least} least ({optional(by_layer[least])})" if least != most else ""))
     depths = trained[trained["part"] == "attention"]
-    firsts = [
-        bool(one.groupby("layer")["similarity"].mean().idxmin() == 0)
-        for _, one in depths.groupby(["design", "stack"])
-        if one["layer"].nunique() > 1
-    ]
+    firsts, fresh = _first_most(depths), _first_most(table[(table["weights"] != TRAINED) & (table["part"] == "attention")])
     shallow = " All stacks have one layer, so that depth cannot be asked about."
-    verdict = f" That the first layer does most is seen in {sum(firsts)} of {len(firsts)} stacks." if firsts else shallow
+    verdict = f" That the first layer does most is seen in {sum(firsts)} of {len(firsts)} stacks" if firsts else shallow
+    verdict += f", and with fresh weights in {sum(fresh)} of {len(fresh)}." if firsts and fresh else "." if firsts else ""
     return (
         "Redundant layers (LLM-Drop). Cosine of a token's state before and after a sublayer, 1 being no change, in "
         f"{'; '.join(texts)}.{verdict} The paper's models have dozens of layers, "
         f"these at most {shortest(float(depths.groupby(['design', 'stack'])['layer'].nunique().max()))} a stack."
     )
+
+
+def _first_most(table: pd.DataFrame) -> list[bool]:
+    """Of every design's stack of several layers, whether its first layer changes most."""
+    return [
+        bool(one.astype({"similarity": float}).groupby("layer")["similarity"].mean().idxmin() == 0)
+        for _, one in table.groupby(["design", "stack"])
+        if one["layer"].nunique() > 1
+    ]
 
 
 def attention_table(local: pd.DataFrame, ranks: pd.DataFrame, planted: pd.DataFrame) -> Table:

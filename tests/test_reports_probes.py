@@ -107,6 +107,17 @@ def test_the_page_says_what_is_seen_and_names_what_it_left_out(run_with: Callabl
         assert (tmp_path / "out" / f"{name}.png").exists()
 
 
+def test_which_layer_does_most_is_told_of_fresh_models_too(run_with: Callable[..., Path], tmp_path: Path) -> None:
+    def deep(weights: Weights, first: float, second: float) -> ProbeLine:
+        row = {"module": HEAD["module"], "stack": "encoder", "part": "attention"}
+        found = line("plain", weights, "depth", **row, layer=0, similarity=first)
+        return replace(found, rows=(*found.rows, row | {"layer": 1, "similarity": second}))
+
+    write_report([run_with(deep("trained", 0.8, 0.9), deep("random", 0.9, 0.8))], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "the first layer does most is seen in 1 of 1 stacks, and with fresh weights in 0 of 1." in page
+
+
 def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp_path: Path) -> None:
     write_report([run_with(*both("plain", (0.3, 0.2)))], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
