@@ -41,7 +41,9 @@ const Answers = (() => {
 
   function what(several) {
     const again = several ? "the answers are computed again from these runs' energies" : "the answer is computed again from this run's energies";
-    const kept = places().length ? "The break-evens in the table of verdicts follow; all else on the page keeps" : "Headline, figures and tables of the page keep";
+    const kept = places().length
+      ? "The break-evens in the table of verdicts follow; headline, figures and all other tables keep"
+      : "Headline, figures and tables of the page keep";
     return `${again}. ${kept} the report's own choice.`;
   }
 

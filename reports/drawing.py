@@ -161,7 +161,7 @@ def themed(svg: str, prefix: str, alt: str) -> str:
     text = PATH.sub(lambda found: LONG_NUMBER.sub(_short, found[0]), text)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    text = re.sub(r"(font:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
+    text = re.sub(r"(font(?:-family)?:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
     for colour, name in THEMED.items():
         text = text.replace(colour, f"var({name})")
     width, height = (re.search(rf'{side}="([\d.]+)pt"', text) for side in ("width", "height"))

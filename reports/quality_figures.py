@@ -152,10 +152,11 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
     best = progress["valid"].max() if len(progress) else 0.0
     banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
+    num_lines = progress.groupby(SEARCH).ngroups if len(progress) else 0
     whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 
     def draw(paper: Paper) -> Figure:
-        figure, (axes,) = paper.figure(340 if paper.narrow else 400)
+        figure, (axes,) = paper.figure(320 + 18 * max(1, num_lines) if paper.narrow else 400)
         _draw_searches(axes, progress, len(hand_families(levels)))
         scores = [*levels["valid"], *progress["valid"]]
         low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
@@ -211,8 +212,13 @@ def _draw_searches(axes: Axes, progress: pd.DataFrame, num_families: int) -> Non
 def _draw_band(axes: Axes, runs: Sequence[pd.DataFrame], style: dict[str, Any], label: str) -> None:
     tracks = [Track({"g": one["emitted_g"].to_numpy()}, -one["best"].ffill().fillna(-np.inf).to_numpy()) for one in runs]
     curve = mean_curve(tracks, "g", grid(tracks, "g"), Resampled(len(tracks)))
-    axes.plot(curve.amounts, -curve.mean, drawstyle="steps-post", label=label, **style)
-    axes.fill_between(curve.amounts, -curve.low, -curve.high, color=style["color"], alpha=0.15, linewidth=0, step="post")
+    shown = np.stack([-curve.mean, -curve.low, -curve.high])
+    # Steps between which nothing changes are points of the page that nobody sees.
+    moves = np.concatenate([[True], (shown[:, 1:] != shown[:, :-1]).any(axis=0)])
+    moves[-1] = True
+    amounts, (mean, low, high) = np.asarray(curve.amounts)[moves], shown[:, moves]
+    axes.plot(amounts, mean, drawstyle="steps-post", label=label, **style)
+    axes.fill_between(amounts, low, high, color=style["color"], alpha=0.15, linewidth=0, step="post")
 
 
 def _draw_levels(axes: Axes, levels: pd.DataFrame, paper: Paper, height: float) -> None:

@@ -462,8 +462,8 @@ def test_searches_are_lines_by_strategy_and_limit_and_seeds_a_band(study: Study,
 def screened(record: Record) -> Record:
     """With a cheap score that ranks trials as training does."""
     bleu = record.metrics.get("valid_bleu")
-    known = record.role == "search" and bleu is not None
-    return replace(record, metrics=dict(record.metrics) | {"proxy_synflow": bleu}) if known else record
+    more = {"proxy_synflow": bleu, "valid_bits_per_character": 100 - bleu} if record.role == "search" and bleu else {}
+    return replace(record, metrics=dict(record.metrics) | more)
 
 
 def test_cheap_scores_are_told_run_by_run(folder: Path, tmp_path: Path) -> None:
