@@ -44,6 +44,7 @@ class SearchPhase:
         """The records of the finalists that came through."""
         shop, part = self.shop, self.shop.experiment.search_part
         task = shop.task.without_test()
+        shop.run.update(genes=[gene.name for gene in find_space(part.space).genes()])  # for reports, which know no spaces
         weights, paid = self.prepare(task)
         with shop.executor(task, weights) as executor:
             with shop.phase("search", "search"):

@@ -110,7 +110,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
         axes.barh(rows, shown["eta_squared"], height=0.62, color=colours)
         axes.plot(shown["chance"], rows, "|", color=INK, markersize=19, markeredgewidth=1.8, label="95 % of chance stay below")
         axes.set_yticks(
-            rows, [_named(one["gene"], one["choices"], 14 if paper.narrow else 44) for one in shown.to_dict("records")]
+            rows, [_named(one["gene"], one["choices"], 17 if paper.narrow else 47) for one in shown.to_dict("records")]
         )
         axes.invert_yaxis()
         axes.set_xlim(left=0)
@@ -143,6 +143,6 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
     )
 
 
-def _named(gene: int, choices: str, room: int) -> str:
-    words = readable(choices)
-    return f"{gene}: {words if len(words) <= room else words[: room - 1] + '…'}"
+def _named(gene: str, choices: str, room: int) -> str:
+    words = f"{readable(str(gene))}: {readable(choices)}"
+    return words if len(words) <= room else words[: room - 1] + "…"

@@ -31,7 +31,7 @@ GENEALOGY_COLUMNS = {
 
 GENE_COLUMNS = {
     "run_id": "run",
-    "gene": "place in the genome, from 1",
+    "gene": "its name; its place in the genome, from 1, where a run does not tell names",
     "choices": "what finished trials had there",
     "eta_squared": "share of the variance of quality that lies between its choices, 0 to 1",
     "chance": "what 95 % of permutations of the trials stay below",
@@ -103,11 +103,12 @@ def _genes(run: Run) -> list[dict[str, object]]:
         return []
     quality = np.asarray([value for _, value in finished])
     found = []
-    for place in range(len(finished[0][0])):
+    names = _gene_names(run, len(finished[0][0]))
+    for place, name in enumerate(names):
         choices = sorted({genome[place] for genome, _ in finished}, key=lambda one: (isinstance(one, str), one))
         if 1 < len(choices) < len(finished):
             codes = np.asarray([choices.index(genome[place]) for genome, _ in finished])
-            found.append((place + 1, choices, *eta_squared(codes, quality)))
+            found.append((name, choices, *eta_squared(codes, quality)))
     adjusted = holm([p_value for *_, p_value in found])
     return [
         {
@@ -123,6 +124,13 @@ def _genes(run: Run) -> list[dict[str, object]]:
         }
         for (gene, choices, share, chance, p_value), holm_p in zip(found, adjusted, strict=True)
     ]
+
+
+def _gene_names(run: Run, number: int) -> list[str]:
+    names = run.info.get("genes")
+    if isinstance(names, list) and len(names) == number and len(set(map(str, names))) == number:
+        return [str(name) for name in names]
+    return [str(place) for place in range(1, number + 1)]
 
 
 def eta_squared(codes: IntArray, values: FloatArray) -> tuple[float, float, float]:

@@ -116,6 +116,7 @@ def test_it_ends_with_the_time_table_the_verdict_and_the_report(whole: Case) -> 
     info = json.loads((whole.folder / "run.json").read_text(encoding="utf-8"))
     phases = [one["name"] for one in info["phases"]]
     assert phases == ["corpus and start", "hand", "search", "finalists", "finals", "report"]
+    assert info["genes"][:2] == ["width", "encoder_layers"]  # for figures of the report
     lines = whole.output.splitlines()
     start = lines.index("time:") + 1
     assert [line.split("  ")[1] for line in lines[start : start + 7]] == [*phases, "total"]

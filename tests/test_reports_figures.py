@@ -161,3 +161,15 @@ def test_names_of_choices_start_no_formula_and_no_markup(analysis: Analysis) -> 
     genes = pd.DataFrame([json.loads('{"run_id": "<b>", "gene": 1, "choices": "$x^, <i>", "eta_squared": 0.5, "chance": 0.1}')])
     drawn = gene_importance(genes.assign(p_value=0.5, holm_p_value=0.5, num_trials=40, measure="valid loss"))
     assert drawn is not None and "<i>" not in drawn.wide_svg and "$x^" in drawn.wide_svg
+
+
+@pytest.mark.parametrize("told", [["width", "depth"], ["width"], ["width", "width"], "wd", None])
+def test_genes_have_their_names_where_the_run_tells_them(analysis: Analysis, told: object) -> None:
+    one = next(trial.record for trial in analysis.trials if trial.record.genome and trial.record.status == "complete")
+    scores = [dict(one.metrics) | {"valid_bits_per_character": 1.0 + at} for at in range(12)]
+    records = tuple(
+        replace(one, record_id=f"search/trial{at}", trial=at, genome=(at % 2, at % 3), metrics=metrics)
+        for at, metrics in enumerate(scores)
+    )
+    run = replace(analysis.run, records=records, search_ledger=None, info=dict(analysis.run.info) | {"genes": told})
+    assert list(genes_table([run])["gene"]) == (["width", "depth"] if told == ["width", "depth"] else ["1", "2"])
