@@ -1,6 +1,7 @@
 """Marks shared by figures: a family's line, the champions with their intervals, clouds of trials, the legend."""
 
 from collections.abc import Iterable, Sequence
+from math import ceil
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,8 @@ from reports.words import seen, shortened
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
 LONGEST_NAME = 32
-LETTER, HANDLE = 5.8, 46
-"""Points across that a letter of a legend takes, and what stands beside its words."""
+LETTER, HANDLE, LEGEND_ROW = 5.8, 46, 18
+"""Points across that a letter of a legend takes, and what stands beside its words; points down of a row."""
 MOST_MARKS = 300
 """More points than this are drawn as pixels within the SVG: as elements they would make a page of megabytes."""
 
@@ -146,19 +147,21 @@ def log_x(axes: Axes) -> None:
 
 
 def legend(figure: Figure, axes: Sequence[Axes], paper: Paper) -> None:
-    """One legend below all panels, each label once."""
+    """One legend below all panels, each label once; the figure grows by the rows that long labels take more."""
     entries: dict[str, Any] = {}
     for one in axes:
         for handle, label in zip(*one.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    columns = _columns([len(label) for label in entries], paper)
     if entries:
+        most = min(len(entries), 2 if paper.narrow else 5)
+        columns = _columns([len(label) for label in entries], most, paper)
+        more = ceil(len(entries) / columns) - ceil(len(entries) / most)
+        figure.set_figheight(figure.get_figheight() + more * LEGEND_ROW / 72)
         figure.legend(entries.values(), entries.keys(), loc="outside lower left", ncols=columns, columnspacing=1.4)
 
 
-def _columns(lengths: Sequence[int], paper: Paper) -> int:
+def _columns(lengths: Sequence[int], most: int, paper: Paper) -> int:
     """Most columns that fit beside each other; labels are put into them from above, the first columns are the longer ones."""
-    most = min(len(lengths), 2 if paper.narrow else 5)
     split = {count: np.array_split(np.asarray(lengths), count) for count in range(most, 1, -1)}
     widths = {count: sum(max(one) * LETTER + HANDLE for one in columns) for count, columns in split.items()}
     return next((count for count, width in widths.items() if width <= paper.width), 1)

@@ -152,11 +152,10 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
     best = progress["valid"].max() if len(progress) else 0.0
     banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
-    num_lines = progress.groupby(SEARCH).ngroups if len(progress) else 0
     whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 
     def draw(paper: Paper) -> Figure:
-        figure, (axes,) = paper.figure(320 + 18 * max(1, num_lines) if paper.narrow else 400)
+        figure, (axes,) = paper.figure(340 if paper.narrow else 400)
         _draw_searches(axes, progress, len(hand_families(levels)))
         scores = [*levels["valid"], *progress["valid"]]
         low, high = (min(scores), max(scores)) if scores else (0.0, 1.0)
