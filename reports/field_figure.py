@@ -20,6 +20,7 @@ LOOKS = {
 }
 """Marker, filling and edge of a published cost, by how it is known: claims are hollow."""
 ROW_HEIGHT, NARROW_ROW_HEIGHT = 21, 32
+LONGEST = 80  # letters of a published cost's name, which is told whole
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,10 @@ def field_sketch(marks: Sequence[Mark]) -> Sketch:
             for mark in group:
                 _draw_mark(axes, row, mark)
             _write_row(axes, row, group, paper)
-        axes.set_yticks([] if paper.narrow else range(len(names)), labels=None if paper.narrow else map(readable, names))
+        axes.set_yticks(
+            [] if paper.narrow else range(len(names)),
+            labels=None if paper.narrow else [readable(name, LONGEST) for name in names],
+        )
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_ylim(len(names) - 0.4, -1.0 if paper.narrow else -0.7)
         if ours:
@@ -105,7 +109,7 @@ def _write_row(axes: Axes, row: int, group: Sequence[Mark], paper: Paper) -> Non
     """The masses right of the marks and, where there is no room left of the axes, the name above the row."""
     if paper.narrow:
         colour = SEARCHED_COLOUR if group[0].kind is None else INK
-        name = readable(group[0].what)
+        name = readable(group[0].what, LONGEST)
         beside = blended_transform_factory(axes.transAxes, axes.transData)
         axes.text(0.015, row - 0.4, name, transform=beside, fontsize=9, color=colour, va="center", clip_on=False)
     axes.annotate(

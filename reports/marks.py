@@ -29,9 +29,9 @@ def hand_families(models: pd.DataFrame) -> tuple[str, ...]:
     return tuple(sorted(set(models["family"][~models["searched"].astype(bool)])))
 
 
-def readable(name: str) -> str:
+def readable(name: str, longest: int = LONGEST_NAME) -> str:
     """A name without underscores, cut where a figure has no room; a dollar sign would start a formula."""
-    return shortened(seen(name), LONGEST_NAME).replace("_", " ").replace("$", r"\$")
+    return shortened(seen(name), longest).replace("_", " ").replace("$", r"\$")
 
 
 def look(families: Sequence[str], family: str) -> dict[str, Any]:

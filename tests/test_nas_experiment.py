@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ import pytest
 
 from nas import cli
 from nas.evaluation import Evaluated, Evaluator
-from nas.ledger import Event, read_events
+from nas.ledger import read_events
 from nas.legs import Leg
 from nas.records import Record, read_records
 from nas.training import Diverged
@@ -171,10 +170,10 @@ def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
 
 def test_killed_late_and_stopped_by_ctrl_c_it_ends_with_the_same_table(whole: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
-    process = until(whole, folder, lambda event: event["kind"] == "started" and event["job"].startswith("finalist/"))
+    process = until(whole, folder, "finalist/")
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
-    process = until(whole, folder, lambda event: event["kind"] == "started" and event["job"].startswith("final/"))
+    process = until(whole, folder, "final/")
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate()
     assert process.returncode == 130
@@ -249,7 +248,7 @@ def test_a_comparison_ends_with_its_own_report(compared: Case) -> None:
 
 def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
-    process = until(compared, folder, lambda event: event["kind"] == "started" and event["job"] == IN_ORDER[2])
+    process = until(compared, folder, IN_ORDER[2])
     os.killpg(process.pid, signal.SIGKILL)
     process.communicate()
     said = run_main(*compared.arguments, "--output", str(folder), "--resume")
@@ -294,9 +293,25 @@ def test_a_design_above_the_limit_is_refused_before_anything_is_written(
     assert errors.count("\n") == 1 and "lite_transformer-xs with " in errors
 
 
-def until(whole: Case, folder: Path, come: Callable[[Event], bool]) -> subprocess.Popen[str]:
-    """A process with the same run in `folder`, resumed if it is there, once its ledger holds such an event."""
-    command = [sys.executable, "-c", "from nas.cli import main; main()", *whole.arguments, "--output", str(folder)]
+# The command, but it halts as soon as its ledger has that a job was started: a fast machine would end it before the signal.
+HALTING = """
+import sys, time
+from nas.cli import main
+from nas.ledger import Ledger
+append, job = Ledger.append, sys.argv.pop(1)
+def halting(self, kind, **fields):
+    event = append(self, kind, **fields)
+    while kind == "started" and fields["job"].startswith(job):
+        time.sleep(1)
+    return event
+Ledger.append = halting
+main()
+"""
+
+
+def until(whole: Case, folder: Path, job: str) -> subprocess.Popen[str]:
+    """A process with the same run in `folder`, resumed if it is there, that halts where a job of such a name was started."""
+    command = [sys.executable, "-c", HALTING, job, *whole.arguments, "--output", str(folder)]
     process = subprocess.Popen(
         command + (["--resume"] if folder.exists() else []),
         stdout=subprocess.PIPE,
@@ -306,7 +321,7 @@ def until(whole: Case, folder: Path, come: Callable[[Event], bool]) -> subproces
         text=True,
     )
     ledger = folder / "ledger.jsonl"
-    while not any(come(event) for event in read_events(ledger)):
+    while not any(event["kind"] == "started" and event["job"].startswith(job) for event in read_events(ledger)):
         if process.poll() is not None:
             raise AssertionError(f"it ended before: {process.communicate()}")
         time.sleep(0.02)
