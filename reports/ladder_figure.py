@@ -32,6 +32,7 @@ COSTS = (
     ("latency_ms", "ms for one output"),
     ("output_j", "J per 1,000 outputs"),
 )
+ROOM, NARROW_ROOM = 120, 52  # letters of a ladder in the legend
 
 
 def ladders_table(found: Iterable[Ladder]) -> pd.DataFrame:
@@ -71,7 +72,7 @@ def compression_ladders(steps: pd.DataFrame) -> Drawing:
             spread_out = _draws_logs(axes, shown[column])
             axes.set_xlabel(label + (" (log)" if spread_out else ""))
             axes.set_ylabel(shown["measure"].iloc[0] if paper.narrow or axes is panels[0] else "")
-        room = 52 if paper.narrow else 120
+        room = NARROW_ROOM if paper.narrow else ROOM
         handles, labels = panels[0].get_legend_handles_labels()
         short = [one if len(one) <= room else one[: room - 1] + "…" for one in labels]
         figure.legend(handles, short, loc="outside lower left", ncols=1)
@@ -101,7 +102,7 @@ def _draw_cost(axes: Axes, steps: pd.DataFrame, names: list[str], column: str) -
         colour, marker = (values[index % len(values)] for values in (FAMILY_COLOURS, FAMILY_MARKERS))
         marks: dict[str, Any] = {"marker": marker, "color": colour, "markeredgecolor": SURFACE}
         error = own["quality_sd"].fillna(0.0)
-        axes.errorbar(own[column], own["quality"], yerr=error, elinewidth=1.1, markersize=7, label=readable(name), **marks)
+        axes.errorbar(own[column], own["quality"], yerr=error, elinewidth=1.1, markersize=7, label=readable(name, ROOM), **marks)
         first = own[own["step"] == 0]
         axes.plot(first[column], first["quality"], linestyle="none", markersize=11, **marks)
     axes.margins(0.12, 0.15)
