@@ -4,11 +4,11 @@ Weights are `Scaled`, activations are rounded as they come, by token. Products r
 without a compiler, and the result of a token does not depend on those around it.
 
 Why not a library's layers: by `benchmarks/int8_linear.py` (one thread of two busy cores, two runs, means over layers of 128
-to 512 channels) this is 0.34 to 0.41 times as fast as float32 for one token and 0.65 to 0.84 times for 64, torchao 0.19 and
-0.49 to 0.54 times, PT2E 0.15 to 0.17 and 0.44 to 0.57 times, both after 2 to 6 seconds of compiling a layer. The kernel that
-torch.ao calls is faster (0.63 to 1.01 and 1.27 to 1.33 times), but has one scale for all tokens, and the tensors that it is
-made of are to be removed from torch. What to expect: large layers gain (512-2048: 1.6 to 2.6 times for one token), small
-ones lose (128-128: 0.2 times), since there what surrounds the product takes longer than the product in float32.
+to 512 channels) this is 0.34 times as fast as float32 for one token and 0.67 times for 64, torchao 0.22 and 0.53 times, PT2E
+0.19 and 0.52 times, both after 1 to 3 seconds of compiling a layer. The kernel that torch.ao calls is faster (0.93 and 1.44
+times), but has one scale for all tokens, and the tensors that it is made of are to be removed from torch. What to expect: large
+layers gain (512-2048: 1.56 times for one token), small ones lose (128-128: 0.13 times), since there what surrounds the product
+takes longer than the product in float32.
 
 Letters: N tokens, C columns (input channels), R rows (output channels).
 """
