@@ -3,7 +3,7 @@
 Weights are `Scaled`, activations are rounded as they come, by token. Products run through torch's integer matmul: exact,
 without a compiler, and the result of a token does not depend on those around it.
 
-Why not a library's layers: by `benchmarks/int8_linear.py` (one thread; its record is in results/benchmarks; means over layers of 128
+Why not a library's layers: by `benchmarks/int8_linear.py` (one thread; recorded in results/benchmarks; means over layers of 128
 to 512 channels) this is 0.34 times as fast as float32 for one token and 0.67 times for 64, torchao 0.22 and 0.53 times, PT2E
 0.19 and 0.52 times, both after 1 to 3 seconds of compiling a layer. The kernel that torch.ao calls is faster (0.93 and 1.44
 times), but has one scale for all tokens, and the tensors that it is made of are to be removed from torch. What to expect: large
