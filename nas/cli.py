@@ -61,7 +61,7 @@ def run(
         _run_and_report(loaded, folder, address, resume, allow_change)
     except KeyboardInterrupt:
         again = ["carbon-nas", "run", experiment, "--output", str(folder), "--resume"]
-        raise stopped([*again, *options_again(address, power_source, overrides)], folder) from None
+        raise stopped([*again, *options_again(address, power_source, overrides)], (folder / "run.json").exists()) from None
 
 
 def _run_and_report(experiment: "Experiment", folder: Path, address: str | None, resume: bool, allow_change: bool) -> None:

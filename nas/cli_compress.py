@@ -36,4 +36,4 @@ def compress(
     except KeyboardInterrupt:
         again = ["carbon-nas", "compress", str(run), design]
         again += [word for one in stage or () for word in ("--stage", one)]
-        raise stopped([*again, *options_again(address, power_source, overrides)], run) from None
+        raise stopped([*again, *options_again(address, power_source, overrides)], (run / "run.json").exists()) from None

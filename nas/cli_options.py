@@ -35,9 +35,8 @@ def options_again(address: str | None, power_source: str | None, overrides: Sequ
     return words + [word for override in overrides or () for word in ("--set", override)]
 
 
-def stopped(again: Sequence[str], folder: Path) -> typer.Exit:
+def stopped(again: Sequence[str], kept: bool) -> typer.Exit:
     """Says how a command that was stopped goes on, and returns what ends it."""
-    kept = (folder / "run.json").exists()
     advice = f"go on with: {shlex.join(again)}" if kept else "nothing was trained yet, so nothing is kept"
     print(f"carbon-nas: stopped; {advice}", file=sys.stderr)
     return typer.Exit(STOPPED)

@@ -28,4 +28,4 @@ def probe(
         experiment = run_probes(run, designs or [], terminal)
         write_run_report(run, experiment.carbon.model_dump(mode="json"), terminal)
     except KeyboardInterrupt:
-        raise stopped(["carbon-nas", "probe", str(run), *(designs or [])], run) from None
+        raise stopped(["carbon-nas", "probe", str(run), *(designs or [])], (run / "run.json").exists()) from None

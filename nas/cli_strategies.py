@@ -50,7 +50,7 @@ def compare_strategies(
     except KeyboardInterrupt:
         what = ["--benchmark", benchmark] if benchmark is not None else [comparison or ""]
         again = ["carbon-nas", "compare-strategies", *what, "--output", str(folder), "--resume"]
-        raise stopped([*again, *options_again(address, power_source, overrides)], folder) from None
+        raise stopped([*again, *options_again(address, power_source, overrides)], (folder / "run.json").exists()) from None
 
 
 def _compare_and_report(

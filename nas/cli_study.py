@@ -1,13 +1,12 @@
 """The command `carbon-nas study`."""
 
 import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nas.cli_options import STOPPED, Address
+from nas.cli_options import Address, stopped
 
 
 def study(
@@ -41,6 +40,5 @@ def study(
     except KeyboardInterrupt:
         again = ["carbon-nas", "study", name, "--output", str(kept), "--work", str(there)]
         again += ["--address", address] if address else []
-        print(f"carbon-nas: stopped; go on with: {shlex.join(again)}", file=sys.stderr)
-        raise typer.Exit(STOPPED) from None
+        raise stopped(again, any(one.done or one.begun for one in found)) from None
     terminal.line(f"{'all' if whole else 'some'} runs are there; report them: carbon-nas report {shlex.quote(str(kept))}")

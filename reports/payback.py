@@ -4,8 +4,9 @@ from typing import Any
 
 from nas.carbon import table
 from reports.analysis import Analysis
+from reports.answer_words import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON
 from reports.break_even import MAX_OUTSIDE, NOTHING_EMITTED, BreakEven
-from reports.sentences import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON, winner_words
+from reports.sentences import winner_words
 from reports.settings import Settings
 from reports.study import Cell
 

@@ -400,3 +400,9 @@ def test_dropped_generation_runs(tmp_path: Path) -> None:
     facts = json.loads(output.read_text())
     assert set(facts["measured"]) == {"whole", "1 of 2 attention layers dropped"} and facts["machine"]["cores"]
     assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())
+
+
+def test_report_speed_runs() -> None:
+    printed = run("report_speed.py", "results/translation_small", "--trials", "12")
+    number, cpu_s, num_bytes = printed.splitlines()[-1].split()
+    assert number == "12" and float(cpu_s) > 0 and int(num_bytes.replace(",", "")) > 100_000

@@ -20,6 +20,7 @@ import pytest
 
 from nas.records import Record
 from reports.analysis import Analysis, analyse
+from reports.answer_words import answer_words
 from reports.break_even import BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
@@ -28,7 +29,7 @@ from reports.load import load_runs
 from reports.page import render_page
 from reports.payback import cell_data, payback_data, words_data
 from reports.search_page import search_content
-from reports.sentences import answer_words, winner_words
+from reports.sentences import winner_words
 from reports.settings import Assumptions, Settings, make_settings
 from reports.study import Study, analyse_study
 from reports.study_page import study_content
