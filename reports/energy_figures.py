@@ -216,9 +216,10 @@ def timeline(spans: pd.DataFrame) -> Drawing | None:
 
 def _draw_lanes(axes: Axes, spans: pd.DataFrame) -> None:
     """Bars of one outcome as one path; neighbours of the same outcome that touch are one bar."""
-    begin, end = spans["start_s"].min(), spans["end_s"].max()
+    begin = spans["start_s"].min()
+    end = max(spans["end_s"].max(), begin + 1)  # times are to the second: what is within one has a width all the same
     lanes = int(spans["lane"].max()) + 1
-    least = max((end - begin) * max(UNDER_A_PIXEL, lanes / MOST_BARS), 1e-9)
+    least = (end - begin) * max(UNDER_A_PIXEL, lanes / MOST_BARS)
     for kind, (label, colour) in OUTCOME_LOOKS.items():
         boxes: list[tuple[float, float, int]] = []
         for one in spans[spans["outcome"] == kind].sort_values(["lane", "start_s"]).to_dict("records"):

@@ -146,6 +146,12 @@ def test_little_or_nothing_to_draw(analysis: Analysis) -> None:
     assert best_against_carbon(progress.iloc[:0], models).png.startswith(b"\x89PNG")
 
 
+def test_a_run_within_one_second_still_has_a_time_line(analysis: Analysis) -> None:
+    spans = pd.DataFrame({"run_id": ["r", "r"], "record_id": ["a", "b"], "lane": [0, 1], "start_s": 7.0, "end_s": 7.0})
+    drawn = timeline(spans.assign(outcome=["finished", "full"]))
+    assert drawn is not None and drawn.png.startswith(b"\x89PNG")
+
+
 def test_ten_thousand_trials_make_no_page_of_megabytes(analysis: Analysis) -> None:
     rng = np.random.default_rng(0)
     many = trial_table(analysis.trials).query("outcome == 'complete'").iloc[[0] * 10_000]
