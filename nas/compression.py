@@ -25,6 +25,7 @@ from nas.stages.all_stages import check_stage
 from nas.stages.step import step_name, step_to
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words, parse_stage
+from nas.sweep import with_kept_rate
 from nas.worker import FILE, stage_payload
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
@@ -101,7 +102,7 @@ def trained(records: Sequence[Record], design: str) -> list[Record]:
     """
     for role in TRAINED_IN:
         if found := [one for one in records if one.role == role and one.design == design and one.status == "complete"]:
-            return found
+            return list(with_kept_rate(found))
     known = list(dict.fromkeys(one.design for one in records if one.role in TRAINED_IN and one.status == "complete"))
     raise UserError(
         f"design {design}: expected a trained model of the run: {', '.join(known) or 'it has none'}; got none of that name"

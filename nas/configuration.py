@@ -251,4 +251,15 @@ def pretrained_configuration(overrides: tuple[str, ...]) -> tuple[PretrainedText
 
 def _single(task: type[Any], data: dict[str, Any]) -> Any:
     single = create_model("Single", __base__=Part, task=(task, ...), recipe=(Recipe, Recipe()))
-    return validated_part(single, data, "--set")
+    found = validated_part(single, data, "--set")
+    no_sweep(found.recipe, "--set", "in a single evaluation")
+    return found
+
+
+def no_sweep(recipe: Recipe, origin: str, where: str) -> None:
+    """Raises UserError for a sweep of learning rates where nothing chooses among them."""
+    if recipe.swept_learning_rates:
+        raise UserError(
+            f"{origin}: recipe.swept_learning_rates: expected none {where}, got {list(recipe.swept_learning_rates)}; give one "
+            "recipe.peak_learning_rate"
+        )

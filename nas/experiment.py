@@ -4,7 +4,6 @@ Reporting is another matter.
 """
 
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 from manual_designs.all_designs import find_design
@@ -21,14 +20,13 @@ from nas.run_folder import RunFolder, check_new
 from nas.search.history import check_strategy
 from nas.search_phase import SearchPhase
 from nas.search_plan import plan_of
+from nas.sweep import CHAMPION_METRIC
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.counting import size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.spaces.all_spaces import find_space
-
-CHAMPION_METRIC = "valid_bleu"
 
 
 def run_experiment(
@@ -115,8 +113,7 @@ def carry_out(shop: Workshop) -> None:
     shop.book.restore()
     shop.book.add_references()
     if shop.experiment.search is None:
-        chosen_with = (0,) if shop.experiment.hand.with_seed_0 else ()
-        _train_by_hand(shop, (*chosen_with, *shop.experiment.final.seeds))
+        _compare_by_hand(shop)
     else:
         _compare_with_search(shop)
     carry_out_ladders(shop)
@@ -132,20 +129,36 @@ def introduce(shop: Workshop) -> None:
     shop.terminal.line(f"run folder: {shop.run.path}")
 
 
-def _train_by_hand(shop: Workshop, seeds: Sequence[int] = (0,)) -> list[Record]:
-    designs = [find_design(name) for name in shop.experiment.hand.designs]
+def _hand_designs(shop: Workshop) -> list[Design]:
+    return [find_design(name) for name in shop.experiment.hand.designs]
+
+
+def _compare_by_hand(shop: Workshop) -> None:
+    designs, experiment = _hand_designs(shop), shop.experiment
     with shop.phase("hand", "hand designs"), shop.executor(shop.task) as executor:
-        return shop.evaluate(executor, "hand", designs, seeds)
+        if experiment.recipe.swept_learning_rates:
+            chosen = shop.choose(executor, "hand", designs)
+            through = {one.design for one in chosen}
+            designs = [one for one in designs if one.name in through]
+            shop.evaluate(executor, "hand", designs, experiment.final.seeds, chosen)
+        else:
+            first = (0,) if experiment.hand.with_seed_0 else ()
+            shop.evaluate(executor, "hand", designs, (*first, *experiment.final.seeds))
 
 
 def _compare_with_search(shop: Workshop) -> None:
-    champions = [] if shop.experiment.hand.elsewhere else [_champion(shop, _train_by_hand(shop), "hand design")]
+    champions = []
+    if not shop.experiment.hand.elsewhere:
+        with shop.phase("hand", "hand designs"), shop.executor(shop.task) as executor:
+            chosen = shop.choose(executor, "hand", _hand_designs(shop))
+        champions.append(_champion(shop, chosen, "hand design"))
     champions.append(_champion(shop, SearchPhase(shop).run(), "searched design"))
+    designs = [Design.from_plain(shop.book.design(one.record_id)) for one in champions]
     with shop.phase("finals", "finals"), shop.executor(shop.task) as executor:
-        shop.evaluate(executor, "final", champions, shop.experiment.final.seeds)
+        shop.evaluate(executor, "final", designs, shop.experiment.final.seeds, champions)
 
 
-def _champion(shop: Workshop, records: list[Record], what: str) -> Design:
+def _champion(shop: Workshop, records: list[Record], what: str) -> Record:
     """The best on validation with seed 0 among those within the MAC limit."""
     limit = shop.experiment.search_part.mac_limit
     within = [one for one in records if one.counts is not None and one.counts.macs_paper <= limit]
@@ -153,4 +166,4 @@ def _champion(shop: Workshop, records: list[Record], what: str) -> Design:
         raise UserError(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")
     best = max(within, key=lambda one: one.metrics[CHAMPION_METRIC])
     shop.terminal.line(f"champion, {what}: {best.design}, valid BLEU {best.metrics[CHAMPION_METRIC]:.2f} with seed 0")
-    return Design.from_plain(shop.book.design(best.record_id))
+    return best

@@ -8,7 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from nas.errors import UserError
 from nas.phases import Repetition
-from nas.recipe import Recipe
+from nas.recipe import Recipe, plain_recipe
 from nas.search_parts import LATER, Part, Positive, SearchPart
 from nas.stages.words import parse_stage
 from nas.tasks.translation import TranslationTask
@@ -177,6 +177,7 @@ class Experiment(Part):
     def describe(self) -> dict[str, Any]:
         """Plain JSON data of everything, defaults included; a search or a limit of hand designs only where there is one."""
         plain = self.model_dump(mode="json")
+        plain["recipe"] = plain_recipe(plain["recipe"])
         if self.search is None:
             del plain["search"]
         else:

@@ -1,6 +1,7 @@
 """The training recipe: one frozen value, the same for everybody in a comparison and part of each record."""
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 DROPOUT_PLACES = ("embedding", "residual", "attention", "hidden", "kernel")
@@ -32,9 +33,14 @@ class Recipe:
     section 5. `batch_tokens` bounds a batch with padding. `dropout` maps the names of the dropout places that ops declare
     (embedding, residual, attention, hidden, kernel) to rates; a place that is not named has none.
     `length_penalty` is the exponent by which the length divides a hypothesis' log-probability.
+
+    One learning rate does not suit every design. In an experiment, hand designs and finalists are trained with seed 0 once by
+    each of `swept_learning_rates`, if there are any, and each keeps the one that was best on validation data. Search trials, and
+    stages after training, go by `peak_learning_rate`.
     """
 
     peak_learning_rate: float = 3e-3
+    swept_learning_rates: tuple[float, ...] = ()
     warmup_steps: int = 300
     batch_tokens: int = 1024
     label_smoothing: float = 0.1
@@ -58,8 +64,27 @@ class Recipe:
                 raise ValueError(f"recipe.{name}: expected 0 or more and less than 1, got {given[name]!r}")
         if self.warmup_steps < 0:
             raise ValueError(f"recipe.warmup_steps: expected 0 or more, got {self.warmup_steps}")
+        swept = self.swept_learning_rates
+        if swept and (len(set(swept)) < max(2, len(swept)) or min(swept) <= 0):
+            raise ValueError(f"recipe.swept_learning_rates: expected none, or two or more different rates above 0, got {swept}")
         check_dropout(self.dropout)
 
     def describe(self) -> dict[str, Any]:
         """Plain data for a record."""
-        return asdict(self)
+        return plain_recipe(asdict(self))
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> "Recipe":
+        """The inverse of `describe`."""
+        return cls(**{**plain, "swept_learning_rates": tuple(plain.get("swept_learning_rates", ()))})
+
+    def at(self, peak_learning_rate: float | None) -> "Recipe":
+        """The recipe with another peak learning rate, if one is given."""
+        return self if peak_learning_rate is None else replace(self, peak_learning_rate=peak_learning_rate)
+
+
+def plain_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """A recipe's fields as plain data; a sweep only where there is one, so that older recipes stay what they are."""
+    plain = dict(recipe)
+    swept = list(plain.pop("swept_learning_rates"))
+    return plain | ({"swept_learning_rates": swept} if swept else {})

@@ -179,11 +179,12 @@ class RecordBook:
             budget_tokens=job.payload["budget_tokens"],
             seed=job.payload["seed"],
             base=job.payload.get("base"),
+            recipe=self._experiment.recipe.at(job.payload.get("peak_learning_rate")).describe(),
         )
 
     def _record(self, record_id: str, role: Role, status: Status, design: str, family: str, **fields: Any) -> Record:
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        given: dict[str, Any] = {"budget_tokens": 0, "seed": 0, **fields}
+        given: dict[str, Any] = {"budget_tokens": 0, "seed": 0, "recipe": self._experiment.recipe.describe(), **fields}
         return Record(
             record_id=record_id,
             run_id=self._run.run_id,
@@ -193,7 +194,6 @@ class RecordBook:
             family=family,
             task=self._task.name,
             corpus=self._task.describe(),
-            recipe=self._experiment.recipe.describe(),
             machine=machine.describe(),
             versions=machine.versions(),
             started_at=now,

@@ -50,7 +50,7 @@ class SearchPhase:
             with shop.phase("search", "search"):
                 outcome = self.search(executor, paid)
             with shop.phase("finalists", "finalists"):
-                finalists = shop.evaluate(executor, "finalist", self._finalists(outcome))
+                finalists = shop.choose(executor, "finalist", self._finalists(outcome))
             if part.supernet is not None and part.supernet.correlation_trials:
                 with shop.phase("controls", "controls of the supernet's ranking"):
                     self._train_controls(executor, outcome, part.supernet.correlation_trials)
@@ -168,8 +168,7 @@ class SearchPhase:
 
     def _uj_per_token(self) -> float:
         """What training took of the hand design that took most: no trial has been seen yet when the first are admitted."""
-        names = [f"hand/{name}/seed0" for name in self.shop.experiment.hand.designs]
-        phases = [record.phase("train") for record in self.shop.book.complete(names)]
+        phases = [record.phase("train") for record in self.shop.book.all() if record.role == "hand"]
         return max((one.loaded_uj / one.tokens for one in phases if one and one.loaded_uj and one.tokens), default=0.0)
 
     def _train_controls(self, executor: Executor, outcome: SearchOutcome, number: int) -> None:

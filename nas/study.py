@@ -92,13 +92,13 @@ def _check_same(shard: Shard) -> None:
 def most_tokens(experiment: Experiment) -> int:
     """Training tokens of all that an experiment trains, at most."""
     final, seeds, part = experiment.final.tokens, len(experiment.final.seeds), experiment.search
-    designs = len(experiment.hand.designs)
+    designs, swept = len(experiment.hand.designs), len(experiment.recipe.swept_learning_rates)
     if part is None:
-        return designs * final * (seeds + experiment.hand.with_seed_0)
+        return designs * final * (seeds + (swept or experiment.hand.with_seed_0))
     by_trials = None if part.trials is None else part.trials * part.trial_tokens
     searched = min((one for one in (part.tokens, by_trials) if one is not None), default=0)
-    by_hand = 0 if experiment.hand.elsewhere else designs + seeds
-    return searched + final * (part.finalists + seeds + by_hand)
+    by_hand = 0 if experiment.hand.elsewhere else designs * (swept or 1) + seeds
+    return searched + final * (part.finalists * (swept or 1) + seeds + by_hand)
 
 
 def detectable(plan: PlanPart, seeds: int, comparisons: int) -> float:

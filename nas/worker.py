@@ -62,6 +62,7 @@ class Wishes(TypedDict, total=False):
     outputs: bool
     proxies: Sequence[str]
     latency: bool
+    peak_learning_rate: float | None
 
 
 NO_WISHES = Wishes(
@@ -74,6 +75,7 @@ NO_WISHES = Wishes(
     outputs=True,
     proxies=(),
     latency=False,
+    peak_learning_rate=None,
 )
 TWO_DRAWN = Sandwich()
 
@@ -94,7 +96,7 @@ def payload(design: Design, budget_tokens: int, seed: int, assignment: Assignmen
             leg, numbers as "state", the rest as arrays. `state`: those numbers of the leg before, whose arrays are the job's.
             `inherit`: start from the weights among the job's "arrays", or from the context's "supernet". `outputs`: False leaves
             decoding out where a loss is told without. `proxies`: names of training-free scores, of the model before training;
-            with `until_tokens` 0 there is nothing else. `latency`: measure it.
+            with `until_tokens` 0 there is nothing else. `latency`: measure it. `peak_learning_rate`: instead of the recipe's.
     """
     data = vars(assignment) | {"genome": None if assignment.genome is None else list(assignment.genome)}
     given = {"design": design.to_plain(), "budget_tokens": budget_tokens, "seed": seed, "assignment": data}
@@ -146,11 +148,11 @@ class _Worker:
         self._whole = Evaluator(
             run_id=given["run_id"],
             task=EncodedTask.from_context(given["task"]),
-            recipe=Recipe(**given["recipe"]),
+            recipe=Recipe.from_plain(given["recipe"]),
             meter=meter,
             repetition=Repetition(**given["repetition"]),
         )
-        self._sampled = cache(self._sample)
+        self._suited = cache(self._suit)
 
     def run(self, job: Payload) -> Result:
         """See make_worker."""
@@ -158,12 +160,12 @@ class _Worker:
         return kinds[job["kind"]](job)
 
     def _evaluate(self, job: Payload) -> Result:
-        evaluator, measures = self._sampled(job["valid_sentences"]), _measures(job)
+        evaluator, measures = self._suited(job["valid_sentences"], job["peak_learning_rate"]), _measures(job)
         evaluated = evaluator.evaluate_leg(Design.from_plain(job["design"]), self._leg(job), _assignment(job), measures)
         return _result(evaluated.record, evaluated.state, weights_of(evaluated.model) if job["keep_weights"] else {})
 
     def _train_supernet(self, job: Payload) -> Result:
-        evaluator, sandwich = self._sampled(job["valid_sentences"]), Sandwich(**job["sandwich"])
+        evaluator, sandwich = self._suited(job["valid_sentences"], job["peak_learning_rate"]), Sandwich(**job["sandwich"])
         trained = train_supernet(evaluator, find_space(job["space"]), self._leg(job), _assignment(job), sandwich)
         return _result(trained.record, trained.state, arrays_of(trained.tensors) if job["keep_weights"] else {})
 
@@ -173,11 +175,11 @@ class _Worker:
         record, content = take(step, job[ARRAYS][FILE].tobytes(), self._whole)
         return _result(record, None, {FILE: np.frombuffer(content, dtype=np.uint8)})
 
-    def _sample(self, valid_sentences: int | None) -> Evaluator:
-        if valid_sentences is None:
-            return self._whole
-        task = replace(self._whole.task, valid=self._whole.task.valid.sample(valid_sentences))
-        return replace(self._whole, task=task)
+    def _suit(self, valid_sentences: int | None, peak_learning_rate: float | None) -> Evaluator:
+        task, recipe = self._whole.task, self._whole.recipe.at(peak_learning_rate)
+        if valid_sentences is not None:
+            task = replace(task, valid=task.valid.sample(valid_sentences))
+        return replace(self._whole, task=task, recipe=recipe)
 
     def _leg(self, job: Payload) -> Leg:
         arrays, numbers = job.get(ARRAYS, {}), job[STATE]

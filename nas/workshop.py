@@ -1,7 +1,7 @@
 """What every phase of a run needs: workers, the ledger, records, and words on the terminal."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -16,8 +16,9 @@ from nas.records import Record, Role
 from nas.run_folder import RunFolder
 from nas.run_records import RecordBook
 from nas.search.jobs import finished_jobs, run_jobs
+from nas.sweep import RATE, with_kept_rate
 from nas.tasks.encoding import EncodedTask
-from nas.worker import context, payload
+from nas.worker import Wishes, context, payload
 from nas.workplace import Workplace
 from search_spaces.design import Design
 
@@ -63,19 +64,49 @@ class Workshop:
         finally:
             executor.close()
 
-    def evaluate(self, executor: Executor, role: Role, designs: Sequence[Design], seeds: Sequence[int] = (0,)) -> list[Record]:
+    def choose(self, executor: Executor, role: Role, designs: Sequence[Design]) -> list[Record]:
+        """Trains every design with seed 0 at the full budget, by each of the recipe's swept learning rates where it has any.
+
+        Returns:
+            One record of each design that came through: the best on validation data, whose learning rate it keeps.
+        """
+        swept = self.experiment.recipe.swept_learning_rates
+        if not swept:
+            return self.evaluate(executor, role, designs)
+        trained = self._train(executor, role, [(design, 0, rate) for rate in swept for design in designs])
+        by_design = [[one for one in trained if one.design == design.name] for design in designs]
+        return [with_kept_rate(records)[0] for records in by_design if records]
+
+    def evaluate(
+        self,
+        executor: Executor,
+        role: Role,
+        designs: Sequence[Design],
+        seeds: Sequence[int] = (0,),
+        chosen: Sequence[Record] = (),
+    ) -> list[Record]:
         """Trains every design with every seed at the full budget; records of those that came through, in order.
 
-        All designs come once before any comes again, so that a run that was stopped has as many seeds of each.
+        All designs come once before any comes again, so that a run that was stopped has as many seeds of each. Where learning
+        rates were swept, `chosen` are the records that each design keeps its rate of.
         """
-        budget = self.experiment.final.tokens
+        swept = self.experiment.recipe.swept_learning_rates
+        kept = {one.design: one.recipe[RATE] for one in chosen} if swept else {}
+        return self._train(executor, role, [(design, seed, kept.get(design.name)) for seed in seeds for design in designs])
+
+    def _train(self, executor: Executor, role: Role, trainings: Sequence[tuple[Design, int, float | None]]) -> list[Record]:
+        """Trains designs with a seed each, and with a learning rate where it is not the recipe's."""
         jobs, names = [], {}
-        for seed in seeds:
-            for design in designs:
-                assignment = Assignment(record_id=f"{role}/{design.name}/seed{seed}", role=role)
-                jobs.append(Job(assignment.record_id, 1, payload(design, budget, seed, assignment, keep_weights=True)))
-                names[assignment.record_id] = f"{design.name} seed {seed}"
-        width = max(map(len, names.values()))
+        for design, seed, rate in trainings:
+            swept = "" if rate is None or seed else f"/rate{rate:g}"  # fresh seeds have one rate, which needs no name
+            assignment = Assignment(record_id=f"{role}/{design.name}{swept}/seed{seed}", role=role)
+            wishes = Wishes(keep_weights=True, peak_learning_rate=rate)
+            jobs.append(Job(assignment.record_id, 1, payload(design, self.experiment.final.tokens, seed, assignment, **wishes)))
+            names[assignment.record_id] = f"{design.name} seed {seed}" + ("" if rate is None else f" rate {rate:g}")
+        return self._carry_out(executor, role, jobs, names)
+
+    def _carry_out(self, executor: Executor, role: Role, jobs: Sequence[Job], names: Mapping[str, str]) -> list[Record]:
+        width = max(map(len, names.values()), default=0)
         pace = Pace()
 
         def told(done: int, total: int, answer: Answer | None) -> None:

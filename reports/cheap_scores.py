@@ -10,6 +10,7 @@ import numpy as np
 
 from nas.objectives import Objective
 from nas.records import Record
+from nas.sweep import RATE, swept_rates
 from reports.basis import configured
 from reports.load import CONTROL, Run
 from reports.quality import quality_of, sign
@@ -151,8 +152,13 @@ def _of_supernet(run: Run) -> list[Agreement]:
 
 
 def retrained_members(run: Run) -> tuple[Record, ...]:
-    """Records of designs that were trained from scratch after a supernet had scored them; of the same design the last."""
-    found = {one.design: one for one in run.records if one.role in ("finalist", CONTROL) and one.status == "complete"}
+    """Records of designs that were trained from scratch after a supernet had scored them; of the same design the last.
+
+    Trainings by other learning rates than the search's say nothing of how its scores rank designs.
+    """
+    rate = configured(run, "recipe", RATE)
+    trained = (one for one in run.records if one.role in ("finalist", CONTROL) and one.status == "complete")
+    found = {one.design: one for one in trained if not swept_rates(one) or one.recipe[RATE] == rate}
     return tuple(found.values())
 
 

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from nas.records import Phase
+from nas.records import Phase, Record
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.assumptions import at_pue, region_words
 from reports.comparison import Compared, Rival
 from reports.models import Model
-from reports.sentences import Sentence, Verdict
+from reports.sentences import Sentence, Verdict, sweep_sentence
 from reports.words import duration, energy, mass, mass_between, millions, number, optional, shortest, signed, significant
 
 FEW = 4
@@ -230,12 +230,7 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
     runs = [record for model in compared.ranked for record in model.runs]
     return (
         _shown(compared),
-        Sentence(
-            "One recipe for everybody",
-            f"Everybody was trained by one recipe{_rate(runs[0].recipe.get('peak_learning_rate'))}, and nobody's was tuned. A "
-            "design that needs its own, such as one with normalisation after each block or with ternary weights, may look worse "
-            "than it is.",
-        ),
+        sweep_sentence(compared.ranked) or _one_recipe(runs[0]),
         _seeds(compared),
         _budget(compared, [phase for record in runs if (phase := record.phase("train")) is not None]),
         Sentence(
@@ -249,6 +244,15 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
             "are corrected for that, being adjusted for all pairs of designs.",
         ),
         Sentence("Not counted", f"What it took people to invent and tune the designs{_making(compared)}."),
+    )
+
+
+def _one_recipe(record: Record) -> Sentence:
+    return Sentence(
+        "One recipe for everybody",
+        f"Everybody was trained by one recipe{_rate(record.recipe.get('peak_learning_rate'))}, and nobody's was tuned. A "
+        "design that needs its own, such as one with normalisation after each block or with ternary weights, may look worse "
+        "than it is.",
     )
 
 

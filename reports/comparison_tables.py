@@ -5,7 +5,7 @@ from reports.assumptions import provenance_note
 from reports.comparison import Compared, Rival
 from reports.comparison_sentences import training_energy
 from reports.models import Model
-from reports.tables import NOT_RUN, Table, per_thousand
+from reports.tables import NOT_RUN, Table, kept_rates, per_thousand
 from reports.words import (
     UNKNOWN,
     duration,
@@ -46,7 +46,7 @@ def designs_table(compared: Compared) -> Table:
         f"difference to the best that is significant at 5 %{corrected}; the interval beside it is of that difference alone, "
         "uncorrected. MACs by the convention of Lite Transformer's tables (30 source and 30 target tokens, linear layers and "
         "attention), parameters without embeddings. Training is of one seed, the mean; J per 1,000 outputs; both fully loaded, "
-        f"{compared.source.provenance}."
+        f"{compared.source.provenance}.{kept_rates(compared.ranked)}"
     )
     marked = frozenset((0,)) if compared.ranked and not compared.too_weak else frozenset[int]()
     return Table("Designs by quality", heads, tuple(rows), frozenset(range(1, 10)), note, marked)

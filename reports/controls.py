@@ -65,7 +65,8 @@ def _is_longer(record: Record, like: Record) -> bool:
     known, wanted = setting(record), setting(like)
     other_budget = known.pop("budget_tokens") != wanted.pop("budget_tokens")
     trained = record.status == "complete" and record.role not in (*SEARCH_ROLES, COMPRESSED)
-    return trained and other_budget and known == wanted and (record.design, record.family) == (like.design, like.family)
+    alike = known == wanted and record.recipe == like.recipe and (record.design, record.family) == (like.design, like.family)
+    return trained and other_budget and alike
 
 
 def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining | None:

@@ -12,6 +12,7 @@ from nas.errors import UserError
 from nas.probe_lines import FILE as PROBES
 from nas.probe_lines import ProbeError, ProbeLine, read_probes
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
+from nas.sweep import common_recipe
 from reports.ledgers import Machine, Tick, load_machines, source_of
 from reports.search_ledger import SearchLedger, load_search_ledger
 
@@ -216,7 +217,7 @@ def setting(record: Record) -> dict[str, Any]:
     return {
         "task": record.task,
         "corpus": dict(record.corpus),
-        "recipe": dict(record.recipe),
+        "recipe": common_recipe(record),
         "budget_tokens": record.budget_tokens,
     }
 

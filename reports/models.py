@@ -6,6 +6,7 @@ from functools import partial
 from typing import Literal
 
 from nas.records import Counts, Phase, Record
+from nas.sweep import RATE, swept_rates, with_kept_rate
 from reports.energy import per_output_uj
 from reports.load import FULL_BUDGET_ROLES, Run
 from reports.statistics import mean_and_spread
@@ -57,6 +58,11 @@ class Model:
     def counts(self) -> Counts | None:
         """Parameters and MACs."""
         return next((record.counts for record in self.runs if record.counts), None)
+
+    @property
+    def kept_rate(self) -> float | None:
+        """The peak learning rate that was best for it of those that were swept; None where none were."""
+        return next((record.recipe[RATE] for record in self.runs if swept_rates(record)), None)
 
     @property
     def valid_bleu(self) -> float | None:
@@ -140,7 +146,7 @@ def collect_models(runs: Iterable[Run]) -> tuple[Model, ...]:
             if record.role in FULL_BUDGET_ROLES and record.status == "complete":
                 name = named(record.design, record.family, run.run_id)
                 grouped.setdefault((record.family, name), []).append(record)
-    models = [_model(design, family, records) for (family, design), records in grouped.items()]
+    models = [_model(design, family, with_kept_rate(records)) for (family, design), records in grouped.items()]
     return tuple(sorted(models, key=lambda one: (one.searched, one.family, one.counts.macs_paper if one.counts else 0)))
 
 
@@ -159,13 +165,19 @@ def _seeds(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record,
 
 
 def collect_compared(runs: Iterable[Run]) -> tuple[Model, ...]:
-    """Every hand design of runs without a search, its seeds all alike, those of several runs together; by rising MACs."""
+    """Every hand design of runs without a search, its seeds all alike, those of several runs together; by rising MACs.
+
+    Where learning rates were swept, seed 0 has chosen them and is no fresh seed.
+    """
     grouped: dict[tuple[str, str], list[Record]] = {}
     for run in runs:
         for record in run.records:
             if record.role == "hand" and record.status == "complete":
                 grouped.setdefault((record.family, record.design), []).append(record)
-    models = [Model(design, family, None, *_seeds(records)) for (family, design), records in grouped.items()]
+    fresh = {
+        key: [one for one in with_kept_rate(records) if one.seed or not swept_rates(one)] for key, records in grouped.items()
+    }
+    models = [Model(design, family, None, *_seeds(records)) for (family, design), records in fresh.items() if records]
     return tuple(sorted(models, key=lambda one: (one.family, one.counts.macs_paper if one.counts else 0, one.design)))
 
 

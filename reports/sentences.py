@@ -1,13 +1,16 @@
 """The verdict in plain sentences, each made from numbers of the analysis and nothing else."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from nas.sweep import swept_rates
 from reports.analysis import Analysis
 from reports.answer_words import answer_words, nothing_to_pay, uses_words
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison import ComparisonOutcome
+from reports.models import Model
 from reports.trials import Kind, is_supernet, named, numbers
 from reports.words import energy_between, mass, mass_between, mass_range, number, shortest, signed, significant
 
@@ -46,6 +49,7 @@ def make_verdict(analysis: Analysis) -> Verdict:
     """The verdict of an analysis."""
     found = (
         _compared(analysis),
+        sweep_sentence(analysis.evidence.models),
         _quality(analysis),
         references_sentence(analysis),
         _cost(analysis),
@@ -113,6 +117,18 @@ def _searched_words(analysis: Analysis) -> str:
     }
     more = named(count, words)
     return " and ".join(found) + (f" ({', '.join(more)})" if more else "")
+
+
+def sweep_sentence(models: Sequence[Model]) -> Sentence | None:
+    """How learning rates were chosen; None where everybody had one and the same."""
+    swept = next((rates for one in models if one.runs and (rates := swept_rates(one.runs[0]))), ())
+    if not swept:
+        return None
+    return Sentence(
+        "Learning rates",
+        "Each design has the peak learning rate that was best for it on validation data with seed 0, of "
+        f"{', '.join(f'{rate:g}' for rate in swept)}. What trying them cost stands with who tried them.",
+    )
 
 
 def _quality(analysis: Analysis) -> Sentence | None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed, plural
-from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence
+from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
@@ -17,6 +17,7 @@ def make_study_verdict(study: Study) -> Verdict:
     """The verdict of a study."""
     found = (
         _compared(study),
+        sweep_sentence(study.evidence.models),
         _won(study),
         _costs(study),
         _paying(study),

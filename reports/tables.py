@@ -57,7 +57,8 @@ def models_table(analysis: Analysis) -> Table:
         frozenset(range(1, len(heads))),
         "Champions are marked; their test BLEU is mean ± standard deviation over fresh seeds, their validation BLEU that of "
         "seed 0. Finalists that were not chosen never met the test set. “Paper” leaves out embeddings and the vocabulary "
-        "projection, “all” leaves out nothing. J per 1,000 outputs; training is of all seeds together, loaded.",
+        "projection, “all” leaves out nothing. J per 1,000 outputs; training is of all seeds together, loaded."
+        + kept_rates(models),
         frozenset(index for index, model in enumerate(models) if id(model) in champions),
     )
 
@@ -80,6 +81,12 @@ def _model_row(model: Model) -> tuple[str, ...]:
         per_thousand(model, "dynamic"),
         UNKNOWN if training is None else significant(kwh(training)),
     )
+
+
+def kept_rates(models: Sequence[Model]) -> str:
+    """Every design's learning rate, for the note of a table; nothing where none was swept."""
+    kept = [f"{one.design} {one.kept_rate:g}" for one in models if one.kept_rate is not None]
+    return f" Peak learning rates: {', '.join(kept)}." if kept else ""
 
 
 def per_thousand(model: Model, view: View) -> str:

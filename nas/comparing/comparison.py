@@ -10,7 +10,7 @@ from typing import Any
 from nas.comparing.anytime import SearchKey
 from nas.comparing.benchmarks import Benchmark, Known, Wanted, find_benchmark
 from nas.comparing.parts import BenchmarkPart, BenchmarkSearchPart, ComparePart, CompareTable, overridden
-from nas.configuration import built_in_comparisons, read_tables, set_key, validated, validated_part
+from nas.configuration import built_in_comparisons, no_sweep, read_tables, set_key, validated, validated_part
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
 from nas.search.plan import Direction, SearchOutcome, SearchPlan
@@ -115,6 +115,7 @@ def load_comparison(name: str, overrides: tuple[str, ...] = ()) -> TaskCompariso
         )
     part = validated_part(CompareTable, {"compare": data.pop("compare")}, name).compare
     base, variants = validated(data, name), {}
+    no_sweep(base.recipe, name, "in a comparison of strategies")
     for one in part.names:
         search = overridden(_table(data["search"], f"{name}: search"), part.overrides(one))
         variants[one] = validated({**data, "search": search}, f"{name}: variant {one}")

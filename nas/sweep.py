@@ -1,0 +1,33 @@
+"""Learning-rate sweeps in records: which rate each design kept, and what recipes share beside it. Standard library only."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from nas.records import Record
+
+SWEPT = "swept_learning_rates"
+RATE = "peak_learning_rate"
+CHAMPION_METRIC = "valid_bleu"
+"""What a design is chosen by, and its learning rate with it."""
+
+
+def swept_rates(record: Record) -> tuple[float, ...]:
+    """The peak learning rates that its recipe was to be swept over; none where it was not."""
+    return tuple(record.recipe.get(SWEPT, ()))
+
+
+def common_recipe(record: Record) -> dict[str, Any]:
+    """What its recipe shares with those of others in a comparison: all of it, but a learning rate that was swept."""
+    return {name: value for name, value in record.recipe.items() if name != RATE or not swept_rates(record)}
+
+
+def with_kept_rate(records: Sequence[Record]) -> tuple[Record, ...]:
+    """Of one design's trainings those by the learning rate that it kept: of a sweep the best on validation data with seed 0.
+
+    All of them where nothing was swept, or where no training with seed 0 has a score.
+    """
+    scored = [one for one in records if swept_rates(one) and one.seed == 0 and CHAMPION_METRIC in one.metrics]
+    if not scored:
+        return tuple(records)
+    kept = max(scored, key=lambda one: one.metrics[CHAMPION_METRIC]).recipe[RATE]
+    return tuple(one for one in records if not swept_rates(one) or one.recipe[RATE] == kept)
