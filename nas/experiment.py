@@ -143,7 +143,7 @@ def _compare_by_hand(shop: Workshop) -> None:
             shop.evaluate(executor, "hand", designs, experiment.final.seeds, chosen)
         else:
             first = (0,) if experiment.hand.with_seed_0 else ()
-            shop.evaluate(executor, "hand", designs, (*first, *experiment.final.seeds))
+            shop.evaluate(executor, experiment.hand.role, designs, (*first, *experiment.final.seeds))
 
 
 def _compare_with_search(shop: Workshop) -> None:

@@ -18,13 +18,15 @@ class HandPart(Part):
     """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them.
 
     In a study, runs share their hand designs: one without a search trains them with seed 0 as well where `with_seed_0` is set,
-    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`.
+    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`. With role "control" they
+    are trained, for a budget of their own, to tell what longer training buys, and are compared with nothing else.
     """
 
     designs: tuple[str, ...] = Field(min_length=1)
     mac_limit: Positive | None = None
     with_seed_0: bool = False
     elsewhere: bool = False
+    role: Literal["hand", "control"] = "hand"
 
 
 class FinalPart(Part):
@@ -165,6 +167,11 @@ class Experiment(Part):
             raise ValueError(
                 "hand.with_seed_0: expected without a [search] table, which trains hand designs with it; leave it out"
             )
+        if self.hand.role == "control" and (self.search is not None or self.hand.with_seed_0 or self.recipe.swept_learning_rates):
+            raise ValueError(
+                'hand.role: expected "control" without a [search] table, hand.with_seed_0 and recipe.swept_learning_rates, since '
+                "nobody is chosen among controls; leave them out"
+            )
         return self
 
     @property
@@ -184,8 +191,8 @@ class Experiment(Part):
             for name, default in LATER.items():
                 if getattr(self.search, name) == default:
                     del plain["search"][name]
-        for name in ("mac_limit", "with_seed_0", "elsewhere"):  # keys that came later: at their default, older runs stay the same
-            if not plain["hand"][name]:
+        for name in ("mac_limit", "with_seed_0", "elsewhere", "role"):  # came later: at their default, older runs stay the same
+            if plain["hand"][name] == HandPart.model_fields[name].default:
                 del plain["hand"][name]
         if not self.compress:
             del plain["compress"]

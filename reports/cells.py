@@ -35,10 +35,14 @@ class CellKey:
 
 @dataclass(frozen=True, kw_only=True)
 class CellRuns:
-    """The runs of one search; `label` names it, with the runs' names where its key alone does not tell it from others."""
+    """The runs of one search; `label` names it, with the runs' names where its key alone does not tell it from others.
+
+    Searches of one `group` differ in nothing but their limit and their seed.
+    """
 
     key: CellKey
     label: str
+    group: str
     runs: tuple[Run, ...]
 
 
@@ -51,7 +55,15 @@ def cells_of(runs: Sequence[Run]) -> tuple[CellRuns, ...]:
     keyed = [(key_of(found[0]), tuple(found)) for found in grouped.values()]
     keyed.sort(key=lambda one: (one[0].mac_limit or 0, one[0].strategy, one[0].search_seed, one[1][0].run_id))
     names = [key.words for key, _ in keyed]
-    return tuple(CellRuns(key=key, label=_label(key.words, names, found), runs=found) for key, found in keyed)
+    return tuple(
+        CellRuns(key=key, label=_label(key.words, names, found), group=group_of(found[0]), runs=found) for key, found in keyed
+    )
+
+
+def group_of(run: Run) -> str:
+    """A search's table without its limit, its seed, and the designs that it begins with, which have to be within the limit."""
+    search = configured(run, "search") or {}
+    return json.dumps({name: one for name, one in search.items() if name not in ("mac_limit", "seed", "first")}, sort_keys=True)
 
 
 def _label(words: str, names: Sequence[str], runs: Sequence[Run]) -> str:

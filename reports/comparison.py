@@ -8,14 +8,25 @@ from math import comb
 from typing import Literal
 
 from reports.basis import Basis, common_source, configured, margin_of, region_warnings, run_warnings
+from reports.draws import Draws, draw
 from reports.energy import run_cost_uj, split_energy
-from reports.load import Run
+from reports.load import CONTROL, Run
 from reports.metric import TEST_BLEU, Metric
 from reports.models import Model, Reference, collect_compared, collect_references
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
-from reports.statistics import LEVEL, Comparison, Interval, compare, detectable, holm, percentile_interval, two_sided_p
-from reports.verdict import Draws, draw
+from reports.statistics import (
+    LEVEL,
+    Comparison,
+    Interval,
+    compare,
+    detectable,
+    holm,
+    percentile_interval,
+    spread_of,
+    two_sided_p,
+    with_tails,
+)
 
 Standing = Literal["best", "not separable", "worse"]
 ComparisonOutcome = Literal["one best", "not separable", "models too weak for a verdict", "unknown"]
@@ -130,8 +141,8 @@ class Compared(Basis):
     @property
     def detectable(self) -> float | None:
         """The least true difference from the best that any of the comparisons could show, at Holm's strictest step."""
-        errors = [one.difference.standard_error for one in self.rivals]
-        return detectable(max(errors), self.num_pairs) if errors else None
+        pairs = [(one.difference.standard_error, one.difference.degrees_of_freedom) for one in self.rivals]
+        return max((detectable(error, self.num_pairs, freedom) for error, freedom in pairs), default=None)
 
     @property
     def num_pairs(self) -> int:
@@ -159,8 +170,8 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         metric=metric,
         ranked=ranked,
         rivals=_rivals(ranked, draws, metric),
-        intervals={name: percentile_interval(drawn) for name, drawn in draws.bleu.items()},
-        output_intervals={name: percentile_interval(drawn) for name, drawn in draws.output_uj["loaded"].items()},
+        intervals=draws.intervals(),
+        output_intervals=_output_intervals(ranked, draws),
         num_sentences=draws.num_sentences,
         references=references,
         margin=margin_of(runs[0]),
@@ -169,30 +180,38 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     )
 
 
+def _output_intervals(ranked: Sequence[Model], draws: Draws) -> dict[str, Interval]:
+    """95 % of each design's loaded energy per output."""
+    drawn = draws.output_uj["loaded"]
+    known = [(one.design, spread_of(one.output_uj("loaded") or ())) for one in ranked if one.design in drawn]
+    return {name: percentile_interval(with_tails(drawn[name], (spread,))) for name, spread in known}
+
+
 def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Rival, ...]:
     """The others beside the first, under the same resampled sentences."""
     if not ranked:
         return ()
     best, others = ranked[0], ranked[1:]
-    away = [draws.bleu[one.design] - draws.bleu[best.design] for one in others]
     # Whichever design comes first is the best, so the pairs that do not have it are part of what was tried. Those of the
     # best come first among all pairs.
-    pairs = combinations([draws.bleu[one.design] for one in ranked], 2)
-    p_values = [two_sided_p(second - first) for first, second in pairs]
+    pairs = combinations([one.design for one in ranked], 2)
+    away = [(draws.bleu[second] - draws.bleu[first], draws.spreads_of(first, second)) for first, second in pairs]
+    p_values = [two_sided_p(with_tails(drawn, spreads)) for drawn, spreads in away]
     adjusted_p_values = holm(p_values)[: len(others)]
     return tuple(
         Rival(
             model=model,
-            difference=compare((metric.of(model) or 0.0) - (metric.of(best) or 0.0), drawn),
+            difference=compare((metric.of(model) or 0.0) - (metric.of(best) or 0.0), drawn, spreads),
             p_value=p_value,
             holm_p_value=adjusted,
         )
-        for model, drawn, p_value, adjusted in zip(others, away, p_values[: len(others)], adjusted_p_values, strict=True)
+        for model, (drawn, spreads), p_value, adjusted in zip(others, away, p_values, adjusted_p_values, strict=False)
     )
 
 
 def find_gaps(runs: Sequence[Run]) -> tuple[Gap, ...]:
     """Trainings that the runs planned and none of them has a result of, in the order they were planned."""
+    runs = [run for run in runs if configured(run, "hand", "role") != CONTROL]
     hand = [record for run in runs for record in run.records if record.role == "hand"]
     done = {(record.design, record.seed) for record in hand if record.status == "complete"}
     reasons = {(record.design, record.seed): f"{record.status}: {record.error}" for record in hand}

@@ -54,19 +54,19 @@ class RandomControl:
 
 
 def longer_trainings(basis: Analysis, hand: Model) -> tuple[LongerTraining, ...]:
-    """Trainings of the hand champion's design to other budgets, the shortest first, one entry a budget."""
+    """Trainings of the hand champion's design to larger budgets, the smallest first, one entry a budget."""
     like = hand.runs[0]
     budgets = sorted({one.budget_tokens for run in basis.runs for one in run.records if _is_longer(one, like)})
     return tuple(found for budget in budgets if (found := _longer(basis, like, budget)) is not None)
 
 
 def _is_longer(record: Record, like: Record) -> bool:
-    """Whether a record trains the same design alike, but for its budget."""
+    """Whether a record trains the same design alike, but for longer."""
     known, wanted = setting(record), setting(like)
-    other_budget = known.pop("budget_tokens") != wanted.pop("budget_tokens")
+    longer = known.pop("budget_tokens") > wanted.pop("budget_tokens")
     trained = record.status == "complete" and record.role not in (*SEARCH_ROLES, COMPRESSED)
     alike = known == wanted and record.recipe == like.recipe and (record.design, record.family) == (like.design, like.family)
-    return trained and other_budget and alike
+    return trained and longer and alike
 
 
 def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining | None:

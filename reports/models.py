@@ -65,10 +65,14 @@ class Model:
         return next((record.recipe[RATE] for record in self.runs if swept_rates(record)), None)
 
     @property
+    def chosen_by(self) -> float | None:
+        """Validation BLEU with seed 0, by which champions are chosen; None where it was not trained with it."""
+        return None if self.first is None else self._of_seed(self.first, "valid_bleu")
+
+    @property
     def valid_bleu(self) -> float | None:
         """Validation BLEU of the run on which it was chosen, else the mean over its fresh seeds."""
-        first = None if self.first is None else self._of_seed(self.first, "valid_bleu")
-        return self.mean("valid_bleu") if first is None else first
+        return self.mean("valid_bleu") if self.chosen_by is None else self.chosen_by
 
     @property
     def test_scores(self) -> tuple[float, ...]:
@@ -184,7 +188,7 @@ def collect_compared(runs: Iterable[Run]) -> tuple[Model, ...]:
 def champion(models: Iterable[Model], searched: bool) -> Model | None:
     """The search's or the hand designs' champion: of the designs with fresh seeds, the best on validation."""
     candidates = [model for model in models if model.finals and model.searched == searched]
-    return max(candidates, key=lambda one: one.valid_bleu or 0.0, default=None)
+    return max(candidates, key=lambda one: one.chosen_by or 0.0, default=None)
 
 
 def within(models: Iterable[Model], mac_limit: float | None) -> tuple[Model, ...]:

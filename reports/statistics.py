@@ -1,7 +1,8 @@
 """Corpus BLEU from per-sentence counts, and the hierarchical bootstrap over seeds and test sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import inf, isfinite
 from statistics import NormalDist
 
 import numpy as np
@@ -20,6 +21,10 @@ NUM_DRAWS = 2000
 SAME = 1e-9
 """Draws that differ by less than this do not vary."""
 _CHUNK = 200
+MANY = 500
+"""Degrees of freedom from which Student's distribution is taken for the normal one."""
+TAIL_SEED = 20260103
+_ANGLES = 20_001
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,8 @@ class Comparison:
     """A difference of two means, its bootstrap interval and the least true difference that the data could show.
 
     `p_value` is the bootstrap's; `holm_p_value` is that adjusted by Holm's method where the difference is one of
-    `num_comparisons`, None where it stands alone.
+    `num_comparisons`, None where it stands alone. `degrees_of_freedom` say how well few seeds tell the standard error;
+    infinite where it is known.
     """
 
     difference: float
@@ -44,18 +50,28 @@ class Comparison:
     p_value: float
     holm_p_value: float | None = None
     num_comparisons: int = 1
+    degrees_of_freedom: float = inf
 
     @property
     def minimum_detectable(self) -> float:
         """Found in 80 % of repetitions by a two-sided test at 5 % over all comparisons: alone, (1.96 + 0.84) standard errors."""
-        return detectable(self.standard_error, self.num_comparisons)
+        return detectable(self.standard_error, self.num_comparisons, self.degrees_of_freedom)
 
     @property
     def sign(self) -> int:
-        """1 or -1 when the interval leaves out zero, after Holm's correction where there is one, else 0."""
-        if self.holm_p_value is not None and self.holm_p_value >= LEVEL:
+        """1 or -1 when the interval leaves out zero and the p-value is low, by Holm's correction where there is one; else 0."""
+        p_value = self.p_value if self.holm_p_value is None else self.holm_p_value
+        if p_value >= LEVEL:
             return 0
         return int(self.interval.low > 0) - int(self.interval.high < 0)
+
+
+@dataclass(frozen=True)
+class SeedSpread:
+    """The variance of a mean over seeds as they show it, and their number: one seed shows none."""
+
+    variance: float
+    num_seeds: int
 
 
 def corpus_bleu(sums: npt.ArrayLike) -> FloatArray:
@@ -119,13 +135,41 @@ def percentile_interval(draws: npt.ArrayLike, confidence: float = CONFIDENCE) ->
     return Interval(float(ordered[int(np.floor(tail * last))]), float(ordered[int(np.ceil((1 - tail) * last))]))
 
 
-def compare(difference: float, draws: FloatArray) -> Comparison:
-    """The comparison of a point difference and its bootstrap draws."""
+def spread_of(values: Sequence[float], weight: float = 1.0) -> SeedSpread:
+    """How much the mean of one value a seed varies, in a sum to which it adds `weight` times."""
+    variance = float(np.var(values, ddof=1)) / len(values) if len(values) > 1 else 0.0
+    return SeedSpread(weight**2 * variance, len(values))
+
+
+def degrees_of_freedom(variance: float, spreads: Iterable[SeedSpread]) -> float:
+    """Of an estimated variance of which some parts come from few seeds (Satterthwaite 1946); infinite where none do."""
+    known = sum(one.variance**2 / (one.num_seeds - 1) for one in spreads if one.num_seeds > 1)
+    return max(1.0, variance**2 / known) if known > 0 else inf
+
+
+def with_tails(draws: FloatArray, spreads: Sequence[SeedSpread]) -> FloatArray:
+    """Bootstrap draws, not numbers left as they are, with the tails that they have when few seeds tell their spread.
+
+    A bootstrap takes the spread that a few seeds happen to show for the true one. Here each deviation from the mean is divided
+    by the root of a chi-square over its degrees of freedom, which turns normal draws into those of Student's distribution.
+    """
+    inside = draws[~np.isnan(draws)]
+    freedom = degrees_of_freedom(float(np.var(inside, ddof=1)), spreads) if len(inside) > 1 else inf
+    if freedom >= MANY:
+        return draws
+    centre, chi_square = inside.mean(), np.random.default_rng(TAIL_SEED).chisquare(freedom, len(draws))
+    return np.asarray(centre + (draws - centre) * np.sqrt(freedom / chi_square), dtype=np.float64)
+
+
+def compare(difference: float, draws: FloatArray, spreads: Sequence[SeedSpread] = ()) -> Comparison:
+    """The comparison of a point difference and its bootstrap draws; `spreads` are of the means over seeds in it."""
+    tailed = with_tails(draws, spreads)
     return Comparison(
         difference=difference,
-        interval=percentile_interval(draws),
+        interval=percentile_interval(tailed),
         standard_error=float(np.std(draws, ddof=1)),
-        p_value=two_sided_p(draws),
+        p_value=two_sided_p(tailed),
+        degrees_of_freedom=degrees_of_freedom(float(np.var(draws, ddof=1)), spreads),
     )
 
 
@@ -138,13 +182,27 @@ def corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
     )
 
 
-def detectable(standard_error: float, num_comparisons: int) -> float:
+def detectable(standard_error: float, num_comparisons: int, freedom: float = inf) -> float:
     """The least true difference found in 80 % of repetitions by a two-sided test at 5 % over all of these comparisons.
 
-    By Bonferroni's level, which Holm's first step has too: 5 % divided by their number.
+    By Bonferroni's level, which Holm's first step has too: 5 % divided by their number. `freedom`: see `Comparison`.
     """
-    normal = NormalDist()
-    return (normal.inv_cdf(1 - (1 - CONFIDENCE) / (2 * max(1, num_comparisons))) + normal.inv_cdf(0.8)) * standard_error
+    level = 1 - (1 - CONFIDENCE) / (2 * max(1, num_comparisons))
+    return (student_quantile(level, freedom) + student_quantile(0.8, freedom)) * standard_error
+
+
+def student_quantile(probability: float, freedom: float) -> float:
+    """The quantile of Student's distribution for a probability of 0.5 or more; the normal one for many degrees of freedom.
+
+    With t = sqrt(freedom) tan(angle) the density of the angle is cos(angle) ** (freedom - 1), smooth and bounded.
+    """
+    if not isfinite(freedom) or freedom >= MANY:
+        return NormalDist().inv_cdf(probability)
+    angles = np.linspace(0.0, np.pi / 2, _ANGLES)
+    density = np.cos(angles) ** (freedom - 1)
+    areas = np.concatenate([[0.0], np.cumsum((density[1:] + density[:-1]) / 2)])
+    angle = np.interp(probability - 0.5, areas / (2 * areas[-1]), angles)
+    return float(np.sqrt(freedom) * np.tan(angle))
 
 
 def two_sided_p(draws: FloatArray) -> float:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from reports.paired import detectable_shift, least_p, pairs_needed, sign_flip_p
-from reports.statistics import Comparison, compare, holm
+from reports.statistics import Comparison, compare, holm, spread_of
 from reports.strategies_curves import Resampled
 
 LEVEL = 0.05
@@ -97,6 +97,6 @@ def known_losses(losses: Sequence[float | None]) -> list[float]:
 
 def _comparison(differences: Sequence[float], drawn: Resampled) -> Comparison:
     """The mean difference with its bootstrap interval, and the standard error of it by the usual formula."""
-    found = compare(float(np.mean(differences)), drawn.means(np.asarray([differences]))[0])
+    found = compare(float(np.mean(differences)), drawn.means(np.asarray([differences]))[0], (spread_of(differences),))
     error = float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
     return replace(found, standard_error=error)

@@ -8,8 +8,9 @@ from typing import Literal
 from nas.records import Scenario
 from reports.analysis import Analysis
 from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
-from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, key_of
+from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, find_gaps
+from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
 from reports.load import Run, RunFolders
 from reports.models import Model, champion, collect_models, collect_references, within
@@ -17,17 +18,21 @@ from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
 from reports.statistics import NUM_DRAWS, Comparison, corrected
 from reports.trend import Trend, TrendPoint, trend_of
-from reports.verdict import Draws, Evidence, compare_champions, draw, judge
+from reports.verdict import Evidence, compare_champions, judge
 
 Standing = Literal["search won", "hand design won", "not separable", "models too weak", "unfinished"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One search beside the hand designs of all runs. `gap` says what it lacks for a verdict, nothing where it has one."""
+    """One search beside the hand designs of all runs. `gap` says what it lacks for a verdict, nothing where it has one.
+
+    Searches of one `group` differ in nothing but their limit and their seed.
+    """
 
     key: CellKey
     label: str
+    group: str
     analysis: Analysis
     gap: str = ""
 
@@ -86,7 +91,7 @@ def is_study(runs: Sequence[Run]) -> bool:
 def sole_cell(analysis: Analysis) -> Cell:
     """A report of one search as a cell."""
     key = key_of(analysis.run)
-    return Cell(key=key, label=key.words, analysis=analysis)
+    return Cell(key=key, label=key.words, group=group_of(analysis.run), analysis=analysis)
 
 
 def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders | None = None) -> Study:
@@ -95,11 +100,15 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
     models = {scenario: collect_models(at) for scenario, at in everywhere.runs.items()}
     draws = draw(models["central"], max(NUM_DRAWS, DRAWS_PER_PAIR * len(found)))
     evidences = [_evidences(one, everywhere, models, settings) for one in found]
-    compared = [compare_champions(one["central"], draws) for one in evidences]
-    comparisons = iter(corrected([one for one in compared if one is not None]))
+    gaps = [_gap(evidence["central"], one, runs) for one, evidence in zip(found, evidences, strict=True)]
+    compared = _corrected([compare_champions(one["central"], draws) for one in evidences], gaps)
+    analyses = [
+        _analysis(one, everywhere, evidence, draws, told, settings)
+        for one, evidence, told in zip(found, evidences, compared, strict=True)
+    ]
     cells = tuple(
-        _cell(one, everywhere, evidence, draws, None if plain is None else next(comparisons), settings)
-        for one, evidence, plain in zip(found, evidences, compared, strict=True)
+        Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap)
+        for one, analysis, gap in zip(found, analyses, gaps, strict=True)
     )
     pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], settings) for scenario in everywhere.runs}
     findings = judge(pooled, draws)
@@ -120,6 +129,13 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         absent=_absent(cells),
         unstarted=folders.unstarted if folders else (),
     )
+
+
+def _corrected(compared: Sequence[Comparison | None], gaps: Sequence[str]) -> list[Comparison | None]:
+    """The comparisons, those of searches that lack nothing corrected for their number."""
+    whole = [one for one, gap in zip(compared, gaps, strict=True) if one is not None and not gap]
+    adjusted = iter(corrected(whole))
+    return [one if one is None or gap else next(adjusted) for one, gap in zip(compared, gaps, strict=True)]
 
 
 def _evidences(
@@ -145,8 +161,8 @@ def _evidences(
 
 def _best_by_hand(models: Sequence[Model], mac_limit: int | None) -> Model | None:
     """The hand design within the limit that is best on validation with seed 0, whether or not it has fresh seeds yet."""
-    candidates = [one for one in within(models, mac_limit) if not one.searched and one.valid_bleu is not None]
-    return max(candidates, key=lambda one: one.valid_bleu or 0.0, default=None)
+    candidates = [one for one in within(models, mac_limit) if not one.searched and one.chosen_by is not None]
+    return max(candidates, key=lambda one: one.chosen_by or 0.0, default=None)
 
 
 def _hand_champion(models: Sequence[Model], mac_limit: int | None) -> Model | None:
@@ -154,17 +170,17 @@ def _hand_champion(models: Sequence[Model], mac_limit: int | None) -> Model | No
     return best if best is not None and best.finals else None
 
 
-def _cell(
+def _analysis(
     found: CellRuns,
     everywhere: Worlds,
     evidences: Mapping[Scenario, Evidence],
     draws: Draws,
     comparison: Comparison | None,
     settings: Settings,
-) -> Cell:
+) -> Analysis:
     ids = {run.run_id for run in found.runs}
     findings = judge(evidences, draws, comparison)
-    analysis = Analysis(
+    return Analysis(
         runs=found.runs,
         worlds=Worlds({one: tuple(run for run in runs if run.run_id in ids) for one, runs in everywhere.runs.items()}),
         settings=settings,
@@ -176,22 +192,31 @@ def _cell(
         source=common_source(found.runs),
         warnings=(),
     )
-    return Cell(key=found.key, label=found.label, analysis=analysis, gap=_gap(evidences["central"], found))
 
 
-def _gap(evidence: Evidence, found: CellRuns) -> str:
-    """What a cell lacks for a verdict."""
-    planned = {seed for run in found.runs for seed in configured(run, "final", "seeds") or ()}
+def _gap(evidence: Evidence, found: CellRuns, runs: Sequence[Run]) -> str:
+    """What a cell lacks for a verdict: a champion, hand designs that its search was to meet, or planned seeds of a champion."""
     if evidence.search is None:
         return "its search has no champion with fresh seeds yet"
+    tried = {one.design for run in runs for one in run.records if one.role == "hand" and one.seed == 0}
+    if missing := sorted({name for run in found.runs for name in _designs(run)} - tried):
+        return f"hand designs that it was to meet were not trained with seed 0: {', '.join(missing)}"
     if evidence.hand is None:
         best = _best_by_hand(evidence.models, found.key.mac_limit)
         if best is None:
             return "no hand design within its limit was trained with seed 0"
         return f"the best hand design within its limit, {best.design}, has no fresh seeds yet"
-    if missing := sorted(planned - {record.seed for record in evidence.search.finals}):
-        return f"{evidence.search.design} lacks seed {', '.join(map(str, missing))}"
+    by_hand = [run for run in runs if not run.searched and evidence.hand.design in _designs(run)]
+    for one, planning in ((evidence.search, found.runs), (evidence.hand, by_hand)):
+        planned = {seed for run in planning for seed in configured(run, "final", "seeds") or ()} - {0}
+        if lacking := sorted(planned - {record.seed for record in one.finals}):
+            return f"{one.design} lacks seed {', '.join(map(str, lacking))}"
     return ""
+
+
+def _designs(run: Run) -> set[str]:
+    """The hand designs that a run names."""
+    return {str(name) for name in configured(run, "hand", "designs") or ()}
 
 
 def _pooled(runs: Sequence[Run], models: Sequence[Model], settings: Settings) -> Evidence:
@@ -213,9 +238,15 @@ def _trend(cells: Sequence[Cell], draws: Draws) -> Trend | None:
     for cell in cells:
         evidence, comparison = cell.analysis.evidence, cell.analysis.findings.comparison
         if cell.judged and cell.key.mac_limit and comparison and evidence.search and evidence.hand:
-            drawn = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
+            pair = evidence.search.design, evidence.hand.design
             points.append(
-                TrendPoint(group=cell.key.strategy, mac_limit=cell.key.mac_limit, difference=comparison.difference, draws=drawn)
+                TrendPoint(
+                    group=cell.group,
+                    mac_limit=cell.key.mac_limit,
+                    difference=comparison.difference,
+                    draws=draws.bleu[pair[0]] - draws.bleu[pair[1]],
+                    spreads=draws.spreads_of(*pair),
+                )
             )
     return trend_of(points)
 

@@ -1,11 +1,11 @@
 """Whether an advantage grows as the budget tightens: the slope of a difference over MAC limits, with its interval."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from reports.statistics import Comparison, FloatArray, compare, mean_over_seeds, pick_seeds
+from reports.statistics import Comparison, FloatArray, SeedSpread, compare, mean_over_seeds, pick_seeds, spread_of
 
 TREND_SEED = 20260102
 """Of the draws of searches that differ in their seed alone."""
@@ -13,20 +13,22 @@ TREND_SEED = 20260102
 
 @dataclass(frozen=True, kw_only=True)
 class TrendPoint:
-    """A cell: search less hand design in points of quality, and the bootstrap draws of it."""
+    """A cell: search less hand design in points of quality, the bootstrap draws of it, and its champions' spreads over seeds."""
 
     group: str
     mac_limit: int
     difference: float
     draws: FloatArray
+    spreads: tuple[SeedSpread, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trend:
     """The hand design's gain on the search each time that the MAC limit is halved: above zero, tighter limits favour it.
 
-    `repeated` says whether several searches at a limit, which differ in their seed, were drawn again with everything else;
-    without them the interval is that of these searches and leaves out how much another search would differ.
+    It rests on `num_cells` searches at `num_limits` limits, of strategies that have two limits or more. `repeated` says whether
+    there are several at each place, which differ in their seed, and were drawn again with everything else; without them the
+    interval is that of these searches and leaves out how much another search would differ.
     """
 
     per_halving: Comparison
@@ -42,25 +44,38 @@ def trend_of(points: Sequence[TrendPoint]) -> Trend | None:
     strategies ran at which limit does not show as a trend. Draws of all points share their sentences and models.
     """
     rng = np.random.default_rng(TREND_SEED)
-    cells: dict[tuple[str, int], list[TrendPoint]] = {}
-    for one in points:
-        cells.setdefault((one.group, one.mac_limit), []).append(one)
-    groups: dict[str, list[tuple[float, float, FloatArray]]] = {}
-    for (group, limit), found in sorted(cells.items()):
-        values = np.stack([one.draws for one in found], axis=1)
-        drawn = mean_over_seeds(values, pick_seeds(len(found), len(values), rng))
-        groups.setdefault(group, []).append((float(np.log2(limit)), float(np.mean([one.difference for one in found])), drawn))
-    upper, lower, drawn_upper = 0.0, 0.0, np.zeros(len(points[0].draws) if points else 0)
-    for members in groups.values():
-        away = np.asarray([x for x, _, _ in members]) - np.mean([x for x, _, _ in members])
-        lower += float((away**2).sum())
-        upper += float((away * np.asarray([y for _, y, _ in members])).sum())
-        drawn_upper = drawn_upper + away @ np.stack([draws for _, _, draws in members])
-    if lower == 0:
+    places = _places(points)
+    if not places:
         return None
+    logs = {place: float(np.log2(place[1])) for place in places}
+    means = {group: float(np.mean([logs[one] for one in places if one[0] == group])) for group, _ in places}
+    away = {place: logs[place] - means[place[0]] for place in places}
+    squares = sum(one**2 for one in away.values())
+    slope, drawn = 0.0, np.zeros(len(points[0].draws))
+    spreads: list[SeedSpread] = []
+    for place, found in places.items():
+        weight = away[place] / squares
+        values, differences = np.stack([one.draws for one in found], axis=1), [one.difference for one in found]
+        slope += weight * float(np.mean(differences))
+        drawn = drawn + weight * mean_over_seeds(values, pick_seeds(len(found), len(values), rng))
+        spreads.append(spread_of(differences, weight))
+        share = (weight / len(found)) ** 2
+        spreads += [replace(one, variance=share * one.variance) for point in found for one in point.spreads]
     return Trend(
-        per_halving=compare(upper / lower, drawn_upper / lower),
-        num_limits=len({one.mac_limit for one in points}),
-        num_cells=len(points),
-        repeated=any(len(found) > 1 for found in cells.values()),
+        per_halving=compare(slope, drawn, spreads),
+        num_limits=len({limit for _, limit in places}),
+        num_cells=sum(map(len, places.values())),
+        repeated=all(len(found) > 1 for found in places.values()),
     )
+
+
+def _places(points: Sequence[TrendPoint]) -> dict[tuple[str, int], list[TrendPoint]]:
+    """Cells by strategy and limit; a strategy with one limit alone says nothing of a slope and is left out."""
+    limits: dict[str, set[int]] = {}
+    for one in points:
+        limits.setdefault(one.group, set()).add(one.mac_limit)
+    found: dict[tuple[str, int], list[TrendPoint]] = {}
+    for one in sorted(points, key=lambda point: (point.group, point.mac_limit)):
+        if len(limits[one.group]) > 1:
+            found.setdefault((one.group, one.mac_limit), []).append(one)
+    return found

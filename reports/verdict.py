@@ -1,11 +1,11 @@
 """The verdict: did the search beat the hand designs, what did it cost, and does it pay back?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
-from nas.records import Record, Scenario
+from nas.records import Scenario
 from reports.break_even import (
     BreakEven,
     Envelope,
@@ -18,39 +18,10 @@ from reports.break_even import (
     summed_up,
     united,
 )
+from reports.draws import Draws, draw, redrawn
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
-from reports.statistics import (
-    NUM_DRAWS,
-    Comparison,
-    FloatArray,
-    IntArray,
-    Interval,
-    compare,
-    corpus_bleu,
-    mean_over_seeds,
-    percentile_interval,
-    pick_seeds,
-    resampled_bleu,
-    same_sentences,
-)
-
-COUNT_TOLERANCE_BLEU = 0.05
-BOOTSTRAP_SEED = 20260101
-
-
-@dataclass(frozen=True)
-class Draws:
-    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name.
-
-    `picks` [draws, seeds] are the seeds drawn for each design.
-    """
-
-    bleu: Mapping[str, FloatArray]
-    output_uj: Mapping[View, Mapping[str, FloatArray]]
-    picks: Mapping[str, IntArray]
-    num_sentences: int
-    warnings: tuple[str, ...]
+from reports.statistics import Comparison, Interval, compare, percentile_interval, spread_of, with_tails
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,68 +58,6 @@ class Findings:
     num_sentences: int
     bleu_intervals: Mapping[str, Interval]
     warnings: tuple[str, ...]
-
-
-def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
-    """Resamples test sentences jointly for all models, and each model's seeds."""
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
-    trained = (one for model in models for record in model.runs for one in model.of_seed(record))
-    records = {_key(record): record for record in trained if "test_bleu" in record.metrics}
-    tables, warnings = _count_tables(records)
-    columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
-    bleu: dict[str, FloatArray] = {}
-    picked: dict[str, IntArray] = {}
-    for model in models:
-        trainings = [[_key(one) for one in model.of_seed(record) if _key(one) in records] for record in model.runs]
-        scored = [keys for keys in trainings if keys]
-        if not scored:
-            continue
-        picks = pick_seeds(len(scored), num_draws, rng)
-        fixed = {key: np.full(num_draws, records[key].metrics["test_bleu"]) for keys in scored for key in keys}
-        drawn = [np.mean([columns.get(key, fixed[key]) for key in keys], axis=0) for keys in scored]
-        bleu[model.design] = mean_over_seeds(np.stack(drawn, axis=1), picks)
-        picked[model.design] = picks
-    return Draws(bleu, _output_draws(models, picked), picked, len(next(iter(tables.values()), ())), tuple(warnings))
-
-
-def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:
-    """The same draws of the same models whose energies are those of another scenario."""
-    return replace(draws, output_uj=_output_draws(models, draws.picks))
-
-
-def _output_draws(models: Sequence[Model], picked: Mapping[str, IntArray]) -> dict[View, dict[str, FloatArray]]:
-    """Energy per output of every model that has one for each of its drawn seeds."""
-    output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
-    for view, drawn in output.items():
-        for model in models:
-            picks, energies = picked.get(model.design), model.output_uj(view)
-            if picks is not None and energies is not None and len(energies) == picks.shape[1]:
-                drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
-    return output
-
-
-def _key(record: Record) -> str:
-    return f"{record.run_id}/{record.record_id}"
-
-
-def _count_tables(records: Mapping[str, Record]) -> tuple[dict[str, IntArray], list[str]]:
-    """Count tables about the same sentences, and a warning for every record that has none."""
-    found: dict[str, IntArray] = {}
-    for name, record in records.items():
-        rows = record.sentence_counts.get("test_bleu", ())
-        if rows and len({len(row) for row in rows}) == 1:
-            found[name] = np.asarray(rows, dtype=np.int64)
-    kept = same_sentences(found)
-    warnings = [
-        f"{name}: no counts of the same test sentences, so its score is held fixed when sentences are resampled"
-        for name in sorted(set(records) - set(kept))
-    ]
-    for name, table in kept.items():
-        recomputed = float(corpus_bleu(table.sum(axis=0)))
-        stored = records[name].metrics["test_bleu"]
-        if abs(recomputed - stored) > COUNT_TOLERANCE_BLEU:
-            warnings.append(f"{name}: stored test BLEU {stored:.2f}, but its sentence counts give {recomputed:.2f}")
-    return kept, warnings
 
 
 def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...]:
@@ -193,7 +102,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
         best_reference=best,
         investment=_investment(evidence, "loaded"),
         num_sentences=draws.num_sentences,
-        bleu_intervals={name: percentile_interval(drawn) for name, drawn in draws.bleu.items()},
+        bleu_intervals=draws.intervals(),
         warnings=warnings,
     )
 
@@ -201,6 +110,9 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
 def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     """What the evidence lacks, in words."""
     found = [] if best else ["no reference scores: whether models are too weak is unknown"]
+    hands = [one for one in evidence.models if not one.searched and one.test_bleu is not None]
+    if off := [one.design for one in hands if one.output_uj("loaded") is None]:
+        found.append(f"off the hand designs' curve, since the energy of an output is not known for every seed: {', '.join(off)}")
     for one in (evidence.search, evidence.hand):
         if one is not None and len(one.finals) == 1:
             found.append(f"{one.design}: one fresh seed, so intervals leave out how much seeds differ")
@@ -212,7 +124,8 @@ def compare_champions(evidence: Evidence, draws: Draws) -> Comparison | None:
     search, hand = evidence.search, evidence.hand
     if search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
         return None
-    return compare(search.test_bleu - hand.test_bleu, draws.bleu[search.design] - draws.bleu[hand.design])
+    drawn = draws.bleu[search.design] - draws.bleu[hand.design]
+    return compare(search.test_bleu - hand.test_bleu, drawn, draws.spreads_of(search.design, hand.design))
 
 
 def _per_bleu(
@@ -223,7 +136,8 @@ def _per_bleu(
         return None, None
     grams = evidence.cost.loaded_uj * evidence.rates[0].searched_g_per_uj
     assumed = [one.cost.loaded_uj * rates.searched_g_per_uj for one in evidences.values() for rates in one.rates]
-    gains = draws.bleu[evidence.search.design] - draws.bleu[evidence.hand.design]
+    pair = evidence.search.design, evidence.hand.design
+    gains = with_tails(draws.bleu[pair[0]] - draws.bleu[pair[1]], draws.spreads_of(*pair))
     with np.errstate(divide="ignore"):
         per_gram = percentile_interval(np.where(gains > 0, 1 / np.maximum(gains, 0.0), np.inf))
     return grams / comparison.difference, Interval(min(assumed) * per_gram.low, max(assumed) * per_gram.high)
@@ -280,7 +194,10 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
         draws.bleu[search.design],
         drawn_costs[search.design],
     )
-    saving = summed_up(saving_per_use(envelope_of(evidence.models, view), quality, cost), savings)
+    # The hand champion stands for the hand designs: which of them are the curve's neighbours differs from draw to draw.
+    spreads = [spread_of(one.output_uj(view) or ()) for one in (search, evidence.hand)]
+    tailed = with_tails(savings, spreads)
+    saving = summed_up(saving_per_use(envelope_of(evidence.models, view), quality, cost), tailed)
     return tuple((break_even(investment, rates, saving), rates) for rates in evidence.rates)
 
 

@@ -128,6 +128,20 @@ def test_hand_designs_alone_choose_with_seed_0_and_are_compared_on_fresh_seeds(t
     assert compared.gaps == () and most_tokens(experiment) == 600 * 2 * 4
 
 
+def test_hand_designs_can_be_controls_with_a_budget_of_their_own(tmp_path: Path) -> None:
+    text = (
+        'name = "longer"\n[hand]\nrole = "control"\ndesigns = ["transformer-xs"]\n[final]\ntokens = 900\n'
+        '[carbon]\nsearched_in = "DEU"\nused_in = "DEU"\n'
+    )
+    (tmp_path / "longer.toml").write_text(text, encoding="utf-8")
+    overrides = tuple(one for one in TINY if not one.startswith(("search.", "final.tokens", "recipe.swept")))
+    _, records = carried_out(str(tmp_path / "longer.toml"), overrides, tmp_path / "run")
+    found = [(one.record_id, one.role, one.budget_tokens) for one in records if one.role != "reference"]
+    assert found == [(f"control/transformer-xs/seed{seed}", "control", 900) for seed in (1, 2)]
+    with pytest.raises(UserError, match='hand.role: expected "control" without a .search. table'):
+        load_experiment("smoke", ('hand.role="control"',))
+
+
 def test_of_a_sweep_the_best_on_validation_with_seed_0_stays(
     searched: tuple[Path, Experiment, list[Record]],
 ) -> None:

@@ -18,6 +18,7 @@ from reports.export import neutralised
 from reports.page import write_report
 from reports.sentences import Verdict
 from reports.settings import Assumptions
+from reports.statistics import student_quantile
 
 RECORDS = Path(__file__).parent / "records"
 FIGURES = (
@@ -107,7 +108,9 @@ def test_difference_is_that_of_the_means(results: dict[str, Any]) -> None:
     comparison = results["comparison"]
     assert comparison["difference"] == pytest.approx(means[0] - means[1])
     assert comparison["interval"]["low"] < comparison["difference"] < comparison["interval"]["high"]
-    assert comparison["minimum_detectable_bleu"] == pytest.approx(2.801585 * comparison["standard_error"])
+    freedom = comparison["degrees_of_freedom"]
+    quantiles = student_quantile(0.975, freedom) + student_quantile(0.8, freedom)
+    assert comparison["minimum_detectable_bleu"] == pytest.approx(quantiles * comparison["standard_error"])
 
 
 def test_break_even_by_hand(results: dict[str, Any]) -> None:

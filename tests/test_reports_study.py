@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import math
 import re
 import shutil
 from dataclasses import replace
@@ -21,6 +22,7 @@ from reports.cells import cells_of
 from reports.cheap_scores_page import cheap_scores_section
 from reports.controls import longer_trainings, random_controls
 from reports.controls_page import controls_section
+from reports.draws import draw
 from reports.figure_tables import progress_table
 from reports.load import Run, load_run, load_runs, run_folders
 from reports.models import Model, collect_models, within
@@ -29,14 +31,14 @@ from reports.probes import lines_of
 from reports.quality_figures import best_against_carbon
 from reports.sentences import Verdict
 from reports.settings import make_settings
-from reports.statistics import Comparison, Interval, compare, corrected, holm
+from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm
 from reports.study import Study, analyse_study, is_study, sole_cell
 from reports.study_figures import study_models
 from reports.study_sentences import make_study_verdict
 from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
-from reports.verdict import champions_training_uj, draw
+from reports.verdict import champions_training_uj
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
@@ -252,6 +254,66 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     assert found.trend is None and "was not tested" in make_study_verdict(found).plain()
 
 
+def test_an_unfinished_search_is_not_among_those_that_p_values_are_corrected_for(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path)
+    lines = (copy / "random-14m" / "records.jsonl").read_text().splitlines()
+    kept = [line for line in lines if '"record_id":"final/search-trial7/seed3"' not in line]
+    (copy / "random-14m" / "records.jsonl").write_text("".join(line + "\n" for line in kept))
+    found = analysed(copy)
+    by_label = {cell.label: cell.analysis.findings.comparison for cell in found.cells}
+    assert found.cells[3].standing == "unfinished"
+    assert {label: one.num_comparisons for label, one in by_label.items() if one and one.holm_p_value is not None} == {
+        cell.label: 3 for cell in found.cells[:3]
+    }
+
+
+def test_a_hand_champion_that_lacks_a_planned_seed_gives_no_verdict(folder: Path, tmp_path: Path) -> None:
+    def stopped(record: Record) -> Record | None:
+        return record if (record.design, record.seed) != ("lite_transformer-m", 3) else None
+
+    found = analysed(STUDY.hand_run(tmp_path / "hands", stopped), folder / "random-14m")
+    assert (found.cells[0].gap, found.cells[0].standing) == ("lite_transformer-m lacks seed 3", "unfinished")
+
+
+def test_a_search_without_the_hand_designs_that_it_was_to_meet_has_no_verdict(folder: Path, tmp_path: Path) -> None:
+    def without(record: Record) -> Record | None:
+        return record if record.design != "lite_transformer-s" else None
+
+    found = analysed(STUDY.hand_run(tmp_path / "hands", without), folder / "random-14m")
+    assert found.cells[0].gap == "hand designs that it was to meet were not trained with seed 0: lite_transformer-s"
+
+
+def test_a_hand_design_is_chosen_by_its_score_with_seed_0_alone(folder: Path, tmp_path: Path) -> None:
+    def unseeded(record: Record) -> Record | None:
+        if record.design == "lite_transformer-m" and record.seed == 0:
+            return replace(record, status="failed", error="Diverged")
+        return record
+
+    found = analysed(STUDY.hand_run(tmp_path / "hands", unseeded), folder / "random-14m")
+    assert model_of(load_runs([tmp_path / "hands"]), "lite_transformer-m").chosen_by is None
+    hand = found.cells[0].analysis.evidence.hand
+    assert hand is not None and hand.design != "lite_transformer-m"
+
+
+def test_a_hand_design_without_energy_is_said_to_be_off_the_curve(folder: Path, tmp_path: Path) -> None:
+    def unmetered(record: Record) -> Record:
+        if (record.design, record.seed) != ("transformer-s", 2):
+            return record
+        return replace(record, phases=tuple(replace(one, loaded_uj=None, energy_uj=None) for one in record.phases))
+
+    found = analysed(STUDY.hand_run(tmp_path / "hands", unmetered), folder / "random-14m")
+    assert any("off the hand designs' curve" in one and "transformer-s" in one for one in found.warnings)
+
+
+def test_searches_that_differ_in_their_options_are_no_repeats(folder: Path) -> None:
+    runs = [run for run in load_runs([folder]) if run.searched]
+    groups = {cell.key.words: cell.group for cell in cells_of(runs)}
+    assert groups["7 M MACs · random · seed 0"] == groups["14 M MACs · random · seed 0"]
+    longer = json.loads(json.dumps(dict(runs[0].info)))
+    longer["experiment"]["search"]["trials"] = 99
+    assert {one.group for one in cells_of([replace(runs[0], info=longer)])}.isdisjoint(groups.values())
+
+
 def test_a_hand_champion_without_fresh_seeds_is_not_replaced_by_the_next_best(folder: Path, tmp_path: Path) -> None:
     def seed_zero(record: Record) -> Record | None:
         return record if record.design != "lite_transformer-m" or record.seed == 0 else None
@@ -273,7 +335,7 @@ def point(group: str, limit: int, difference: float, spread: float = 0.1) -> Tre
 def test_slope_by_hand() -> None:
     found = trend_of([point("a", 4, -3.0), point("a", 8, -2.0), point("a", 16, -1.0), point("b", 8, 5.0)])
     assert found is not None and found.per_halving.difference == pytest.approx(1.0)
-    assert found.per_halving.sign == 1 and (found.num_limits, found.num_cells, found.repeated) == (3, 4, False)
+    assert found.per_halving.sign == 1 and (found.num_limits, found.num_cells, found.repeated) == (3, 3, False), "b has one limit"
 
 
 def test_a_strategys_level_is_no_trend() -> None:
@@ -288,6 +350,24 @@ def test_searches_of_other_seeds_are_drawn_again() -> None:
     assert one is not None and several is not None and several.repeated
     assert several.per_halving.difference == pytest.approx(one.per_halving.difference)
     assert several.per_halving.standard_error > 10 * one.per_halving.standard_error
+
+
+def test_a_trend_is_repeated_only_where_every_place_is() -> None:
+    found = trend_of([point("a", 4, 0.0), point("a", 4, 1.0), point("a", 8, 2.0)])
+    assert found is not None and not found.repeated and found.num_cells == 3
+
+
+def test_few_seeds_of_the_champions_widen_the_trend() -> None:
+    few = tuple(SeedSpread(0.005, 3) for _ in range(2))
+    sure, unsure = (
+        trend_of([replace(point("a", limit, difference), spreads=spreads) for limit, difference in ((4, 0.0), (8, 2.0))])
+        for spreads in ((), few)
+    )
+    assert sure is not None and unsure is not None
+    assert sure.per_halving.difference == pytest.approx(unsure.per_halving.difference)
+    assert unsure.per_halving.degrees_of_freedom < 20 and sure.per_halving.degrees_of_freedom == math.inf
+    widths = [one.per_halving.interval.high - one.per_halving.interval.low for one in (sure, unsure)]
+    assert widths[1] > 1.05 * widths[0]
 
 
 def test_one_limit_has_no_trend() -> None:
