@@ -18,8 +18,8 @@ class HandPart(Part):
     """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them.
 
     In a study, runs share their hand designs: one without a search trains them with seed 0 as well where `with_seed_0` is set,
-    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`. With role "control" they
-    are trained, for a budget of their own, to tell what longer training buys, and are compared with nothing else.
+    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`. With role "control"
+    they are trained, for a budget of their own, to tell what longer training buys, and are compared with nothing else.
     """
 
     designs: tuple[str, ...] = Field(min_length=1)
