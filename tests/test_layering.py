@@ -100,6 +100,7 @@ STANDARD_LIBRARY_ONLY = (
     "manual_designs/published_types.py",
     "nas/carbon.py",
     "nas/errors.py",
+    "nas/files.py",
     "nas/ledger.py",
     "nas/machine.py",
     "nas/objectives.py",
