@@ -105,6 +105,7 @@ STANDARD_LIBRARY_ONLY = (
     "nas/machine.py",
     "nas/objectives.py",
     "nas/probe_lines.py",
+    "nas/record_checks.py",
     "nas/records.py",
     "nas/sweep.py",
     "nas/units.py",
