@@ -20,11 +20,12 @@ def study(
     """Carry out a study, a matrix of experiments, and go on wherever records are missing.
 
     Runs are made one after the other. Each that is whole is kept, small enough for a repository, and is not made again; one
-    that was stopped is resumed. carbon-nas report FOLDER reports all that are there.
+    that was stopped, or whose trainings failed, is resumed. carbon-nas report FOLDER reports all that are there.
     """
     from nas.configuration import built_in_studies
+    from nas.files import owned
     from nas.progress import Terminal
-    from nas.study import carry_out_study, check_study, plan_rows, shards
+    from nas.study import LOCK, carry_out_study, check_study, others_in, plan_rows, shards
     from nas.study_parts import load_study
 
     loaded = load_study(name, built_in_studies())
@@ -32,13 +33,17 @@ def study(
     found = shards(loaded.experiments(name), there, kept)
     check_study(found, loaded.plan)
     terminal = Terminal()
+    if others := others_in(kept, found):
+        terminal.line(f"no runs of {loaded.name}, but a report of {kept} has them: {', '.join(others)}; move them elsewhere")
     if plan:
         terminal.table(plan_rows(found, loaded.plan))
         return
     try:
-        whole = carry_out_study(found, loaded.plan, terminal, address, minutes)
+        with owned(kept, LOCK):
+            missing = carry_out_study(found, loaded.plan, terminal, address, minutes)
     except KeyboardInterrupt:
         again = ["carbon-nas", "study", name, "--output", str(kept), "--work", str(there)]
         again += ["--address", address] if address else []
         raise stopped(again, any(one.done or one.begun for one in found)) from None
-    terminal.line(f"{'all' if whole else 'some'} runs are there; report them: carbon-nas report {shlex.quote(str(kept))}")
+    state = f"runs that are missing: {', '.join(missing)}; report the others" if missing else "all runs are there; report them"
+    terminal.line(f"{state}: carbon-nas report {shlex.quote(str(kept))}")

@@ -7,12 +7,13 @@ the raw counters stay behind.
 """
 
 import json
-import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from nas.energy.energy_ledger import read_lines
 from nas.errors import UserError
+from nas.files import sync_folder, write_whole
 from nas.ledger import encode_line, read_events
 from nas.probe_lines import FILE
 
@@ -25,29 +26,30 @@ KEPT_KINDS = ("start", "tick", "codecarbon")
 def compact(run: Path, target: Path) -> None:
     """Copies run.json, records.jsonl, a comparison's curves, probes, and what a report reads of every ledger of energy.
 
-    That is its start, tick and CodeCarbon lines, without raw counters. Of the run's ledger the search's events are kept,
-    numbered anew.
+    That is its start, tick and CodeCarbon lines, without raw counters; the torn last line of a ledger that was copied while it
+    grew is left out. Of the run's ledger the search's events are kept, numbered anew. All of it is on the disk when this returns.
 
     Raises:
-        UserError: there is no run, or the target cannot be written.
+        UserError: there is no run, a line of a ledger is damaged, or the target cannot be written.
     """
     try:
         ledgers = {path.name: _kept(path) for path in (run / "energy.jsonl", *sorted(run.glob("energy-*.jsonl")))}
         target.mkdir(parents=True, exist_ok=True)
         for name in ("run.json", "records.jsonl", *(one for one in OPTIONAL if (run / one).exists())):
-            shutil.copyfile(run / name, target / name)
+            write_whole(target / name, (run / name).read_bytes())
         for name, text in ledgers.items():
-            (target / name).write_text(text, encoding="utf-8")
+            write_whole(target / name, text.encode())
         if searched := b"".join(_search_lines(run / LEDGER)):
-            (target / SEARCH_LEDGER).write_bytes(searched)
+            write_whole(target / SEARCH_LEDGER, searched)
+        sync_folder(target)
     except (OSError, ValueError) as error:
         raise UserError(f"expected a finished run in {run} and a folder to write at {target}, got: {error}") from error
 
 
 def _kept(ledger: Path) -> str:
     """The lines of a ledger that a report reads, without raw counters and the parameters of the power model."""
-    lines = map(json.loads, ledger.read_text(encoding="utf-8").splitlines())
-    kept = ({key: value for key, value in line.items() if key not in RAW_FIELDS} for line in lines if line["kind"] in KEPT_KINDS)
+    lines = (line for line in read_lines(ledger) if line["kind"] in KEPT_KINDS)
+    kept = ({key: value for key, value in line.items() if key not in RAW_FIELDS} for line in lines)
     return "".join(json.dumps(line, separators=(",", ":")) + "\n" for line in kept)
 
 

@@ -4,10 +4,8 @@ The ledger is the truth about a run. A line that was being written when the proc
 ledger is opened; a bad line anywhere else is an error, and nothing is written. One process owns a ledger at a time.
 """
 
-import fcntl
 import json
 import os
-import socket
 import time
 import zlib
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError
+from nas.files import sync_folder, take_lock
 
 Event = dict[str, Any]
 
@@ -112,7 +111,7 @@ class Ledger:
             UserError: another process owns it, it has a corrupt line in the middle, or it cannot be written.
         """
         try:
-            lock_fd = _lock(path)
+            lock_fd = take_lock(path.with_suffix(".lock"), path)
         except OSError as error:
             raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder") from error
         try:
@@ -124,7 +123,7 @@ class Ledger:
             if cut_bytes:
                 os.ftruncate(fd, good)
                 os.fsync(fd)
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
         except OSError as error:
             os.close(lock_fd)
             raise UserError(f"expected to write {path}, got: {error.strerror}; choose another folder") from error
@@ -167,26 +166,3 @@ class Ledger:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _lock(path: Path) -> int:
-    """A locked file beside the ledger that names its owner; the kernel frees it however the owner ends."""
-    lock = path.with_suffix(".lock")
-    fd = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        owner = os.pread(fd, 200, 0).decode(errors="replace").strip() or "another process"
-        os.close(fd)
-        raise UserError(f"expected to own {path}, but {owner} does; wait for it to end or use another run folder") from None
-    os.ftruncate(fd, 0)
-    os.pwrite(fd, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
-    return fd
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

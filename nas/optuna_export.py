@@ -1,7 +1,8 @@
 """The searches of a run as Optuna studies in any storage, one trial for each that ended. Repeatable while a search runs.
 
-A study is named after its run and its search. What is exported again is told by the user attribute `trial`, the number in the
-ledger; what is there already is left alone. A trial that waits for a promotion ends with its search, when it has a record.
+A study is named after its run and its search, and knows which run it is of. What is exported again is told by the user attribute
+`trial`, the number in the ledger; what is there already is left alone. A trial that waits for a promotion ends with its search, a
+duplicate with the trial that it would repeat.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -17,46 +19,28 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
 
 from nas.carbon import intensity
 from nas.errors import UserError
-from nas.ledger import Event, read_events
 from nas.objectives import Objective, find_objective
-from nas.records import Record, RecordError, merged, read_records
+from nas.records import Record, merged
 from nas.run_folder import described
-from nas.search.plan import Direction
+from nas.told_trials import ToldSearch, ToldTrial, read_searches
 from nas.units import emissions_g_co2e, joules
 
 UNKNOWN = "unknown"
 NUMBER = "trial"
+FINGERPRINT, CREATED = "fingerprint", "created_at"
+"""Attributes of a study that say which run it is of: names in run.json."""
 
 STATES = (
-    dict.fromkeys(("complete", "duplicate"), TrialState.COMPLETE)
+    {"complete": TrialState.COMPLETE}
     | dict.fromkeys(("stopped", "infeasible"), TrialState.PRUNED)
     | dict.fromkeys(("failed", "lost"), TrialState.FAIL)
 )
 """How a trial ended, as Optuna calls it; one without values is never complete."""
-
-
-@dataclass(kw_only=True)
-class _Told:
-    """What the ledger tells of one trial; `legs` are the records of its rungs."""
-
-    asked: Event
-    status: str = "asked"
-    started_at: float | None = None
-    ended_at: float | None = None
-    legs: list[Record] = field(default_factory=list)
-    reason: str | None = None
-    twin: int | None = None
-    unreadable: int = 0
-
-
-@dataclass(kw_only=True)
-class _Search:
-    genes: Mapping[str, CategoricalDistribution]
-    directions: Sequence[Direction]
-    trials: dict[int, _Told] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,12 +58,11 @@ def export_optuna(folder: Path, storage: optuna.storages.BaseStorage) -> tuple[E
     """Adds what ended in the searches of the run in `folder` to their studies in `storage`.
 
     Raises:
-        UserError: there is no ledger or no search in it, or the storage holds another search of that name.
+        UserError: there is no ledger or no search in it, or the storage holds another search of that name or cannot be written.
     """
     info = described(folder)
-    searches = _read_searches(folder / "ledger.jsonl")
-    recorded = _recorded(folder / "records.jsonl")
-    return tuple(_export(info, name, search, recorded, storage) for name, search in searches.items())
+    searches = read_searches(folder / "ledger.jsonl")
+    return tuple(_export(info, name, search, storage) for name, search in searches.items())
 
 
 def memory() -> optuna.storages.BaseStorage:
@@ -90,81 +73,36 @@ def memory() -> optuna.storages.BaseStorage:
 def open_storage(url: str) -> optuna.storages.BaseStorage:
     """The storage at a URL. Raises UserError where it cannot be opened."""
     advice = "give one such as sqlite:///trials.db"
-    if "://" not in url:
-        raise UserError(f"expected an Optuna storage URL, got {url!r}; {advice}")
+    try:
+        shown = make_url(url).render_as_string(hide_password=True)
+    except ArgumentError as error:
+        raise UserError(f"expected an Optuna storage as a URL, got none; {advice}") from error
     try:
         return optuna.storages.get_storage(url)
     except Exception as error:  # whatever a database driver may raise
-        raise UserError(f"expected an Optuna storage at {url}, got {type(error).__name__}: {error}; {advice}") from error
+        reason = _reason(error).replace(url, shown)
+        raise UserError(f"expected an Optuna storage at {shown}, got {type(error).__name__}: {reason}; {advice}") from error
 
 
-def _recorded(path: Path) -> set[str]:
-    """Ids of the trials whose record is written: nothing more happens to them."""
-    return {one.record_id for one in read_records(path) if isinstance(one, Record)} if path.is_file() else set()
+def _reason(error: BaseException) -> str:
+    """The first line of what went wrong; Optuna says it of the error below its own."""
+    return (str(error.__cause__ or error).splitlines() or ["no reason given"])[0]
 
 
-def _read_searches(path: Path) -> dict[str, _Search]:
-    if not path.is_file():
-        raise UserError(f"expected the ledger of a search at {path}, found none; give the folder of a run that searched")
-    searches: dict[str, _Search] = {}
-    for event in read_events(path):
-        if "search" in event:
-            _take(searches, event)
-    if not searches:
-        raise UserError(f"expected a search in {path}, found none; give the folder of a run that searched")
-    return searches
-
-
-def _take(searches: dict[str, _Search], event: Event) -> None:
-    """Takes one event into account."""
-    if event["kind"] == "opened":
-        identity = event["identity"]
-        genes = {name: CategoricalDistribution(choices) for name, choices in identity["genes"]}
-        searches.setdefault(event["search"], _Search(genes=genes, directions=identity["directions"]))
-        return
-    trials = searches[event["search"]].trials
-    if event["kind"] == "asked":
-        trials[event["trial"]] = _Told(asked=event)
-        return
-    told = trials[event["trial"]]
-    told.reason = event.get("reason", told.reason)
-    told.ended_at = event["time"]
-    kind = event["kind"]
-    if kind in ("rung", "finished"):
-        _reach(told, event)
-    elif kind == "started":
-        told.status = "running"
-        told.started_at = event["time"] if told.started_at is None else told.started_at
-    elif kind == "lost":
-        told.status = "lost" if event["final"] else "asked"
-    elif kind == "duplicate":
-        told.status, told.twin = kind, event["of"]
-    else:
-        told.status = "asked" if kind == "promoted" else kind
-
-
-def _reach(told: _Told, event: Event) -> None:
-    told.status = (
-        "complete" if event["kind"] == "finished" else {"stop": "stopped", "pause": "paused"}.get(event["verdict"], "asked")
-    )
-    try:
-        told.legs.append(Record.from_plain(event["result"]["record"]))
-    except (RecordError, KeyError, TypeError):
-        told.unreadable += 1
-
-
-def _export(
-    info: Mapping[str, Any], name: str, search: _Search, recorded: set[str], storage: optuna.storages.BaseStorage
-) -> Exported:
+def _export(info: Mapping[str, Any], run_search: str, search: ToldSearch, storage: optuna.storages.BaseStorage) -> Exported:
     objectives = _objectives(info, len(search.directions))
-    study = _study(f"{info.get('run_id', 'run')}/{name}", search, objectives, storage)
-    present = {one.user_attrs.get(NUMBER) for one in study.get_trials(deepcopy=False)}
-    ended = {number: one for number, one in search.trials.items() if _ended(one, recorded)}
-    new = [number for number in ended if number not in present]
-    for number in new:
-        study.add_trial(_frozen(info, search, ended[number], objectives))
+    ended = {number: one for number, one in search.trials.items() if _ended(search.twin_of(one), run_search, info)}
+    name = f"{info.get('run_id', 'run')}/{run_search}"
+    with _one_line(name):
+        study = _study(name, search, objectives, storage)
+        there = study.get_trials(deepcopy=False)
+        _check_same(study, there, info, search)
+        present = {one.user_attrs.get(NUMBER) for one in there}
+        new = [number for number in ended if number not in present]
+        for number in new:
+            study.add_trial(_frozen(info, search, ended[number], objectives))
     return Exported(
-        study=study.study_name,
+        study=name,
         num_added=len(new),
         num_present=len(ended) - len(new),
         num_open=len(search.trials) - len(ended),
@@ -172,12 +110,23 @@ def _export(
     )
 
 
-def _ended(told: _Told, recorded: set[str]) -> bool:
-    """Whether nothing more can happen to a trial; one that waits for a promotion has ended when it has its record."""
-    return told.status in STATES or (told.status == "paused" and told.asked["job"] in recorded)
+@contextmanager
+def _one_line(study: str) -> Iterator[None]:
+    """Tells in a line what a database cannot do: it is locked, read-only or gone."""
+    try:
+        yield
+    except (optuna.exceptions.OptunaError, SQLAlchemyError) as error:
+        raise UserError(
+            f"study {study}: expected a storage that can be written, got {_reason(error)}; mend that or choose another storage"
+        ) from error
 
 
-def _study(name: str, search: _Search, objectives: Sequence[Objective], storage: optuna.storages.BaseStorage) -> optuna.Study:
+def _ended(trained: ToldTrial, search: str, info: Mapping[str, Any]) -> bool:
+    """Whether nothing more can happen to a trial; one that waits for a promotion gets none once its search has ended."""
+    return trained.status in STATES or (trained.status == "paused" and search in info.get("ended_searches", ()))
+
+
+def _study(name: str, search: ToldSearch, objectives: Sequence[Objective], storage: optuna.storages.BaseStorage) -> optuna.Study:
     verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -194,6 +143,35 @@ def _study(name: str, search: _Search, objectives: Sequence[Objective], storage:
     return study
 
 
+def _distributions(search: ToldSearch) -> dict[str, BaseDistribution]:
+    return {name: CategoricalDistribution(choices) for name, choices in search.genes.items()}
+
+
+def _check_same(study: optuna.Study, there: Sequence[FrozenTrial], info: Mapping[str, Any], search: ToldSearch) -> None:
+    """Refuses a study of another run or space, and says in a new one which run it is of.
+
+    A run that was resumed with a change has another fingerprint than before, and is the same run.
+    """
+    mine, known = {name: str(info.get(name, UNKNOWN)) for name in (FINGERPRINT, CREATED)}, study.user_attrs
+    compared = (CREATED,) if info.get("changes") else (CREATED, FINGERPRINT)
+    for name in compared:
+        if known.get(name, mine[name]) != mine[name]:
+            raise UserError(
+                f"study {study.study_name}: expected one of the run with {name} {mine[name]}, got one with {known[name]}; "
+                "choose another storage"
+            )
+    space = _distributions(search)
+    for one in there:
+        for name in dict.fromkeys((*one.distributions, *space)):
+            if one.distributions.get(name) != space.get(name):
+                raise UserError(
+                    f"study {study.study_name}: expected the choices of this search, got others of {name}; choose another storage"
+                )
+    for name, value in mine.items():
+        if known.get(name) != value:
+            study.set_user_attr(name, value)
+
+
 def _objectives(info: Mapping[str, Any], count: int) -> tuple[Objective, ...]:
     """The objectives of a run's search, one or a list."""
     given = info.get("experiment", {}).get("search", {}).get("objective")
@@ -206,19 +184,18 @@ def _objectives(info: Mapping[str, Any], count: int) -> tuple[Objective, ...]:
         raise UserError(f"run.json: {error.args[0]}; use a newer carbon-nas") from error
 
 
-def _frozen(info: Mapping[str, Any], search: _Search, told: _Told, objectives: Sequence[Objective]) -> FrozenTrial:
-    """A trial as Optuna keeps it."""
-    twin = told if told.twin is None else search.trials[told.twin]
+def _frozen(info: Mapping[str, Any], search: ToldSearch, told: ToldTrial, objectives: Sequence[Objective]) -> FrozenTrial:
+    """A trial as Optuna keeps it; a duplicate is what its twin is."""
+    twin = search.twin_of(told)
     values = _values(twin.legs[-1], objectives) if twin.legs else None
-    state = STATES.get(told.status, TrialState.PRUNED)
+    state = STATES.get(twin.status, TrialState.PRUNED)
     if state == TrialState.COMPLETE and values is None:
         state = TrialState.FAIL
-    distributions: dict[str, BaseDistribution] = dict(search.genes)
     trial = create_trial(
         state=state,
         values=values if state == TrialState.COMPLETE else None,
         params=dict(zip(search.genes, told.asked["genome"], strict=True)),
-        distributions=distributions,
+        distributions=_distributions(search),
         user_attrs=_attributes(info, told),
         intermediate_values=dict(_rungs(told, objectives[0])),
         constraints=_constraints(info, told, twin) or None,
@@ -236,7 +213,7 @@ def _values(record: Record, objectives: Sequence[Objective]) -> tuple[float, ...
     return tuple(known) if len(known) == len(found) else None
 
 
-def _rungs(told: _Told, objective: Objective) -> Iterator[tuple[int, float]]:
+def _rungs(told: ToldTrial, objective: Objective) -> Iterator[tuple[int, float]]:
     """The first objective at every rung, by the tokens that the trial was trained on until then."""
     tokens = 0
     for leg in told.legs:
@@ -251,7 +228,7 @@ def _tokens(record: Record) -> int:
     return train.tokens if train else 0
 
 
-def _constraints(info: Mapping[str, Any], told: _Told, twin: _Told) -> dict[str, float]:
+def _constraints(info: Mapping[str, Any], told: ToldTrial, twin: ToldTrial) -> dict[str, float]:
     """How far beyond each limit a trial is, as a share of it; 0 or less is within."""
     found = {name: float(value) for name, value in told.asked["violations"].items()}
     limits = info.get("experiment", {}).get("search", {}).get("limits") or {}
@@ -263,7 +240,7 @@ def _constraints(info: Mapping[str, Any], told: _Told, twin: _Told) -> dict[str,
     return found
 
 
-def _attributes(info: Mapping[str, Any], told: _Told) -> dict[str, Any]:
+def _attributes(info: Mapping[str, Any], told: ToldTrial) -> dict[str, Any]:
     """What is worth seeing beside values and genes; an energy that is not known says so and is never zero."""
     number = told.asked["trial"]
     found: dict[str, Any] = {

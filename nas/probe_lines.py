@@ -10,7 +10,9 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-SCHEMA = 1
+from nas.record_checks import is_finite, is_whole
+
+SCHEMA = 2
 FILE = "probes.jsonl"
 
 Weights = Literal["trained", "random", "none"]
@@ -52,6 +54,13 @@ COLUMNS: Mapping[Kind, tuple[str, ...]] = {
 """Columns of each kind of table. Where distance means nothing (between two sequences, to slots) it is None, and so is a share
 of a signed map whose sum is no number to divide by. `share` is that of the first `quarter` singular values in their sum,
 `curve` the same for the first one, two, ... of them. `part` is attention, feed_forward or block."""
+
+
+TEXT_COLUMNS = ("module", "stack", "sees", "part")
+MAY_LACK = frozenset(one for kind in ("locality", "noise") for one in COLUMNS[kind] if one not in (*HEAD, "queries"))
+"""Columns that may be None."""
+SEEN = (("encoder", "self"), ("decoder", "self"), ("decoder", "memory"), ("encoder", "slots"), ("decoder", "slots"))
+"""Kinds of attention: by which stack, and to what."""
 
 
 class ProbeError(ValueError):
@@ -110,9 +119,35 @@ class ProbeLine:
             raise ProbeError(f"expected schema {SCHEMA} or older, got {schema!r}")
         known = {one.name for one in fields(cls)}
         try:
-            return cls(**{name: value for name, value in data.items() if name in known} | {"rows": tuple(data["rows"])})
+            line = cls(**{name: value for name, value in data.items() if name in known} | {"rows": tuple(data["rows"])})
         except (KeyError, TypeError) as error:
             raise ProbeError(f"expected a table, got one with missing parts: {error}") from error
+        if wrong := [*_wrong_about(line), *(name for row in line.rows for name in _wrong_in_row(row))]:
+            raise ProbeError(f"expected numbers and texts of {line.kind}, got others in {', '.join(dict.fromkeys(wrong))}")
+        return line
+
+
+def _wrong_about(line: ProbeLine) -> list[str]:
+    """What a model's tables have to say of it; of counted work a report asks nothing."""
+    if line.weights == "none":
+        return []
+    wrong = [f"about.{name}" for name in ("params", "budget_tokens") if not is_whole(line.about.get(name))]
+    return wrong if isinstance(line.about.get("corpus"), str) else [*wrong, "about.corpus"]
+
+
+def _wrong_in_row(row: Mapping[str, Any]) -> Iterator[str]:
+    yield from (name for name, value in row.items() if not _fits(name, value))
+    if "sees" in row and (row["stack"], row["sees"]) not in SEEN:
+        yield f"stack and sees ({row['stack']!r}, {row['sees']!r})"
+
+
+def _fits(name: str, value: Any) -> bool:
+    """Whether a value is of the kind of its column."""
+    if name in TEXT_COLUMNS:
+        return isinstance(value, str)
+    if name == "curve":
+        return isinstance(value, list) and all(map(is_finite, value))
+    return is_finite(value) or (value is None and name in MAY_LACK)
 
 
 def read_probes(path: Path) -> Iterator[ProbeLine | ProbeError]:

@@ -6,11 +6,12 @@ would misread; `Record.from_json` upgrades older lines or says why it cannot.
 """
 
 import json
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
+
+from nas.record_checks import wrong_fields, wrong_in_source
 
 SCHEMA = 2
 
@@ -93,6 +94,12 @@ class EnergySource:
     high: Mapping[str, float] = field(default_factory=dict)
     components: Mapping[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        if self.provenance not in PROVENANCES:
+            raise RecordError(f"energy: expected a provenance of {', '.join(PROVENANCES)}, got {self.provenance!r}")
+        if wrong := wrong_in_source(self):
+            raise RecordError(f"expected finite factors, got others in {', '.join(wrong)}")
+
     def factor(self, scenario: Scenario, part: Part) -> float:
         """What a part of an energy is multiplied by in a scenario."""
         if scenario == "central":
@@ -174,7 +181,8 @@ class Record:
         if not isinstance(data, dict):
             raise RecordError(f"expected a JSON object, got {type(data).__name__}")
         record = cls.from_plain(data)
-        _check_types(record)
+        if wrong := wrong_fields(record):
+            raise RecordError(f"record {record.record_id!r}: expected finite numbers and texts, got others in {', '.join(wrong)}")
         return record
 
     @classmethod
@@ -250,49 +258,13 @@ def _no_number(name: str) -> float:
     raise ValueError(f"{name} is no number")
 
 
-TEXTS = ("record_id", "run_id", "design", "family", "task", "started_at", "finished_at")
-MAPPINGS = ("corpus", "recipe", "machine", "versions", "metrics")
-
-
-def _check_types(record: Record) -> None:
-    """Raises RecordError where a figure is no finite number or a text no text: what reads records may count on it."""
-    wrong = [name for name in TEXTS if not isinstance(getattr(record, name), str)]
-    wrong += [name for name in MAPPINGS if not isinstance(getattr(record, name), Mapping)]
-    wrong += [name for name in ("budget_tokens", "seed") if not _whole(getattr(record, name))]
-    if not wrong:
-        wrong += [f"metrics.{name}" for name, value in record.metrics.items() if not _finite(value)]
-    for phase in record.phases:
-        wrong += [f"{phase.name}.{name}" for name in ("duration_s", "cpu_s") if not _finite(getattr(phase, name))]
-        wrong += [f"{phase.name}.{name}" for name in WHOLE if not _whole(getattr(phase, name))]
-        wrong += [
-            f"{phase.name}.{name}" for name in PERHAPS if getattr(phase, name) is not None and not _whole(getattr(phase, name))
-        ]
-    if record.counts is not None:
-        wrong += [name for name in ("params", "params_paper", "macs", "macs_paper") if not _whole(getattr(record.counts, name))]
-    if wrong:
-        raise RecordError(f"record {record.record_id!r}: expected finite numbers and texts, got others in {', '.join(wrong)}")
-
-
-WHOLE = ("tokens", "sentences", "gpu_uj", "gpu_loaded_uj")
-PERHAPS = ("energy_uj", "loaded_uj", "idle_uj")
-MOST = 2**63 - 1  # in microjoules 2.5 million kWh
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and abs(value) <= MOST
-
-
-def _finite(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
 def read_records(path: Path) -> Iterator[Record | RecordError]:
     """Each line of a records file as a Record, or as the RecordError that says what is wrong with it."""
-    with path.open(encoding="utf-8") as lines:
+    with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
             try:
-                yield Record.from_json(line)
-            except RecordError as error:
+                yield Record.from_json(line.decode())
+            except (RecordError, UnicodeDecodeError) as error:
                 yield RecordError(f"{path.name} line {number}: {error}")

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from nas import machine
 from nas.errors import UserError
-from nas.files import append_line, unwritable, write_whole
+from nas.files import BEING_WRITTEN, append_line, unwritable, write_whole
 from nas.ledger import read_events
 from nas.records import Record
 
@@ -177,7 +177,8 @@ def check_new(path: Path) -> None:
     """Raises UserError unless a new run can be written to `path`. Writes nothing."""
     if (path / "run.json").exists():
         raise UserError(f"expected a new folder for the run, got {path} with a run in it; add --resume or choose another")
-    if path.is_dir() and any(path.iterdir()):
+    begun = f"run.json{BEING_WRITTEN}"  # all that there is of a run that was stopped before it had begun
+    if path.is_dir() and any(one.name != begun for one in path.iterdir()):
         raise UserError(f"expected an empty or new folder for the run, got {path} with files in it; choose another")
     there = next(one for one in (path, *path.absolute().parents) if one.exists())
     if not there.is_dir():

@@ -45,8 +45,8 @@ class RecordBook:
     def restore(self) -> None:
         """Takes up what an earlier start left, and writes it anew: after a kill the file may lack a part.
 
-        Finished records come from the ledger; those of references and of trials that did not finish, which the ledger
-        has no record of, from the file.
+        Finished records, and the rungs of trials that go on or wait, come from the ledger; those of references and of trials
+        that failed or were lost, which the ledger has no record of, from the file.
         """
         for record in self._written():
             if record.role == "reference" or record.status != "complete":
@@ -56,7 +56,8 @@ class RecordBook:
             if "result" in event:
                 record = Record.from_plain(event["result"]["record"])
                 legs.setdefault(record.record_id, []).append(record)
-                if event["kind"] == "finished" or record.record_id not in self._records:
+                written = self._records.get(record.record_id)
+                if event["kind"] == "finished" or written is None or written.status == "stopped":
                     self._records[record.record_id] = _of_legs(legs[record.record_id], event["kind"] == "finished")
         self._run.rewrite_records(self._records.values())
 

@@ -120,8 +120,11 @@ class SearchPhase:
         plan = self.plan(paid)
         teller = SearchTeller(shop.terminal, shop.experiment.search_part, plan, shop.ledger, shop.spent)
         store = RungStore(self.folder("rungs"), STORE_BYTES)
+        others = [name for name in shop.run.info.get("ended_searches", ()) if name != self.name]
+        shop.run.update(ended_searches=others)
         outcome = search(plan, executor, shop.ledger, teller.told, store=store)
         shop.book.add_trials(outcome)
+        shop.run.update(ended_searches=[*others, self.name])  # what waits for a promotion now gets none
         if outcome.wall_s >= 1:
             share = outcome.overhead_s / outcome.wall_s
             shop.run.update(engine={"overhead_share": share, "overhead_s": outcome.overhead_s, "wall_s": outcome.wall_s})

@@ -1,30 +1,31 @@
 """A study: runs of a matrix, made one after the other, each kept small enough for a repository as soon as it is whole.
 
 `carbon-nas study` goes on wherever records are missing: a run whose copy lies in the output folder is done, one that was stopped
-is resumed, the others are begun as long as the time that is left is likely to do.
+or whose trainings failed is resumed, the others are begun as long as the time that is left is likely to do.
 """
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
 
 from nas.compaction import compact
 from nas.errors import UserError
 from nas.experiment import check_limits, run_experiment
 from nas.experiment_parts import Experiment
-from nas.files import unwritable
+from nas.files import sync_folder, unwritable
 from nas.progress import Terminal, clock
-from nas.run_folder import differences
+from nas.run_folder import check_new, differences
 from nas.study_parts import PlanPart
+from nas.study_records import listed, missing_trainings, read_info, records_in, seconds_of, trained_tokens
 
 LEVEL, POWER = 0.05, 0.8
+LOCK = ".study.lock"
+"""Beside the runs that are kept: one process at a time makes them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,38 +55,58 @@ class Shard:
         """Whether a part of it was carried out here."""
         return (self.work / "run.json").is_file()
 
+    @property
+    def left_tokens(self) -> int:
+        """Training tokens that are still to be spent, at most: those without a record yet."""
+        if self.done:
+            return 0
+        return max(0, self.tokens - trained_tokens(records_in(self.work))) if self.begun else self.tokens
+
 
 def shards(experiments: Sequence[Experiment], work: Path, kept: Path) -> tuple[Shard, ...]:
     """The runs of a study, in order.
 
     Raises:
-        UserError: the records of one were made with other settings.
+        UserError: the records of one were made with other settings, or are not all there, or there is no place for them.
     """
+    if work.resolve() == kept.resolve():
+        raise UserError(f"--work: expected another folder than --output, got {work} for both; choose another for one of them")
     found = tuple(
         Shard(experiment=one, work=work / one.name, kept=kept / one.name, tokens=most_tokens(one)) for one in experiments
     )
     for one in found:
         if one.done:
-            _check_same(one)
+            _check_same(one, one.kept)
+            _check_whole(one)
+        else:
+            check_new(one.kept)  # before hours of training, not after them
+            if one.begun:
+                _check_same(one, one.work)
     return found
 
 
-def _info(folder: Path) -> Mapping[str, Any]:
-    try:
-        return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"expected the run.json of a finished run in {folder}, got: {error}; restore it or move it away"
-        ) from error
+def others_in(kept: Path, found: Sequence[Shard]) -> tuple[str, ...]:
+    """Runs beside those of the study, which a report of the folder would take for its own."""
+    names = {one.name for one in found}
+    there = sorted(file.parent.name for file in kept.glob("*/run.json"))
+    return tuple(name for name in there if name not in names and not name.startswith("."))
 
 
-def _check_same(shard: Shard) -> None:
-    info = _info(shard.kept)
+def _check_same(shard: Shard, folder: Path) -> None:
+    info = read_info(folder)
     if info.get("fingerprint") != shard.experiment.fingerprint():
         changed = differences(info.get("experiment", {}), shard.experiment.describe())
         raise UserError(
-            f"expected records of {shard.name} in {shard.kept} that were made as the study says, got other settings: "
-            f"{', '.join(map(str, changed))}; move them away, or undo the change"
+            f"expected records of {shard.name} in {folder} that were made as the study says, got other settings: "
+            f"{', '.join(changed) or 'its fingerprint differs'}; move the folder away, or undo the change"
+        )
+
+
+def _check_whole(shard: Shard) -> None:
+    if missing := missing_trainings(shard.experiment, records_in(shard.kept)):
+        raise UserError(
+            f"expected whole records of {shard.name} in {shard.kept}, got no complete one of {listed(missing)}; restore "
+            "records.jsonl, or move the folder away to make them again"
         )
 
 
@@ -97,6 +118,8 @@ def most_tokens(experiment: Experiment) -> int:
         return designs * final * (seeds + (swept or experiment.hand.with_seed_0))
     by_trials = None if part.trials is None else part.trials * part.trial_tokens
     searched = min((one for one in (part.tokens, by_trials) if one is not None), default=0)
+    if part.supernet is not None:  # whose members are trained only to tell how well it ranks them
+        searched = part.supernet.tokens + part.supernet.correlation_trials * final
     by_hand = 0 if experiment.hand.elsewhere else designs * (swept or 1) + seeds
     return searched + final * (part.finalists * (swept or 1) + seeds + by_hand)
 
@@ -126,24 +149,32 @@ class Pace:
         pace = cls(plan)
         for one in found:
             if one.done:
-                pace.add(one, sum(float(phase["seconds"]) for phase in _info(one.kept).get("phases", ())))
+                pace.add(one, seconds_of(one.kept))
         return pace
 
     def add(self, shard: Shard, seconds: float) -> None:
-        """Another run was made in so many seconds."""
-        self.tokens += shard.tokens
-        self.seconds += seconds
+        """Another run was made in so many seconds, all its starts together; where they are not known, it tells nothing."""
+        if seconds > 0:
+            self.tokens += shard.tokens
+            self.seconds += seconds
 
     def expected_s(self, shard: Shard) -> float:
-        """Seconds that a run is likely to take."""
+        """Seconds that a run is likely to take from its beginning."""
         if self.seconds > 0:
             return shard.tokens * self.seconds / self.tokens
         return shard.tokens / self.plan.tokens_per_second / shard.experiment.execution.workers
+
+    def left_s(self, shard: Shard) -> float:
+        """Seconds that what is left of a run is likely to take."""
+        return self.expected_s(replace(shard, tokens=shard.left_tokens))
 
 
 def check_study(found: Sequence[Shard], plan: PlanPart) -> None:
     """Raises UserError where a run cannot be carried out or would take longer than a run of this study may."""
     for one in found:
+        part = one.experiment.search
+        if part is not None and part.tokens is None and part.trials is None:
+            raise UserError(f"run {one.name}: search: expected tokens or trials, which a plan counts, got neither; add one")
         try:
             check_limits(one.experiment)
         except UserError as error:
@@ -165,46 +196,54 @@ def plan_rows(found: Sequence[Shard], plan: PlanPart) -> list[tuple[str, ...]]:
         state = "there" if one.done else "begun" if one.begun else "missing"
         rows.append((one.name, f"{one.tokens / 1e6:,.1f}", f"{pace.expected_s(one) / 3600:.2f}", shown, state))
     left = [one for one in found if not one.done]
-    hours = sum(pace.expected_s(one) for one in left) / 3600
-    rows.append(("missing", f"{sum(one.tokens for one in left) / 1e6:,.1f}", f"{hours:.2f}", "", f"{len(left)} of {len(found)}"))
+    hours = sum(pace.left_s(one) for one in left) / 3600
+    rows.append(
+        ("missing", f"{sum(one.left_tokens for one in left) / 1e6:,.1f}", f"{hours:.2f}", "", f"{len(left)} of {len(found)}")
+    )
     return rows
 
 
 def carry_out_study(
     found: Sequence[Shard], plan: PlanPart, terminal: Terminal, address: str | None = None, minutes: float | None = None
-) -> bool:
-    """Makes what is missing, in order, as long as there is time; whether all of it is there now.
+) -> tuple[str, ...]:
+    """Makes what is missing, in order, as long as there is time; the names of the runs that are missing still.
+
+    A run whose trainings failed is not kept: it stays where it is, and the next start tries them again.
 
     Raises:
         UserError: a run cannot be carried out, or its records cannot be written.
     """
-    pace, began = Pace.of(plan, found), time.monotonic()
+    pace, began, missing = Pace.of(plan, found), time.monotonic(), list[str]()
     for at, one in enumerate(found):
         if one.done:
             terminal.line(f"{one.name}: records are in {one.kept}")
             continue
+        expected_s = pace.left_s(one)
         left = None if minutes is None else 60 * minutes - (time.monotonic() - began)
-        if left is not None and pace.expected_s(one) > left:
-            missing = ", ".join(shard.name for shard in found[at:] if not shard.done)
-            terminal.line(
-                f"{one.name} takes about {clock(pace.expected_s(one))} and {clock(max(0.0, left))} are left; missing: {missing}"
-            )
-            return False
-        terminal.line(f"run {at + 1} of {len(found)}, about {clock(pace.expected_s(one))}")
-        start = time.monotonic()
+        if left is not None and expected_s > left:
+            missing += [shard.name for shard in found[at:] if not shard.done]
+            told = f"{one.name} takes about {clock(expected_s)} and {clock(max(0.0, left))} are left"
+            terminal.line(f"{told}; missing: {', '.join(missing)}")
+            return tuple(missing)
+        terminal.line(f"run {at + 1} of {len(found)}, about {clock(expected_s)}")
         run_experiment(one.experiment, one.work, terminal, address, resume=one.begun)
-        pace.add(one, time.monotonic() - start)
+        if lacking := missing_trainings(one.experiment, records_in(one.work)):
+            missing.append(one.name)
+            terminal.line(f"{one.name}: no complete record of {listed(lacking)}; the next start tries again in {one.work}")
+            continue
         keep(one)
+        pace.add(one, seconds_of(one.kept))
         terminal.line(f"{one.name}: records are in {one.kept}")
-    return True
+    return tuple(missing)
 
 
 def keep(shard: Shard) -> None:
-    """Keeps what a report reads of a whole run; the folder appears at once, complete."""
+    """Keeps what a report reads of a whole run; the folder appears at once, complete, and on the disk."""
     unfinished = shard.kept.with_name(f".{shard.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     compact(shard.work, unfinished)
     try:
         os.replace(unfinished, shard.kept)
+        sync_folder(shard.kept.parent)
     except OSError as error:
         raise unwritable(shard.kept, error.strerror) from error

@@ -71,14 +71,15 @@ def _label(words: str, names: Sequence[str], runs: Sequence[Run]) -> str:
 
 
 def key_of(run: Run) -> CellKey:
-    """The key of a run with a search."""
+    """The key of a run with a search, which may not have a record yet."""
     search = configured(run, "search") or {}
     limit, seed = search.get("mac_limit"), search.get("seed")
-    trained = next((record for record in run.records if record.role == "search"), run.records[0])
+    trained = next((record for record in run.records if record.role == "search"), next(iter(run.records), None))
+    recorded = (trained.task, trained.strategy) if trained else (None, None)
     return CellKey(
-        task=str(configured(run, "task", "name") or trained.task),
+        task=str(configured(run, "task", "name") or recorded[0] or "unknown"),
         mac_limit=limit if isinstance(limit, int) else None,
-        strategy=_strategy(search, trained.strategy),
+        strategy=_strategy(search, recorded[1]),
         search_seed=seed if isinstance(seed, int) else 0,
     )
 

@@ -1,12 +1,10 @@
 """Reading run folders: the run's description, its records and its energy ledgers. Nothing is dropped silently."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from nas.errors import UserError
 from nas.probe_lines import FILE as PROBES
@@ -17,19 +15,6 @@ from reports.ledgers import Machine, Tick, load_machines, source_of
 from reports.search_ledger import SearchLedger, load_search_ledger
 
 RUN_SCHEMA = 1
-
-PHASE_QUANTITIES = (
-    "duration_s",
-    "cpu_s",
-    "tokens",
-    "sentences",
-    "energy_uj",
-    "loaded_uj",
-    "idle_uj",
-    "gpu_uj",
-    "gpu_loaded_uj",
-)
-"""What results.csv has of every phase."""
 
 SEARCH_ROLES = ("search", "finalist")
 """Roles whose energy is the search's."""
@@ -98,7 +83,8 @@ def load_run(folder: Path) -> Run:
     """
     info = _read_info(folder / "run.json")
     records, record_warnings = _load_records(folder / "records.jsonl")
-    source = source_of(info.get("energy")) or next((one.energy for one in records if one.energy is not None), None)
+    described, source_warnings = _described_source(info)
+    source = described or next((one.energy for one in records if one.energy is not None), None)
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
     probes, probe_warnings = load_probes(folder / PROBES)
@@ -108,7 +94,7 @@ def load_run(folder: Path) -> Run:
         records=records,
         machines=machines,
         source=source,
-        warnings=(*record_warnings, *energy_warnings, *ledger_warnings, *probe_warnings),
+        warnings=(*source_warnings, *record_warnings, *energy_warnings, *ledger_warnings, *probe_warnings),
         search_ledger=search_ledger,
         probes=probes,
     )
@@ -126,6 +112,14 @@ def _read_info(path: Path) -> Mapping[str, Any]:
         schema = info.get("schema") if isinstance(info, dict) else type(info).__name__
         raise UserError(f"expected run.json of schema {RUN_SCHEMA} or older, got {schema!r}; use a newer carbon-nas")
     return info
+
+
+def _described_source(info: Mapping[str, Any]) -> tuple[EnergySource | None, list[str]]:
+    """The source of energy that run.json names, and what to warn of."""
+    try:
+        return source_of(info.get("energy")), []
+    except (TypeError, ValueError) as error:
+        return None, [f"left out: energy of run.json: {error}"]
 
 
 def _load_records(path: Path) -> tuple[tuple[Record, ...], list[str]]:
@@ -182,8 +176,8 @@ def run_folders(given: Sequence[Path]) -> RunFolders:
     found: list[Path] = []
     unstarted: list[str] = []
     for one in given:
-        inside = [] if (one / "run.json").exists() else sorted(file.parent for file in one.glob("*/run.json"))
-        recorded = [run for run in inside if (run / "records.jsonl").is_file()]
+        inside = [] if (one / "run.json").exists() else _runs_in(one)
+        recorded = [run for run in inside if _has_records(run)]
         unstarted += [run.name for run in inside if run not in recorded]
         if inside and not recorded:
             raise UserError(
@@ -194,6 +188,17 @@ def run_folders(given: Sequence[Path]) -> RunFolders:
     return RunFolders(folders=tuple(found), name=name, unstarted=tuple(unstarted))
 
 
+def _runs_in(study: Path) -> list[Path]:
+    """The runs of a study; a hidden folder is one that is just being copied."""
+    return sorted(file.parent for file in study.glob("*/run.json") if not file.parent.name.startswith("."))
+
+
+def _has_records(run: Path) -> bool:
+    """Whether a run has a record that can be read: the file is there, empty, as soon as a run has begun."""
+    path = run / "records.jsonl"
+    return path.is_file() and any(isinstance(one, Record) for one in read_records(path))
+
+
 def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
     """The runs in `folders`, which must be comparable; those with a search come first, since their configuration says more.
 
@@ -201,10 +206,8 @@ def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
         UserError: no folder was given, one cannot be read, or two differ in task, corpus, recipe, budget, scoring or counting.
     """
     runs = tuple(load_run(folder) for folder in run_folders(folders).folders)
-    for other in runs[1:]:
-        _refuse_mixture(runs[0], other)
-    if len({run.run_id for run in runs}) < len(runs):
-        raise UserError(f"expected different runs, got {', '.join(run.run_id for run in runs)}; give each folder once")
+    _refuse_repeats(runs)
+    _refuse_mixture(runs)
     return tuple(sorted(runs, key=lambda one: not one.searched))
 
 
@@ -222,15 +225,31 @@ def setting(record: Record) -> dict[str, Any]:
     }
 
 
-def _refuse_mixture(one: Run, other: Run) -> None:
-    """Refuses two runs whose models say nothing of each other. Controls may have budgets of their own, which is their point."""
-    pair = [_shared(run) for run in (one, other)]
-    for name in pair[0]:
-        if name in pair[1] and pair[0][name] != pair[1][name]:
-            raise UserError(
-                f"expected runs that share their {name}, got {differing(name, pair[0][name], pair[1][name])} in {one.run_id} "
-                f"and {other.run_id}; report them one by one"
-            )
+def _refuse_repeats(runs: Sequence[Run]) -> None:
+    """Refuses two runs of one name, which records are told apart by."""
+    named: dict[str, Run] = {}
+    for run in runs:
+        before = named.setdefault(run.run_id, run)
+        if before is run:
+            continue
+        if before.folder.resolve() == run.folder.resolve():
+            raise UserError(f"expected different runs, got {run.folder} more than once; give each folder once")
+        raise UserError(
+            f"expected runs of different names, got {run.run_id} in {before.folder} and in {run.folder}; report them one by one"
+        )
+
+
+def _refuse_mixture(runs: Sequence[Run]) -> None:
+    """Refuses runs whose models say nothing of each other. Controls may have budgets of their own, which is their point."""
+    known: dict[str, tuple[Any, str]] = {}
+    for run in runs:
+        for name, value in _shared(run).items():
+            before, whose = known.setdefault(name, (value, run.run_id))
+            if before != value:
+                raise UserError(
+                    f"expected runs that share their {name}, got {differing(name, before, value)} in {whose} and {run.run_id}; "
+                    "report them one by one"
+                )
 
 
 def _shared(run: Run) -> dict[str, Any]:
@@ -252,33 +271,3 @@ def differing(name: str, expected: Any, received: Any) -> str:
         key = next(key for key in sorted({*expected, *received}) if expected.get(key) != received.get(key))
         return f"{name}.{key} = {expected.get(key)!r} and {received.get(key)!r}"
     return f"{expected!r} and {received!r}"
-
-
-def records_table(records: Iterable[Record]) -> pd.DataFrame:
-    """One row a record, tidy: identity, counts, `metric_*` columns, and `<phase>_*` durations and energies."""
-    return pd.DataFrame([_row(record) for record in records])
-
-
-def _row(record: Record) -> dict[str, Any]:
-    row: dict[str, Any] = {
-        "run_id": record.run_id,
-        "record_id": record.record_id,
-        "role": record.role,
-        "status": record.status,
-        "family": record.family,
-        "design": record.design,
-        "seed": record.seed,
-        "trial": record.trial,
-        "strategy": record.strategy,
-        "genome": None if record.genome is None else " ".join(map(str, record.genome)),
-        "budget_tokens": record.budget_tokens,
-        "energy_provenance": record.energy.provenance if record.energy else "unattributed",
-        "error": record.error,
-    }
-    if record.counts is not None:
-        row |= {name: getattr(record.counts, name) for name in ("params", "params_paper", "macs", "macs_paper")}
-    row |= {f"metric_{name}": value for name, value in record.metrics.items()}
-    for phase in record.phases:
-        for quantity in PHASE_QUANTITIES:
-            row[f"{phase.name}_{quantity}"] = getattr(phase, quantity)
-    return row

@@ -105,6 +105,11 @@ def kinds_in(table: pd.DataFrame) -> tuple[tuple[str, str], ...]:
     return tuple(one for one in STACKS if one in there)
 
 
+def of_tokens(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of spectra that are about tokens; slots are fewer, and their quarter is another."""
+    return table[table["sees"] != "slots"]
+
+
 def relative_distance(table: pd.DataFrame) -> pd.DataFrame:
     """The rows of a table of locality where distance means something, with `ratio`: the distance over an even map's."""
     own = table[table["sees"] == "self"]

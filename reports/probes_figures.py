@@ -10,7 +10,17 @@ from matplotlib.ticker import FuncFormatter
 
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, GRID, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
 from reports.marks import legend, readable
-from reports.probes import RANDOM, STACKS, TRAINED, contrasts, kinds_in, of_kind, own_of_both, relative_distance
+from reports.probes import (
+    RANDOM,
+    STACKS,
+    TRAINED,
+    contrasts,
+    kinds_in,
+    of_kind,
+    of_tokens,
+    own_of_both,
+    relative_distance,
+)
 from reports.words import significant
 
 DASHED = (0, (4, 3))
@@ -83,7 +93,7 @@ def distance_figure(table: pd.DataFrame) -> Drawing:
 def spectrum_figure(table: pd.DataFrame) -> Drawing:
     """Cumulative singular values of the maps, one panel a kind of attention."""
     kinds = kinds_in(table)
-    tokens, quarter = int(table["tokens"].iloc[0]), int(table["quarter"].iloc[0])
+    tokens = int(table["tokens"].iloc[0])
 
     def draw(paper: Paper) -> Figure:
         figure, panels = _panels(paper, [STACKS[one] for one in kinds])
@@ -92,7 +102,8 @@ def spectrum_figure(table: pd.DataFrame) -> Drawing:
             long = own[["design", "weights", "curve"]].explode("curve", ignore_index=False)
             long = long.assign(value=long["curve"].astype(float), place=long.groupby(level=0).cumcount())
             _lines_without_marks(axes, long)
-            axes.axvline(quarter, color=MUTED, linewidth=1)
+            for quarter in sorted(set(own["quarter"])):
+                axes.axvline(quarter, color=MUTED, linewidth=1)
             axes.set_ylim(0, 1.02)
             axes.set_xlabel("largest singular values")
             axes.set_ylabel("share of the sum")
@@ -105,12 +116,23 @@ def spectrum_figure(table: pd.DataFrame) -> Drawing:
             name="attention-spectrum",
             title="How much of an attention map a few values hold",
             caption=f"Singular values of the maps of sentences cut to {tokens} tokens, summed from the largest on and divided by "
-            f"the sum of all. The upright line is at a quarter of the tokens ({quarter}). Means over heads, sentences and seeds; "
+            f"the sum of all. {_quarters(table)} Means over heads, sentences and seeds; "
             "dashed: fresh weights. A map that looks back only cannot be of as low a rank as one that looks both ways.",
             alt=f"Cumulative share of singular values; in the first quarter: {told}.",
             draw=draw,
         )
     )
+
+
+def _quarters(table: pd.DataFrame) -> str:
+    """Where the upright lines of a figure of spectra are, in words."""
+    own = of_tokens(table)
+    slots = sorted(set(table.loc[table["sees"] == "slots", "quarter"]))
+    of_slots = f"a quarter of the slots ({' and '.join(map(str, slots))})" if slots else ""
+    if own.empty:
+        return f"The upright line is at {of_slots}."
+    text = f"The upright line is at a quarter of the tokens ({int(own['quarter'].iloc[0])})"
+    return f"{text}, towards slots at {of_slots}." if slots else f"{text}."
 
 
 def _lines_without_marks(axes: Axes, long: pd.DataFrame) -> None:

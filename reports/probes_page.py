@@ -16,6 +16,7 @@ from reports.probes import (
     kinds_in,
     lines_of,
     of_kind,
+    of_tokens,
     own_of_both,
     probe_table,
     relative_distance,
@@ -26,7 +27,7 @@ from reports.tables import NOT_RUN, Table
 from reports.words import number, optional, shortest, significant
 
 FORMS = {
-    "pairs": "the source is two sentences, one of which belongs to the target",
+    "pairs": "the source is two sentences, one of which belongs to the target, seen from the decoder",
     "text": "an unrelated piece stands beside the beginning of a text, seen from its continuation",
 }
 
@@ -101,6 +102,8 @@ def _agreement(found: Sequence[Contrast], sign: int) -> str:
 def _locality_words(basis: Basis, table: pd.DataFrame) -> str:
     own = table[table["sees"] == "self"]
     near = contrasts(own, "within_3", "uniform_within_3")
+    if not near:
+        return "Local patterns (Lite Transformer). How far their own attention looks is known of no trained model."
     text = (
         "Local patterns (Lite Transformer). Of attention to their own stack, models spend this much at most three tokens away: "
         f"{_each(near)}; spread evenly it would be {_share(sum(one.even or 0 for one in near) / len(near), 0)}. That training "
@@ -113,25 +116,27 @@ def _locality_words(basis: Basis, table: pd.DataFrame) -> str:
         have = "all" if means[True] else "none"
         return f"{text} Whether a convolution beside it frees attention for what is far cannot be told: {have} of them have one."
     with_one, without = (sum(means[one]) / len(means[one]) for one in (True, False))
-    verdict = "is seen" if with_one > without else "is not seen"
+    further = "further" if with_one > without else "no further"
     return (
-        f"{text} That attention looks further where a convolution stands beside it {verdict}: its mean distance is "
+        f"{text} On average attention looks {further} where a convolution stands beside it: its mean distance is "
         f"{significant(with_one, 2)} times that of an even map with one, {significant(without, 2)} without (means of designs, "
-        "no test of significance)."
+        "not tested)."
     )
 
 
 def _spectrum_words(table: pd.DataFrame) -> str:
-    tokens, quarter = int(table["tokens"].iloc[0]), int(table["quarter"].iloc[0])
-    parts = [
-        f"{STACKS[kind]}: {_each(contrasts(of_kind(table, *kind), 'share'))}, evenly spread "
-        f"{_share(float(of_kind(table, *kind)['uniform_share'].astype(float).mean()), 0)}"
-        for kind in kinds_in(table)
-        if kind[1] != "slots"
-    ]
-    found = contrasts(table[table["sees"] != "slots"], "share")
-    if not found:
+    own = of_tokens(table)
+    if own.empty:
         return "Low rank (Linformer). All attention here is to slots, so that its rank is bounded by their number."
+    found = contrasts(own, "share")
+    if not found:
+        return "Low rank (Linformer). The singular values of its maps are known of no trained model."
+    tokens, quarter = int(own["tokens"].iloc[0]), int(own["quarter"].iloc[0])
+    parts = [
+        f"{STACKS[kind]}: {_each(contrasts(of_kind(own, *kind), 'share'))}, evenly spread "
+        f"{_share(float(of_kind(own, *kind)['uniform_share'].astype(float).mean()), 0)}"
+        for kind in kinds_in(own)
+    ]
     raised, lowered = (sum(one.agreed == sign for one in found) for sign in (1, -1))
     verdict = (
         f"Over all kinds of attention, training raised that share in every seed of {raised} of {len(found)} designs, lowered it "
@@ -149,6 +154,8 @@ def _noise_words(basis: Basis, table: pd.DataFrame, local: pd.DataFrame) -> str:
     asked = " and ".join(FORMS[one] for one in sorted(forms) if one in FORMS)
     parts = [f"{STACKS[kind]}: {_each(contrasts(of_kind(shares, *kind), 'own_of_both'))}" for kind in kinds_in(shares)]
     found = contrasts(shares, "own_of_both", "even_of_both")
+    if not found:
+        return "Attention on noise (Differential Transformer). What it spends on either text is known of no trained model."
     even = sum(one.even or 0 for one in found) / len(found)
     text = (
         f"Attention on noise (Differential Transformer), in a form of our own: {asked}, in both orders. Of the attention on "
@@ -161,10 +168,10 @@ def _noise_words(basis: Basis, table: pd.DataFrame, local: pd.DataFrame) -> str:
         which = "all designs that were looked into subtract" if groups[0] else "no design that was looked into subtracts"
         return f"{text} The paper's claim itself cannot be asked: {which} maps."
     differential, plain = (sum(one) / len(one) for one in groups)
-    verdict = "is seen" if differential > plain else "is not seen"
+    more = "more" if differential > plain else "no more"
     return (
-        f"{text} That subtracting maps leaves less for noise {verdict}: what matters gets {_share(differential, 0)} with it and "
-        f"{_share(plain, 0)} without (negative weights counted by their size; means of designs, no test of significance)."
+        f"{text} On average what matters gets {more} where maps are subtracted: {_share(differential, 0)}, and "
+        f"{_share(plain, 0)} where they are not (negative weights counted by their size; means of designs, not tested)."
     )
 
 
@@ -183,6 +190,8 @@ def _depth_words(table: pd.DataFrame) -> str:
         text += f" and feed-forward {optional(by_part['feed_forward'])}" if "feed_forward" in by_part.index else ""
         text += f", {most} changes most ({optional(by_layer[most])})"
         texts.append(text + (f" and {least} least ({optional(by_layer[least])})" if least != most else ""))
+    if not texts:
+        return "Redundant layers (LLM-Drop). How much its layers mix is known of no trained model."
     depths = trained[trained["part"] == "attention"]
     firsts, fresh = _first_most(depths), _first_most(table[(table["weights"] != TRAINED) & (table["part"] == "attention")])
     shallow = " All stacks have one layer, so that depth cannot be asked about."

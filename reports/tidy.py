@@ -20,8 +20,9 @@ import pandas as pd
 from nas.records import Record
 from reports.energy import search_progress
 from reports.ledgers import Machine, Tick
-from reports.load import PHASE_QUANTITIES, Run, records_table
+from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models
+from reports.records_table import PHASE_QUANTITIES, records_table
 from reports.trials import train_tokens, trials_of
 
 COLUMNS: dict[str, dict[str, str]] = {

@@ -7,6 +7,7 @@ from math import isclose
 from manual_designs.published_macs import WorkByLength, published_work
 from nas.probe_lines import PARTS
 from reports.load import Run
+from reports.probes import lines_of
 
 PUBLISHED_BASE = "transformer-wmt-512"
 READ_AT = 30
@@ -26,13 +27,12 @@ class Crossing:
 
 
 def run_work(runs: Iterable[Run]) -> tuple[WorkByLength, ...]:
-    """The designs of runs whose work was counted, each once."""
+    """The designs of runs whose work was counted, each once, named as in the rest of a report."""
     found: dict[str, WorkByLength] = {}
-    for run in runs:
-        for line in run.probes:
-            if line.kind == "macs" and line.design not in found:
-                macs = {row["source_tokens"]: {part: row[part] for part in PARTS} for row in line.rows}
-                found[line.design] = WorkByLength(line.design, "", macs)
+    for line in lines_of(runs, "macs", "none"):
+        if line.design not in found:
+            macs = {row["source_tokens"]: {part: row[part] for part in PARTS} for row in line.rows}
+            found[line.design] = WorkByLength(line.design, "", macs)
     return tuple(one for one in found.values() if one.macs)
 
 

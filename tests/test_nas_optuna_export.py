@@ -7,7 +7,9 @@ from typing import Any
 
 import optuna
 import pytest
-from optuna.trial import FrozenTrial, TrialState
+from optuna.distributions import CategoricalDistribution
+from optuna.trial import FrozenTrial, TrialState, create_trial
+from sqlalchemy.exc import OperationalError
 
 from nas.cli_export import dashboard
 from nas.errors import UserError
@@ -58,9 +60,14 @@ class Writer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         search = {"objective": OBJECTIVES, "limits": {"valid_bleu": 5}}
-        info = {"run_id": "run", "experiment": {"search": search, "carbon": {"searched_in": "DEU"}}}
-        (folder / "run.json").write_text(json.dumps(info))
+        self.info: dict[str, Any] = {"run_id": "run", "fingerprint": "f", "created_at": "2026-01-02T03:04:05+00:00"}
+        self.describe(experiment={"search": search, "carbon": {"searched_in": "DEU"}})
         self.add("opened", identity={"genes": GENES, "directions": ["maximize", "minimize"]})
+
+    def describe(self, **changes: Any) -> None:
+        """Changes run.json."""
+        self.info |= changes
+        (self.folder / "run.json").write_text(json.dumps(self.info))
 
     def add(self, kind: str, **fields: Any) -> None:
         with Ledger.open(self.folder / "ledger.jsonl") as ledger:
@@ -152,13 +159,40 @@ def test_only_what_is_new_is_added_and_what_waits_is_left(writer: Writer, url: s
     assert found[1].user_attrs["loaded_j"] == 4.0
 
 
-def test_one_that_waited_to_the_end_has_its_record(writer: Writer, url: str) -> None:
+def test_one_that_waits_has_ended_when_its_search_has_and_its_record_tells_nothing(writer: Writer, url: str) -> None:
     writer.ask(0)
     writer.run(0, "rung", verdict="pause", rung=0)
+    # A run that was resumed has the records of those that wait, and goes on with them.
+    (writer.folder / "records.jsonl").write_text(json.dumps(record(0, 9.0, 100, 1) | {"status": "stopped"}) + "\n")
     assert export_optuna(writer.folder, open_storage(url))[0].num_added == 0
-    (writer.folder / "records.jsonl").write_text(json.dumps(record(0, 9.0, 100, 1)) + "\n")
+    writer.describe(ended_searches=["search/other"])
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 0
+    writer.describe(ended_searches=[SEARCH])
     assert export_optuna(writer.folder, open_storage(url))[0].num_added == 1
     assert (trials(url)[0].state, trials(url)[0].user_attrs["status"]) == (TrialState.PRUNED, "stopped")
+
+
+def test_a_duplicate_is_what_its_twin_is(writer: Writer, url: str) -> None:
+    for number in range(6):
+        writer.ask(number)
+    writer.run(0, "rung", verdict="pause", rung=0)
+    writer.add("duplicate", trial=1, of=0)
+    writer.add("failed", trial=2, reason="out of memory")
+    writer.add("duplicate", trial=3, of=2)
+    writer.run(4, "rung", verdict="stop", rung=0)
+    writer.add("duplicate", trial=5, of=4)
+    (told,) = export_optuna(writer.folder, open_storage(url))
+    assert (told.num_added, told.num_open) == (4, 2)
+    assert {number: one.state for number, one in trials(url).items()} == {
+        2: TrialState.FAIL,
+        3: TrialState.FAIL,
+        4: TrialState.PRUNED,
+        5: TrialState.PRUNED,
+    }
+    writer.add("promoted", trial=0, closing=False)
+    writer.run(0, bleu=11.0)
+    assert export_optuna(writer.folder, open_storage(url))[0].num_added == 2
+    assert trials(url)[1].state == TrialState.COMPLETE and trials(url)[1].values == [11.0, 900.0]
 
 
 def test_results_that_cannot_be_read_are_counted(writer: Writer, url: str) -> None:
@@ -184,6 +218,50 @@ def test_another_search_of_that_name_is_refused(writer: Writer, url: str) -> Non
     optuna.create_study(storage=url, study_name="run/search", directions=["minimize"])
     with pytest.raises(UserError, match="choose another storage"):
         export_optuna(writer.folder, open_storage(url))
+
+
+def test_another_run_of_that_name_is_refused_and_a_resumed_one_goes_on(writer: Writer, url: str) -> None:
+    writer.ask(0)
+    writer.run(0)
+    export_optuna(writer.folder, open_storage(url))
+    writer.describe(fingerprint="g")
+    with pytest.raises(UserError, match="expected one of the run with fingerprint g, got one with f; choose another storage"):
+        export_optuna(writer.folder, open_storage(url))
+    writer.describe(changes=[{"at": "2026-01-03"}])
+    assert export_optuna(writer.folder, open_storage(url))[0].num_present == 1
+    assert optuna.load_study(study_name="run/search", storage=url).user_attrs["fingerprint"] == "g"
+    writer.describe(created_at="2026-02-02T03:04:05+00:00")
+    with pytest.raises(UserError, match="expected one of the run with created_at 2026-02-02"):
+        export_optuna(writer.folder, open_storage(url))
+
+
+def test_another_space_is_refused_in_a_line(writer: Writer, url: str) -> None:
+    writer.ask(0)
+    writer.run(0)
+    study = optuna.create_study(storage=url, study_name="run/search", directions=["maximize", "minimize"])
+    other = CategoricalDistribution((64, 96, 128))
+    study.add_trial(create_trial(values=[1.0, 2.0], params={"width": 64}, distributions={"width": other}))
+    with pytest.raises(UserError, match="expected the choices of this search, got others of width"):
+        export_optuna(writer.folder, open_storage(url))
+
+
+def test_a_storage_that_cannot_be_written_is_told_in_a_line(writer: Writer, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def locked(*_: object) -> None:
+        cause = OperationalError("INSERT", {}, Exception("database is locked"))
+        raise optuna.exceptions.StorageInternalError("An exception is raised during the commit.") from cause
+
+    writer.ask(0)
+    writer.run(0)
+    monkeypatch.setattr(optuna.Study, "add_trial", locked)
+    with pytest.raises(UserError, match="expected a storage that can be written, got .*database is locked") as told:
+        export_optuna(writer.folder, open_storage(url))
+    assert "\n" not in str(told.value)
+
+
+def test_a_password_is_not_printed() -> None:
+    with pytest.raises(UserError) as told:
+        open_storage("nosuch://me:secret@host/trials")
+    assert "nosuch://me:***@host/trials" in str(told.value) and "secret" not in str(told.value)
 
 
 def test_without_the_dashboard_one_line_says_how_to_get_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

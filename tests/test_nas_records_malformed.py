@@ -16,7 +16,7 @@ ODD: tuple[Any, ...] = (None, "text", "=1+1", [], {}, -1, 1.5, True, 10**400, 10
 
 
 def good() -> dict[str, Any]:
-    return next(found for line in LINES if (found := json.loads(line))["phases"])
+    return next(found for line in LINES if (found := json.loads(line))["phases"] and found["energy"])
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,21 @@ def good() -> dict[str, Any]:
         ("corpus", "mine"),
         ("nonsense", 1),
         ("schema", True),
+        ("signatures", []),
+        ("signatures", {"bleu": 1}),
+        ("sentence_counts", {"test_bleu": ["text"]}),
+        ("sentence_counts", {"test_bleu": [[1, 1.5]]}),
+        ("energy.provenance", "guess"),
+        ("energy.provenance", []),
+        ("energy.low_factor", "half"),
+        ("energy.high", {"idle": None}),
+        ("energy.components", []),
+        ("counts.macs_items", {"linear": "many"}),
+        ("phases.0.name", []),
+        ("strategy", 1),
+        ("trial", "first"),
+        ("architecture", "large"),
+        ("stages", ["drop"]),
     ],
 )
 def test_a_wrong_type_is_told(path: str, value: Any) -> None:
@@ -94,6 +109,26 @@ def test_every_mangled_line_is_a_record_or_is_told(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text((RECORDS / "run.json").read_text())
     run = load_run(tmp_path)
     assert sum(one.startswith("left out: records.jsonl") for one in run.warnings) == len(told)
+
+
+def test_a_byte_that_is_no_text_spoils_its_line_alone(tmp_path: Path) -> None:
+    path = tmp_path / "records.jsonl"
+    spoilt = LINES[1].encode().replace(b'"design":"', b'"design":"\xff')
+    path.write_bytes(b"\n".join([LINES[0].encode(), spoilt, b"\xff", LINES[2].encode()]) + b"\n")
+    first, *told, last = read_records(path)
+    assert isinstance(first, Record) and isinstance(last, Record)
+    assert [str(one).split(":")[0] for one in told] == ["records.jsonl line 2", "records.jsonl line 3"]
+    assert all(isinstance(one, RecordError) and "utf-8" in str(one) for one in told)
+
+
+def test_a_source_of_energy_that_is_none_is_told(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text("\n".join(LINES) + "\n")
+    info = json.loads((RECORDS / "run.json").read_text())
+    source = {"name": "meter", "provenance": "guess", "version": "1"}
+    (tmp_path / "run.json").write_text(json.dumps(info | {"energy": source}))
+    run = load_run(tmp_path)
+    assert "left out: energy of run.json: energy: expected a provenance of measured, sampled" in "\n".join(run.warnings)
+    assert run.source is not None and run.source.provenance == "estimated"  # that of the records
 
 
 @pytest.mark.parametrize("odd", ["Infinity", "NaN", '"x"', "null", "[]", "{}", "1e999"])

@@ -1,6 +1,7 @@
 """Several machines of a run: every ledger is read, costs add up, and what was not metered is said in words."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 
 from nas.compaction import compact
+from nas.errors import UserError
 from nas.records import EnergySource
 from reports.analysis import analyse
 from reports.assumptions import at_pue
@@ -161,6 +163,29 @@ def test_a_compacted_run_gives_the_same_report(two: Callable[..., Path], tmp_pat
         write_report([tmp_path / name], tmp_path / f"report-{name}", "DEU", "FRA")
     for file in ("index.html", "energy.json", "emissions.csv", "results.json"):
         assert (tmp_path / "report-two" / file).read_bytes() == (tmp_path / "report-small" / file).read_bytes(), file
+
+
+def test_a_ledger_that_was_copied_while_it_grew_is_kept_without_its_torn_line(
+    two: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = two(other_machine())
+    compact(folder, tmp_path / "small")
+    path = folder / "energy-other.jsonl"
+    whole = path.read_text(encoding="utf-8")
+    path.write_text(whole + '{"kind":"ti', encoding="utf-8")
+    synced: list[int] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(fd), sync(fd)))
+    compact(folder, tmp_path / "again")
+    names = sorted(one.name for one in (tmp_path / "again").iterdir())
+    assert names == sorted(one.name for one in (tmp_path / "small").iterdir())
+    assert all((tmp_path / "again" / name).read_bytes() == (tmp_path / "small" / name).read_bytes() for name in names)
+    assert len(synced) == len(names) + 1  # every file, and the folder that names them
+    first, *rest = whole.splitlines()
+    path.write_text("\n".join([first, '{"time":1}', *rest]) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match="energy-other.jsonl.* in line 2") as told:
+        compact(folder, tmp_path / "third")
+    assert "\n" not in str(told.value)
 
 
 def test_a_pause_between_two_starts_is_told(tmp_path: Path) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from nas.errors import UserError
-from reports.load import load_run, load_runs, records_table
+from reports.load import load_run, load_runs, run_folders
+from reports.records_table import records_table
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -138,6 +139,55 @@ def test_runs_that_differ_are_refused(run_copy: Callable[..., Path], change: Cal
 def test_the_same_run_twice_is_refused() -> None:
     with pytest.raises(UserError, match="give each folder once"):
         load_runs([RECORDS, RECORDS])
+
+
+def keep_roles(*roles: str) -> Callable[[Path], Path]:
+    """Takes the records of other roles away."""
+
+    def keep(folder: Path) -> Path:
+        path = folder / "records.jsonl"
+        kept = [line for line in path.read_text().splitlines() if json.loads(line)["role"] in roles]
+        path.write_text("\n".join(kept) + "\n")
+        return folder
+
+    return keep
+
+
+def test_two_runs_that_differ_are_refused_whatever_the_first_has(run_copy: Callable[..., Path]) -> None:
+    search_alone = keep_roles("search")(run_copy("one"))
+    other = run_copy("three", full_budget(lambda record: record["corpus"].update(sha256="1")))
+    with pytest.raises(UserError, match=r"corpus.sha256 = .* in two and three; report them one by one"):
+        load_runs([search_alone, run_copy("two"), other])
+
+
+def test_a_run_of_controls_alone_hides_no_budget_of_the_others(run_copy: Callable[..., Path]) -> None:
+    def as_control(record: dict[str, Any]) -> None:
+        record["role"] = "control" if record["role"] == "hand" else record["role"]
+
+    controls = keep_roles("control")(run_copy("one", as_control))
+    other = run_copy("three", full_budget(lambda record: record.update(budget_tokens=5)))
+    with pytest.raises(UserError, match="share their budget_tokens, got 800000 and 5 in two and three"):
+        load_runs([controls, run_copy("two"), other])
+
+
+def test_two_runs_of_one_name_are_told_from_one_that_is_given_twice(run_copy: Callable[..., Path], tmp_path: Path) -> None:
+    here = run_copy("one")
+    there = tmp_path / "other" / "one"
+    shutil.copytree(here, there)
+    with pytest.raises(UserError, match="expected runs of different names, got one in") as told:
+        load_runs([here, there])
+    assert str(here) in str(told.value) and str(there) in str(told.value)
+
+
+@pytest.mark.parametrize("content", ["", "\n", "{torn\n"])
+def test_a_run_without_a_readable_record_has_not_started_and_a_copy_being_made_is_no_run(
+    run_copy: Callable[..., Path], tmp_path: Path, content: str
+) -> None:
+    run_copy("one")
+    (run_copy("two") / "records.jsonl").write_text(content)
+    run_copy(".three.unfinished")
+    found = run_folders([tmp_path])
+    assert found.folders == (tmp_path / "one",) and found.unstarted == ("two",)
 
 
 def test_runs_that_agree_are_read_together(run_copy: Callable[..., Path]) -> None:

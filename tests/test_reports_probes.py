@@ -9,10 +9,11 @@ import pytest
 
 from manual_designs import make_macs_table
 from manual_designs.published_macs import TABLE, WorkByLength, published_work
-from nas.probe_lines import FILE, PARTS, Kind, ProbeLine, Weights
+from nas.probe_lines import FILE, PARTS, SEEN, Kind, ProbeLine, Weights
 from reports.load import load_run
 from reports.page import write_report
-from reports.probes import contrasts, own_of_both, probe_table, relative_distance
+from reports.probes import STACKS, contrasts, own_of_both, probe_table, relative_distance
+from reports.probes_figures import _quarters
 from reports.work import overtakes, run_work, shares
 
 RECORDS = Path(__file__).parent / "records"
@@ -100,8 +101,11 @@ def test_the_page_says_what_is_seen_and_names_what_it_left_out(run_with: Callabl
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert page.count("left out: probes.jsonl line") == 2
     assert "plain 70 % (fresh 40 %)" in page and "seen in 3 of 3 designs" in page
-    assert "beside it is seen: its mean distance is 0.45 times that of an even map with one, 0.20 without" in page
-    assert "leaves less for noise is seen: what matters gets 90 % with it and 62 % without" in page
+    further = (
+        "On average attention looks further where a convolution stands beside it: its mean distance is 0.45 times that of an "
+    )
+    assert f"{further}even map with one, 0.20 without (means of designs, not tested)" in page
+    assert "On average what matters gets more where maps are subtracted: 90 %, and 62 % where they are not" in page
     assert "depth cannot be asked about" in page
     for name in ("attention-distance", "attention-spectrum", "attention-noise", "similarity-depth", "work-length"):
         assert (tmp_path / "out" / f"{name}.png").exists()
@@ -123,6 +127,52 @@ def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "makes attention local is not seen" in page and "cannot be told: none of them have one" in page
     assert "no design that was looked into subtracts maps" in page
+
+
+def test_means_that_differ_the_other_way_are_told_as_such(run_with: Callable[..., Path], tmp_path: Path) -> None:
+    lines = [*both("plain", (0.4, 0.5)), *both("lite-x", (0.8, 0.9)), *both("diff", (0.3, 0.3), negative=0.1)]
+    write_report([run_with(*lines)], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert "On average attention looks no further where" in page and "On average what matters gets no more where" in page
+
+
+def test_tables_without_trained_models_are_no_numbers(run_with: Callable[..., Path], tmp_path: Path) -> None:
+    fresh = [one for one in both("plain", (0.6,)) if one.weights == "random"]
+    bare = replace(next(one for one in tables("plain", "trained", 0.6) if one.kind == "depth"), rows=())
+    write_report([run_with(*fresh, bare)], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert page.count("known of no trained model") == 4
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_slots_have_a_quarter_of_their_own(run_with: Callable[..., Path], tmp_path: Path, alone: bool) -> None:
+    (ranks,) = (one for one in tables("linformer", "trained", 0.6) if one.kind == "spectrum")
+    (depth,) = (one for one in tables("linformer", "trained", 0.6) if one.kind == "depth")
+    slots = dict(ranks.rows[0]) | {"sees": "slots", "keys": 4, "quarter": 1}
+    run = load_run(run_with(replace(ranks, rows=(slots,) if alone else (slots, *ranks.rows)), depth))
+    told = _quarters(probe_table([run], "spectrum"))
+    assert "towards slots at a quarter of the slots (1)" in told or (alone and "is at a quarter of the slots (1)." in told)
+    assert alone or "at a quarter of the tokens (2)" in told
+    write_report([run.folder], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert ("All attention here is to slots" if alone else "a map of 8 tokens the largest 2 hold") in page
+
+
+def test_searched_designs_of_several_runs_are_counted_apart(run_with: Callable[..., Path]) -> None:
+    rows = tuple({"source_tokens": t, "target_tokens": t} | dict.fromkeys(PARTS, t) for t in (16, 30))
+    run = load_run(run_with())
+    runs = []
+    for name in ("one", "two"):
+        counted = ProbeLine(
+            run_id=name, record_id="x", design="searched-1", family="searched", seed=1, weights="none", kind="macs", rows=rows
+        )
+        runs.append(replace(run, info=dict(run.info) | {"run_id": name}, probes=(counted,)))
+    assert [one.design for one in run_work(runs)] == ["searched-1 (one)", "searched-1 (two)"]
+    assert [one.design for one in run_work(runs[:1])] == ["searched-1"]
+
+
+def test_the_kinds_of_attention_are_those_that_lines_may_name() -> None:
+    assert tuple(STACKS) == SEEN
 
 
 def test_without_probes_there_is_the_work_of_published_designs_alone(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from nas.errors import UserError
 from nas.probe_lines import ProbeLine
 from nas.records import Record
 from reports.analysis import analyse
-from reports.cells import cells_of
+from reports.cells import cells_of, key_of
 from reports.cheap_scores_page import cheap_scores_section
 from reports.controls import longer_trainings, random_controls
 from reports.controls_page import controls_section
@@ -121,6 +121,7 @@ def test_searches_come_first_and_are_cells_by_their_configuration(folder: Path) 
     ]
     same = [replace(runs[0], info=dict(runs[0].info) | {"run_id": name}) for name in ("one", "two")]
     assert [len(cell.runs) for cell in cells_of(same)] == [2], "the same search in two runs is one cell"
+    assert key_of(replace(runs[0], records=())) == key_of(runs[0]), "a run that has just begun has no records"
 
 
 def other_budget(record: Record) -> Record:

@@ -4,8 +4,8 @@ Source: Ye et al. 2024, arXiv 2410.05258, whose models retrieve planted facts fr
 cannot, so the form here is our own, and no number of it compares with the paper's: an unrelated text is planted beside the
 one that matters, and attention to both is set against their lengths.
 
-- Pairs of texts: the source is two sentences, of which one belongs to the target; seen are the decoder's attention to the
-  source, and the encoder's attention from the tokens of the sentence that belongs.
+- Pairs of texts: the source is two sentences, of which one belongs to the target; seen is the decoder's attention to the
+  source. The encoder's own attention is not: who looks there is a token of one of the two, to which its own text is nearer.
 - Running text: the beginning of a block, an unrelated piece as long, and the block's continuation, from which one looks.
 
 Each is asked twice, the unrelated text first and last, so that nearness favours neither. Special tokens, and the text from
@@ -31,11 +31,14 @@ OTHER, OWN, FOREIGN, ASKING = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class Planted:
-    """Inputs, and what each token of the stack that holds the planted text is; `asking` of them are where one looks from."""
+    """Inputs, and what each token of the stack that holds the planted text is.
+
+    `asking` of them are where one looks from, None where another stack alone does.
+    """
 
     inputs: Inputs
     kinds: Tensor
-    asking: int
+    asking: int | None
 
 
 def form_of(model: Model, split: EncodedSplit) -> str | None:
@@ -63,7 +66,7 @@ def _pairs(split: EncodedSplit, most_tokens: int) -> Iterator[tuple[Planted, ...
 
 def _pair(parts: list[tuple[Ints32, int]], end: Ints32, target_in: Any) -> Planted:
     tokens, kinds = _joined([*parts, (end, OTHER)])
-    return Planted((tokens, torch.from_numpy(target_in)), kinds, OWN)
+    return Planted((tokens, torch.from_numpy(target_in)), kinds, None)
 
 
 def _texts(split: EncodedSplit, decoder: bool) -> Iterator[tuple[Planted, ...]]:
@@ -114,6 +117,8 @@ def _queries(one: Planted, seen: Shown) -> Tensor | None:
         return None
     if seen.where.sees == "memory":
         return torch.ones(queries, dtype=torch.bool)
+    if one.asking is None:
+        return None
     holds = "encoder" if one.inputs[0] is not None else "decoder"
     return one.kinds == one.asking if seen.where.stack == holds and queries == len(one.kinds) else None
 

@@ -1,6 +1,6 @@
 """What is looked at in a trained model, and in a fresh one of the same architecture beside it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,6 +32,10 @@ class Probed:
     model: Model
     weights: Weights
     task: EncodedTask
+
+    def key(self, kind: Kind) -> tuple[str, str, str, str]:
+        """That of its table of a kind, see `ProbeLine.key`."""
+        return self.record.run_id, self.record.record_id, "none" if kind == "macs" else self.weights, kind
 
     def line(self, kind: Kind, rows: tuple[dict[str, Any], ...], about: Mapping[str, Any]) -> ProbeLine:
         """A table about it."""
@@ -77,25 +81,27 @@ def count_work(probed: Probed) -> ProbeLine:
     return probed.line("macs", rows, {"vocabulary": probed.model.sizes.target_vocabulary})
 
 
-def look(probed: Probed) -> Iterator[ProbeLine]:
-    """Every table about a model that can be made: none of maps where it has no attention by softmax."""
+def look(probed: Probed, there: Collection[Kind] = ()) -> Iterator[ProbeLine]:
+    """Every table about a model that can be made and is not there: none of maps where it has no attention by softmax."""
     valid = probed.task.valid
     if mapped(probed.model):
-        yield from _maps(probed)
-    few = valid.sample(RANKED)
-    yield probed.line("depth", depth(probed.model, few, BATCH_TOKENS), {"sentences": len(few)})
+        yield from _maps(probed, there)
+    if "depth" not in there:
+        few = valid.sample(RANKED)
+        yield probed.line("depth", depth(probed.model, few, BATCH_TOKENS), {"sentences": len(few)})
 
 
-def _maps(probed: Probed) -> Iterator[ProbeLine]:
+def _maps(probed: Probed, there: Collection[Kind]) -> Iterator[ProbeLine]:
     valid, model = probed.task.valid, probed.model
-    few = valid.sample(SENTENCES)
-    rows = locality(shown(model, sentences(few, range(len(few)))))
-    yield probed.line("locality", rows, {"sentences": len(few)})
+    if "locality" not in there:
+        few = valid.sample(SENTENCES)
+        rows = locality(shown(model, sentences(few, range(len(few)))))
+        yield probed.line("locality", rows, {"sentences": len(few)})
     tokens, chosen = cut_rows(valid, MAPS)
-    if tokens:
+    if tokens and "spectrum" not in there:
         rows = spectrum(shown(model, cut_sentences(valid, tokens, chosen)))
         yield probed.line("spectrum", rows, {"sentences": len(chosen), "tokens": tokens})
-    if form := form_of(model, valid):
+    if "noise" not in there and (form := form_of(model, valid)):
         # Longer than anything that was trained on, a model sees positions that it never learned.
         most = int(probed.task.train.sources.lengths.max(initial=0))
         asked = planted(form, valid, most, PLANTED, model.architecture.decoder is not None)

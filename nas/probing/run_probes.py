@@ -10,8 +10,8 @@ from nas.compression import TRAINED_IN, checkpoint_of, experiment_of, trained
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
-from nas.files import append_line
-from nas.probe_lines import FILE, SCHEMA, ProbeLine, read_probes
+from nas.files import append_line, cut_torn_line
+from nas.probe_lines import COLUMNS, FILE, SCHEMA, ProbeLine, read_probes
 from nas.probing.probe import Probed, control_of, count_work, look
 from nas.progress import Terminal
 from nas.records import Record, read_records
@@ -33,9 +33,10 @@ def run_probes(folder: Path, designs: Sequence[str], terminal: Terminal) -> Expe
     chosen = [record for design in designs or with_weights(run, records) for record in _of(run, records, design)]
     if not chosen:
         raise UserError(f"expected trained weights in {run.checkpoints}, got none; copy the run's checkpoints here")
-    done = _done(folder / FILE)
     task = experiment.task.prepare(cache_folder())
     run.check_corpus(task.describe())
+    cut_torn_line(folder / FILE)  # or the next table would go on in the middle of it
+    done = _done(folder / FILE)
     # As workers train and score: sums are then the same each time.
     torch.set_num_threads(1)
     for record in chosen:
@@ -77,12 +78,9 @@ def _look_into(run: RunFolder, record: Record, task: EncodedTask, done: set[tupl
     """Adds what is missing about one model; how many tables that were."""
     design, model = load_checkpoint(checkpoint_of(run, record))
     subject = Probed(record=record, design=design, model=model, weights="trained", task=task)
-    lines = [count_work(subject)]
-    # Depth is always there, and last: what came before it was written as well.
+    lines = [] if subject.key("macs") in done else [count_work(subject)]
     for one in (subject, control_of(subject)):
-        if one.line("depth", (), {}).key not in done:
-            lines += look(one)
-    new = [line for line in lines if line.key not in done]
-    for line in new:
+        lines += look(one, [kind for kind in COLUMNS if one.key(kind) in done])
+    for line in lines:
         append_line(run.path / FILE, line.to_json())
-    return len(new)
+    return len(lines)
