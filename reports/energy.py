@@ -45,6 +45,16 @@ class SearchCost:
     from_ledger: bool
     num_unattributed: int
 
+    @property
+    def known(self) -> bool:
+        """Whether anything can be said of it: nothing at all of trials whose energy is unknown is no zero."""
+        return self.loaded_uj > 0 or not self.num_unattributed
+
+    @property
+    def bound(self) -> str:
+        """What stands before a total that is a lower bound; nothing before a whole one."""
+        return "at least " if self.num_unattributed and not self.from_ledger else ""
+
 
 @dataclass(frozen=True)
 class Split:
