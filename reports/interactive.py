@@ -21,6 +21,7 @@ from reports.architecture_drawing import (
 )
 from reports.basis import Basis
 from reports.comparison import Compared
+from reports.design_costs import mean_training_uj
 from reports.export import plain
 from reports.metric import TEST_BLEU
 from reports.models import SEARCHED, Model
@@ -189,7 +190,7 @@ def _picture(gathering: _Gathering, model: Model, place: int) -> Picture:
 
 
 def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interval | None) -> None:
-    output_uj, training_uj, num_runs = model.mean_output_uj("loaded"), model.training_uj("loaded"), len(model.runs)
+    output_uj = model.mean_output_uj("loaded")
     tested = plural(len(model.test_scores), "seed") + " on test" if model.test_scores else "not scored on the test set"
     gathering.add(
         name=model.design,
@@ -202,7 +203,7 @@ def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interva
         test_low=interval.low if interval else None,
         test_high=interval.high if interval else None,
         output_j=None if output_uj is None else output_uj * 1000 / MICROJOULES_PER_JOULE,
-        train_uj=None if training_uj is None or not num_runs else training_uj / num_runs,
+        train_uj=mean_training_uj(model, "loaded"),
         **_sizes(model.counts),
     )
 
