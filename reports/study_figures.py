@@ -24,7 +24,7 @@ MOST_PAYING = 3
 
 def draw_study(study: Study) -> tuple[Drawing, ...]:
     """The differences by search, then the figures of one search: of all together, and when and where those pay that do."""
-    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if _pays(cell)]
+    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if pays(cell)]
     found = (
         render(differences(study)),
         *quality_figures(study, study_models(study)),
@@ -34,7 +34,7 @@ def draw_study(study: Study) -> tuple[Drawing, ...]:
     return tuple(one for one in found if one is not None)
 
 
-def _pays(cell: Cell) -> bool:
+def pays(cell: Cell) -> bool:
     """Whether a search with a verdict has a number of uses."""
     return cell.standing != "unfinished" and cell.analysis.findings.answer.uses is not None
 

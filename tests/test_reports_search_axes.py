@@ -244,11 +244,13 @@ def test_unknown_work_is_not_called_inference(analysis: Analysis) -> None:
 
 def test_sentences_tell_what_was_stopped_scored_and_controlled(analysis: Analysis, one_shot: Analysis) -> None:
     told = make_verdict(analysis).plain()
-    assert "met the best of 6 searched trials (2 more were stopped early, 1 more was screened out untrained)" in told
-    assert "all trials including stopped, screened-out, failed and lost ones" in told and "control" not in told
+    assert (
+        "were compared with the best of 6 searched trials (2 more were stopped early, 1 more was screened out untrained)" in told
+    )
+    assert "all trials, stopped, screened-out, failed and lost ones included" in told and "control" not in told
     told = make_verdict(one_shot).plain()
-    assert "met the best of 9 members of a supernet, scored without training of their own," in told
-    assert ": the training of the supernet, all trials including failed and lost ones" in told
+    assert "were compared with the best of 9 members of a supernet, scored without training of their own," in told
+    assert "This counts the training of the supernet, all trials, failed and lost ones included" in told
     assert "4 controls, trained only to tell how far inherited weights rank rightly, drew" in told
 
 
@@ -270,7 +272,7 @@ def test_rungs_against_the_end(analysis: Analysis) -> None:
     rung = next(one for one in analysis.agreements if one.source == "rung")
     assert rung.name == "value at rung 1 (10,000 tokens)" and rung.num_pairs == 6
     assert rung.tau == pytest.approx((14 - 1) / 15) and rung.told, "two neighbours are exchanged"
-    assert told_words(rung).startswith("It helps") and "93%" in told_words(rung)
+    assert told_words(rung).startswith("It helps") and "93 %" in told_words(rung)
 
 
 def test_four_pairs_in_order_may_be_chance(one_shot: Analysis) -> None:
@@ -280,7 +282,7 @@ def test_four_pairs_in_order_may_be_chance(one_shot: Analysis) -> None:
     assert found.tau == pytest.approx((9 - 1) / 10)
     four = replace(found, cheap=(1.0, 2.0, 3.0, 4.0), trained=(1.0, 2.0, 3.0, 4.0))
     assert four.interval == (1.0, 1.0) and not four.told
-    assert told_words(four) == "Cannot be told with 4 candidates: by chance 8% of all orders show as much."
+    assert told_words(four) == "Cannot be told with 4 candidates: by chance 8 % of all orders show as much."
     three = replace(found, cheap=(1.0, 2.0, 3.0), trained=(1.0, 2.0, 3.0))
     assert told_words(three) == "Cannot be told with 3 candidates: too few."
     against = replace(found, cheap=tuple(range(6)), trained=tuple(range(6, 0, -1)))
