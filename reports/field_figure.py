@@ -68,7 +68,7 @@ def field_sketch(marks: Sequence[Mark]) -> Sketch:
         "over the errors of meter, grid and PUE. Hardware, grids, tasks and what is counted differ from row to row; the tables "
         "say what was measured and what was assumed.",
         alt=f"{len(published)} published costs from {mass(min(_central(published)))} to {mass(max(_central(published)))} of CO2e "
-        f"on a logarithmic axis; of this report: {own or 'none is known'}.",
+        f"on a logarithmic axis; of this report: {own or 'none'}.",
         draw=draw,
     )
 

@@ -91,6 +91,6 @@ def test_the_figure_has_every_search_and_the_landmarks(analysis: Analysis) -> No
 
 def test_a_figure_without_own_costs_has_no_place_for_them() -> None:
     drawing = render(field_sketch([Mark("One search", exactly(3.2e6), "measured"), Mark("Another", exactly(1.0), "claimed")]))
-    assert "this report<" not in drawing.wide_svg and "none is known" in drawing.alt
+    assert "this report<" not in drawing.wide_svg and "of this report: none." in drawing.alt
     own = render(field_sketch([Mark("One search", exactly(3.2e6), "measured"), Mark("$ours$", Range(1.0, 2.0, 3.0), None)]))
     assert ">$ours$<" in own.wide_svg

@@ -468,6 +468,12 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
         write_report([RECORDS], tmp_path / "file", "DEU", "FRA")
 
 
+def test_a_search_may_have_emitted_nothing(tmp_path: Path) -> None:
+    verdict = write_report([RECORDS], tmp_path, "0-50 g/kWh", "FRA")
+    assert verdict.outcome == "number"
+    assert "have no place on it; the table has them" in (tmp_path / "index.html").read_text()
+
+
 def test_given_intensities_need_no_year(tmp_path: Path) -> None:
     verdict = write_report([RECORDS], tmp_path, "100 g/kWh", "0 g/kWh")
     assert verdict.outcome == "never"

@@ -12,7 +12,8 @@ import pytest
 from nas.ledger import encode_line
 from nas.records import Phase, Record
 from reports.analysis import Analysis, analyse
-from reports.cheap_scores_page import agreements_table, cheap_scores_section, told_words
+from reports.cheap_scores_page import agreements_table, cheap_scores_section, scatter, told_words
+from reports.drawing import render
 from reports.energy import search_cost, split_energy
 from reports.export import search_results
 from reports.glossary import COMPARISON_GLOSSARY, GLOSSARY, search_glossary
@@ -195,7 +196,7 @@ def test_spending_sums_to_the_searchs_cost(analysis: Analysis, one_shot: Analysi
 def test_spending_table(analysis: Analysis) -> None:
     rows = {row[0]: row for row in spending_table(analysis).rows}
     assert rows["duplicates of other trials"] == ("duplicates of other trials", "1", "–", "–", "–")
-    assert rows["infeasible, not trained"][3] == "–" and rows["the search in all"][-1] == "100.0%"
+    assert rows["infeasible, not trained"][3] == "–" and rows["the search in all"][-1] == "100.0 %"
     assert [row[0] for row in spending_table(analysis).rows][:2] == ["trained to the end", "stopped at rung 1"]
 
 
@@ -307,6 +308,12 @@ def test_of_many_candidates_some_are_drawn(analysis: Analysis) -> None:
     drawn.__dict__["agreements"] = (many,)
     assert "1,000 drawn at random" in agreements_table(drawn).note
     assert "drawn at random" not in agreements_table(analysis).note
+
+
+def test_the_name_of_a_run_starts_no_formula(analysis: Analysis) -> None:
+    hostile = replace(analysis.run, info=dict(analysis.run.info) | {"run_id": "a$\\x$"})
+    sketch = scatter(replace(analysis, runs=(hostile, *analysis.runs)))
+    assert sketch is not None and ">a$\\x$<" in render(sketch).wide_svg
 
 
 def test_a_plain_search_has_no_such_section() -> None:
