@@ -72,8 +72,7 @@ def settings_data(settings: Settings) -> dict[str, Any]:
         regions.setdefault(one.region, one)
     return {
         "regions": [
-            [one.region, one.name, one.g_per_kwh, one.low_g_per_kwh, one.high_g_per_kwh, one.kind]
-            for one in regions.values()
+            [one.region, one.name, one.g_per_kwh, one.low_g_per_kwh, one.high_g_per_kwh, one.kind] for one in regions.values()
         ],
         "searched_in": settings.searched_in.region,
         "used_in": settings.used_in.region,

@@ -153,6 +153,8 @@ def break_even_lines(routes: pd.DataFrame, crossing: Crossing, cell: CellName | 
 
     found = crossing.uses is not None
     said = f"They cross at {number(crossing.uses or 0.0)} uses." if found else f"Break-even: {crossing.outcome}."
+    if crossing.high is not None and crossing.high <= 0:
+        said = "There is nothing to pay back: the route with the search begins lower."
     return render(
         Sketch(
             name=named_of("break-even", cell),

@@ -102,6 +102,8 @@ def test_of_two_lines_of_the_search_one_is_in_the_legend(analysis: Analysis) -> 
     drawn = break_even_lines(routes_table(analysis), Crossing("number", 1e6, 1e5, 1e7))
     assert drawn is not None and "search less hand" not in drawn.wide_svg and "with the search" in drawn.wide_svg
     assert drawn.title == "Whether and when the search pays back"
+    drawn = break_even_lines(routes_table(analysis), Crossing("number", 0.0, 0.0, 0.0))
+    assert drawn is not None and drawn.caption.startswith("There is nothing to pay back") and "They cross" not in drawn.alt
 
 
 def test_alternative_texts_tell_what_is_drawn(analysis: Analysis) -> None:

@@ -233,6 +233,11 @@ def test_warnings_and_unknown_energies_are_shown(report: tuple[Path, Verdict]) -
     assert "The parts sum to the machine&#39;s" in page
 
 
+def test_finalists_that_never_met_the_test_set_say_so(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert "full budget, not scored on the test set" in page and "0 seeds on test" not in page
+
+
 def test_csv_has_a_row_for_each_record(report: tuple[Path, Verdict]) -> None:
     with (report[0] / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

@@ -22,6 +22,7 @@ from reports.cells import cells_of
 from reports.cheap_scores_page import cheap_scores_section
 from reports.controls import longer_trainings, random_controls
 from reports.controls_page import controls_section
+from reports.energy import SearchCost
 from reports.figure_tables import progress_table
 from reports.load import Run, load_run, load_runs, run_folders
 from reports.models import Model, collect_models, within
@@ -229,6 +230,16 @@ def test_a_difference_that_correction_takes_away_has_no_sign() -> None:
 
 def test_the_searches_cost_what_they_cost_together(study: Study) -> None:
     assert study.search_uj.central == sum(cell.analysis.search_uj.central for cell in study.cells)
+
+
+@pytest.mark.parametrize(("loaded_uj", "value"), [(0, "unknown"), (7_200_000, "at least ")])
+def test_what_the_searches_drew_is_never_told_as_zero(study: Study, loaded_uj: int, value: str) -> None:
+    cost = SearchCost(loaded_uj=loaded_uj, dynamic_uj=0, from_ledger=False, num_unattributed=3)
+    bare = replace(study, evidence=replace(study.evidence, cost=cost))
+    told = next(one.text for one in make_study_verdict(bare).sentences if one.topic == "Cost of the searches")
+    assert study_tiles(bare)[2].value.startswith(value)
+    assert (told == "What the searches drew is not known.") == (loaded_uj == 0)
+    assert told.count("at least ") == (2 if loaded_uj else 0)
 
 
 def test_carbon_per_gain_only_where_the_search_won(study: Study) -> None:
