@@ -5,7 +5,7 @@ from nas.records import EnergySource
 from reports.ledgers import PARTS
 from reports.scenarios import Range
 from reports.settings import Embodied
-from reports.words import how_known, number_between, shortest
+from reports.words import how_known, number_between, percent, shortest
 
 PART_WORDS = {"idle": "idle power", "busy": "work of processor and memory", "gpu": "GPUs"}
 NOT_COUNTED = "not counted"
@@ -37,7 +37,9 @@ def embodied_words(embodied: Embodied | None) -> str:
     if embodied is None:
         return NOT_COUNTED
     years = f"{shortest(embodied.lifetime_years)} years"
-    return f"{number_between(embodied.machine_kg_co2e)} kg CO2e a machine over {years}, {embodied.machine_share:.0%} of it ours"
+    return (
+        f"{number_between(embodied.machine_kg_co2e)} kg CO2e a machine over {years}, {percent(embodied.machine_share)} of it ours"
+    )
 
 
 def at_pue(pue: Range) -> str:

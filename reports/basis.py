@@ -13,7 +13,7 @@ from reports.load import COMPRESSED, FULL_BUDGET_ROLES, Run, differing, setting
 from reports.payers import Accounts, TrialBill, accounts, trial_bills
 from reports.scenarios import Range, Worlds
 from reports.settings import Settings
-from reports.words import energy_total, mass_total
+from reports.words import energy_total, mass_total, percent
 
 DEFAULT_MARGIN_BLEU = 3.0
 """A model must beat the better reference by this much, or nothing is concluded."""
@@ -129,11 +129,11 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
         if crowded := [record.record_id for record in full if _crowded(record)]:
             found.append(
                 f"{prefix}other work on the machine held up the inference of {', '.join(crowded)} (under "
-                f"{CROWDED_SHARE:.0%} of a core): their fully loaded energy per output is overstated, the dynamic one is not"
+                f"{percent(CROWDED_SHARE)} of a core): their fully loaded energy per output is overstated, the dynamic one is not"
             )
         if slow := [one.record_id for one in run.records if one.role == COMPRESSED and _held_up(one, "latency")]:
             found.append(
-                f"{prefix}other work on the machine held up the timing of {', '.join(slow)} (under {CROWDED_SHARE:.0%} of a "
+                f"{prefix}other work on the machine held up the timing of {', '.join(slow)} (under {percent(CROWDED_SHARE)} of a "
                 "core): their latencies are overstated, and what is called faster or slower than them says little"
             )
     return tuple(found)

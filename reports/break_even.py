@@ -29,6 +29,9 @@ MAX_OUTSIDE = 0.1
 NOTHING_EMITTED = "electricity without emissions is used, so that none are saved"
 """Why a saving of energy pays nothing back in some regions."""
 
+GRID_DECIDES = "whether it pays back depends on the grid that is assumed"
+"""Why a saving that is certain has no break-even: at one end of a grid's range electricity has no emissions."""
+
 
 @dataclass(frozen=True)
 class Envelope:
@@ -199,7 +202,8 @@ def uses_to_pay_back(net_g: float, saving_uj: float, used_g_per_uj: float) -> fl
 def united(answers: Sequence[BreakEven]) -> BreakEven:
     """One answer out of several that differ in what is assumed of meter, grid and PUE; the first has the point figures.
 
-    Intervals hold those of every answer. Where the answers do not agree in their outcome it is "not separable".
+    Intervals hold those of every answer. Where the answers do not agree in their outcome it is "not separable"; where all of
+    them save energy, the grid alone makes them differ, and the reason says so.
     """
     first = answers[0]
     found = replace(first, net_interval_g=_hull([one.net_interval_g for one in answers]))
@@ -207,7 +211,8 @@ def united(answers: Sequence[BreakEven]) -> BreakEven:
         return found
     found = replace(found, saving=_hull([one.saving for one in answers]))
     if len({one.outcome for one in answers}) > 1:
-        return replace(found, outcome="not separable", uses=None, interval=None, reason="")
+        saves = all(one.saving is not None and one.saving.low > 0 for one in answers)
+        return replace(found, outcome="not separable", uses=None, interval=None, reason=GRID_DECIDES if saves else "")
     return replace(found, interval=_hull([one.interval for one in answers]))
 
 

@@ -16,6 +16,7 @@ from reports.load import CONTROL, Run
 from reports.quality import quality_of, sign
 from reports.rank_correlation import LEAST_PAIRS, concordant_share, exact_p_value, kendall_tau, tau_interval
 from reports.trials import TRAINED, Trial, trials_of
+from reports.words import percent
 
 PROXIES = {
     "params": "parameters",
@@ -95,7 +96,7 @@ class Agreement:
             return "the interval holds 0"
         p_value = exact_p_value(*self._sides)
         if p_value is not None and p_value >= LEVEL:
-            return f"by chance {p_value:.0%} of all orders show as much"
+            return f"by chance {percent(p_value)} of all orders show as much"
         return ""
 
 

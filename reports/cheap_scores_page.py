@@ -9,12 +9,12 @@ from reports.analysis import Analysis
 from reports.cheap_scores import MOST_PAIRS, Agreement, Source, screening_proxy
 from reports.content import Section
 from reports.drawing import SEARCHED_COLOUR, SURFACE, Paper, Sketch, render
-from reports.marks import scale_x
+from reports.marks import readable, scale_x
 from reports.quality import WORDS
 from reports.rank_correlation import LEAST_PAIRS, MOST_ORDERED
 from reports.tables import NOT_RUN, Table
 from reports.trials import Kind, named, numbers
-from reports.words import optional, watt_hours_between
+from reports.words import optional, percent, plural, watt_hours_between
 
 
 def cheap_scores_section(analysis: Analysis) -> Section | None:
@@ -120,8 +120,8 @@ def _tau_words(one: Agreement) -> str:
 def told_words(one: Agreement) -> str:
     """What an agreement tells, in a sentence."""
     if not one.told or one.concordant is None:
-        return f"Cannot be told with {one.num_pairs} candidate{'s' * (one.num_pairs != 1)}: {one.why_not}."
-    share = f"{one.concordant:.0%}"
+        return f"Cannot be told with {plural(one.num_pairs, 'candidate')}: {one.why_not}."
+    share = percent(one.concordant)
     if one.concordant < 0.5:
         return f"It misleads: of two candidates, the one that it puts first was the better one in only {share} of all pairs."
     return f"It helps: of two candidates, the one that it puts first was the better one in {share} of all pairs."
@@ -137,7 +137,7 @@ def scatter(analysis: Analysis) -> Sketch | None:
         figure, panels = paper.figure(250 if paper.narrow else 300, panels=len(chosen))
         for axes, one in zip(panels, chosen, strict=True):
             _draw(axes, one)
-            axes.set_title(one.run_id if len(analysis.runs) > 1 else "")
+            axes.set_title(readable(one.run_id) if len(analysis.runs) > 1 else "")
         return figure
 
     less = list(dict.fromkeys(WORDS[one.quality.name] for one in chosen if not one.quality.maximised))

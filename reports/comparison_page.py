@@ -6,9 +6,10 @@ from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.checklist import checklist_section
 from reports.comparison import Compared
 from reports.comparison_figures import draw_all_compared
-from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words, training_energy
+from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words
 from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
+from reports.design_costs import mean_training_uj
 from reports.export import comparison_results
 from reports.field import field_section
 from reports.glossary import COMPARISON_GLOSSARY
@@ -102,7 +103,7 @@ def _detectable_tile(compared: Compared) -> Tile:
 
 def _cost_tile(compared: Compared) -> Tile:
     best, title = compared.best, "Cost of the best"
-    training, joules = (training_energy(best), output_energy(best)) if best else (None, None)
+    training, joules = (mean_training_uj(best, "loaded"), output_energy(best)) if best else (None, None)
     if training is None or joules is None:
         return Tile(title, "unknown", "its energy is not known", compared.source.provenance)
     trained = f"{energy(kwh(training))}, {mass(compared.settings.searched_g(training))} CO2e to train once"

@@ -6,9 +6,24 @@ from nas.records import Phase, Record
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.assumptions import at_pue, region_words
 from reports.comparison import Compared, Rival
+from reports.design_costs import mean_training_uj
 from reports.models import Model
 from reports.sentences import Sentence, Verdict, sweep_sentence
-from reports.words import duration, energy, mass, mass_between, millions, number, optional, shortest, signed, significant
+from reports.statistics import Interval
+from reports.words import (
+    duration,
+    energy,
+    mass,
+    mass_between,
+    mass_range,
+    millions,
+    number,
+    optional,
+    plural,
+    shortest,
+    signed,
+    significant,
+)
 
 FEW = 4
 """Names that a headline has room for."""
@@ -38,11 +53,6 @@ def listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 
-def plural(count: int, noun: str) -> str:
-    """A count with its noun."""
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def seeds_words(models: Sequence[Model]) -> str:
     """How many seeds the designs have, a range where they differ."""
     counts = sorted({len(model.runs) for model in models})
@@ -53,12 +63,6 @@ def output_energy(model: Model) -> float | None:
     """Loaded joules of 1,000 outputs; None when unknown."""
     energy_uj = model.mean_output_uj("loaded")
     return None if energy_uj is None else energy_uj * 1000 / MICROJOULES_PER_JOULE
-
-
-def training_energy(model: Model) -> float | None:
-    """Loaded microjoules of training it once, the mean over seeds; None when unknown."""
-    energy_uj = model.training_uj("loaded")
-    return None if energy_uj is None else energy_uj / len(model.runs)
 
 
 def _headline(compared: Compared) -> str:
@@ -73,7 +77,8 @@ def _headline(compared: Compared) -> str:
     if not level:
         lead = compared.metric.text(abs(compared.rivals[0].difference.difference))
         every = "the other one" if others == 1 else f"every one of the other {others}"
-        return f"{best.design} is the best design, and the difference is real: it is ahead of {every}, by {lead} or more."
+        real = f"{best.design} is the best design, and the difference is real: it is ahead of {every}"
+        return f"{real}; its smallest measured lead is {lead}."
     if len(level) == others:
         rest = level[0].model.design if others == 1 else f"none of the other {others}"
         can = "cannot" if others == 1 else "can"
@@ -106,7 +111,8 @@ def _best(compared: Compared) -> Sentence | None:
     if compared.rivals:
         after = compared.rivals[0]
         low, high = signed(-after.difference.interval.high), signed(-after.difference.interval.low)
-        text += f", {signed(-after.difference.difference)} against {after.model.design} which comes next ({low} to {high})"
+        lead = optional(-after.difference.difference, compared.metric.places)
+        text += f", {lead} more than {after.model.design}, which comes next (95 % interval {low} to {high})"
     return Sentence("Best", f"{text}.")
 
 
@@ -173,7 +179,7 @@ def _references(compared: Compared) -> Sentence | None:
         return Sentence("Strength", f"{without}; no design beats that by {margin}, so nothing is concluded.")
     if compared.weak:
         names = listed([model.design for model in compared.weak])
-        return Sentence("Strength", f"{without}; {names} did not beat that by {margin} and hardly learnt anything.")
+        return Sentence("Strength", f"{without}; {names} did not beat that by {margin}, so little can be said of their order.")
     return Sentence("Strength", f"{without}; every design beats that by {margin} or more.")
 
 
@@ -193,7 +199,7 @@ def _costs(compared: Compared) -> Sentence | None:
 
 
 def _training_words(compared: Compared) -> str:
-    known = [(uj, model.design) for model in compared.ranked if (uj := training_energy(model)) is not None]
+    known = [(uj, model.design) for model in compared.ranked if (uj := mean_training_uj(model, "loaded")) is not None]
     if not known:
         return " What a training drew is not known."
     (least, thrifty), (most, hungry) = min(known), max(known)
@@ -212,7 +218,7 @@ def _use_words(compared: Compared) -> str:
         return f" 1,000 outputs take {significant(known[0][0])} J, {mass(grams[0])} CO2e in {where}."
     return (
         f" 1,000 outputs take from {significant(min(known)[0])} J ({min(known)[1]}) to {significant(max(known)[0])} J "
-        f"({max(known)[1]}), {mass(grams[0])} to {mass(grams[1])} CO2e in {where}."
+        f"({max(known)[1]}), {mass_range(Interval(*grams))} CO2e in {where}."
     )
 
 
@@ -228,6 +234,7 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
     if not compared.ranked:
         return ()
     runs = [record for model in compared.ranked for record in model.runs]
+    making = ", and the making of the hardware" if compared.settings.embodied is None else ""
     return (
         _shown(compared),
         sweep_sentence(compared.ranked) or _one_recipe(runs[0]),
@@ -243,25 +250,19 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
             "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the p-values "
             "are corrected for that, being adjusted for all pairs of designs.",
         ),
-        Sentence("Not counted", f"What it took people to invent and tune the designs{_making(compared)}."),
+        Sentence("Not counted", f"What it took people to invent and tune the designs{making}."),
     )
 
 
 def _one_recipe(record: Record) -> Sentence:
+    rate = record.recipe.get("peak_learning_rate")
+    told = f" (peak learning rate {rate})" if isinstance(rate, int | float) else ""
     return Sentence(
         "One recipe for everybody",
-        f"Everybody was trained by one recipe{_rate(record.recipe.get('peak_learning_rate'))}, and nobody's was tuned. A "
+        f"Everybody was trained by one recipe{told}, and nobody's was tuned. A "
         "design that needs its own, such as one with normalisation after each block or with ternary weights, may look worse "
         "than it is.",
     )
-
-
-def _making(compared: Compared) -> str:
-    return ", and the making of the hardware" if compared.settings.embodied is None else ""
-
-
-def _rate(value: object) -> str:
-    return f" (peak learning rate {value})" if isinstance(value, int | float) else ""
 
 
 def _shown(compared: Compared) -> Sentence:

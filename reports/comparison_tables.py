@@ -1,9 +1,9 @@
 """Tables of a comparison of hand designs: rows ready to show, the best first."""
 
-from nas.units import kwh
+from nas.units import MICROJOULES_PER_WH, kwh
 from reports.assumptions import provenance_note
 from reports.comparison import Compared, Rival
-from reports.comparison_sentences import training_energy
+from reports.design_costs import mean_training_uj
 from reports.models import Model
 from reports.tables import NOT_RUN, Table, kept_rates, per_thousand
 from reports.words import (
@@ -28,12 +28,12 @@ def designs_table(compared: Compared) -> Table:
         "Verdict",
         f"Test {name}",
         "95 % interval",
-        "To the best",
-        "95 % interval",
+        "Difference to the best",
+        "95 % interval of the difference",
         "MACs, M",
         "Params, M",
-        "Training kWh",
-        "J per 1,000",
+        "Training, Wh",
+        "J per 1,000 outputs",
         "Paper",
     )
     rows = [_design_row(compared, model) for model in compared.ranked]
@@ -45,18 +45,18 @@ def designs_table(compared: Compared) -> Table:
         f"Test {name} is mean ± standard deviation over seeds; intervals are over seeds and test sentences. “Worse” is a "
         f"difference to the best that is significant at 5 %{corrected}; the interval beside it is of that difference alone, "
         "uncorrected. MACs by the convention of Lite Transformer's tables (30 source and 30 target tokens, linear layers and "
-        "attention), parameters without embeddings. Training is of one seed, the mean; J per 1,000 outputs; both fully loaded, "
+        "attention), parameters without embeddings. Training is of one seed, the mean; it and the outputs are fully loaded, "
         f"{compared.source.provenance}.{kept_rates(compared.ranked)}"
     )
     marked = frozenset((0,)) if compared.ranked and not compared.too_weak else frozenset[int]()
-    return Table("Designs by quality", heads, tuple(rows), frozenset(range(1, 10)), note, marked)
+    return Table("Designs by quality", heads, tuple(rows), frozenset(range(2, 10)), note, marked)
 
 
 def _design_row(compared: Compared, model: Model) -> tuple[str, ...]:
     counts, places = model.counts, compared.metric.places
     interval = compared.intervals[model.design]
     spread = "" if model.test_spread is None else f" ± {model.test_spread:.{places}f}"
-    training = training_energy(model)
+    training = mean_training_uj(model, "loaded")
     return (
         model.design,
         "too weak" if compared.too_weak else compared.standing(model),
@@ -65,7 +65,7 @@ def _design_row(compared: Compared, model: Model) -> tuple[str, ...]:
         *_beside_the_best(next((one for one in compared.rivals if one.model is model), None), places),
         millions(counts.macs_paper if counts else None),
         millions(counts.params_paper if counts else None),
-        UNKNOWN if training is None else significant(kwh(training)),
+        UNKNOWN if training is None else significant(training / MICROJOULES_PER_WH),
         per_thousand(model, "loaded"),
         paper(model),
     )
@@ -91,9 +91,9 @@ def energies_table(compared: Compared) -> Table:
         "Training time",
         "Training, one seed",
         "Training CO2e",
-        "J per 1,000 loaded",
-        "J per 1,000 dynamic",
-        "CO2e per 1,000",
+        "J per 1,000 outputs, loaded",
+        "J per 1,000 outputs, dynamic",
+        "CO2e per 1,000 outputs",
     )
     rows = [_energy_row(compared, model) for model in compared.ranked]
     total = compared.cost_uj
@@ -110,7 +110,7 @@ def energies_table(compared: Compared) -> Table:
 
 
 def _energy_row(compared: Compared, model: Model) -> tuple[str, ...]:
-    settings, training, output = compared.settings, training_energy(model), model.mean_output_uj("loaded")
+    settings, training, output = compared.settings, mean_training_uj(model, "loaded"), model.mean_output_uj("loaded")
     seconds = [phase.duration_s for record in model.runs if (phase := record.phase("train")) is not None]
     return (
         model.design,

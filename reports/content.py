@@ -1,4 +1,4 @@
-"""What a page is made of, whichever of the two reports it is."""
+"""What a page is made of, whichever of the three reports it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

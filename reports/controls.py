@@ -16,7 +16,6 @@ from reports.ladder import Ladder, ladders, stage_uj
 from reports.load import COMPRESSED, SEARCH_ROLES, Run, setting
 from reports.models import Model, phase_energy
 from reports.scenarios import Range
-from reports.statistics import mean_and_spread
 from reports.study import Cell
 from reports.trials import trials_of
 
@@ -32,18 +31,13 @@ class LongerTraining:
     test_bleu: tuple[float, ...]
     training_uj: Range | None
 
-    @property
-    def mean(self) -> float:
-        """Mean test BLEU."""
-        return mean_and_spread(self.test_bleu)[0]
-
 
 @dataclass(frozen=True, kw_only=True)
 class RandomControl:
-    """A search beside random search within the same limit, both read where the cheaper of them ended.
+    """A search beside random search within the same limit, both read at the energy that the cheaper of them drew.
 
     Scores are of the best trial by then on validation data, trained from scratch at the searches' own budget, None where there
-    was none. `told` is false where the two searches trained their trials for different budgets, so that scores do not compare.
+    was none. `told` is false where both had such trials and trained them for different budgets, so that scores do not compare.
     """
 
     random: Cell
@@ -102,7 +96,7 @@ def _random_control(cell: Cell, random: Cell) -> RandomControl:
         energy_uj=energy_uj,
         own_bleu=own,
         random_bleu=other,
-        told=own_budgets == other_budgets and len(own_budgets) == 1,
+        told=not own_budgets or not other_budgets or own_budgets == other_budgets,
     )
 
 

@@ -126,15 +126,16 @@ def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
     for cell in whole:
         for one in random_controls(cell, cells):
             pair = (one.own_bleu, one.random_bleu)
-            known = one.told and None not in pair
-            away = signed(pair[0] - pair[1]) if known and pair[0] is not None and pair[1] is not None else NOT_RUN
+            away = "no trial trained from scratch by then"
+            if pair[0] is not None and pair[1] is not None:
+                away = signed(pair[0] - pair[1]) if one.told else "other trial budgets"
             champion = one.random.analysis.evidence.search
             rows.append(
                 (
                     cell.label,
                     energy_between(Range(one.energy_uj, one.energy_uj, one.energy_uj)),
                     *(NOT_RUN if score is None else optional(score) for score in pair),
-                    away if one.told else "other trial budgets",
+                    away,
                     NOT_RUN if champion is None else optional(champion.test_bleu),
                 )
             )
@@ -142,8 +143,8 @@ def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
         return None
     heads = ("Search", "Read at", "Its best trial, valid BLEU", "Random's best", "Difference", "Random's champion, test BLEU")
     note = (
-        "Both searches within the same MAC limit, read where the cheaper of them ended: the best trial by then that was trained "
-        "from scratch to its end, on validation data with one seed, so small differences say little. Random search's champion is "
-        "that of its whole run."
+        "Both searches within the same MAC limit, read at the energy that the cheaper of them drew: the best trial by then that "
+        "was trained from scratch to its end, on validation data with one seed, so small differences say little. Random search's "
+        "champion is that of its whole run."
     )
     return Table("Random search at the same energy", heads, tuple(rows), frozenset(range(1, len(heads))), note, widest=0)

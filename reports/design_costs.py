@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from nas.records import Record, Scenario
+from nas.records import Scenario
 from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models, phase_energy
 from reports.scenarios import Range, Worlds, range_of
@@ -42,6 +42,12 @@ def design_costs(everywhere: Worlds) -> tuple[DesignCost, ...]:
     )
 
 
+def mean_training_uj(model: Model, view: View) -> float | None:
+    """Microjoules of training a model once, the mean over its seeds; None when unknown."""
+    energy_uj = model.training_uj(view)
+    return None if energy_uj is None else energy_uj / len(model.runs)
+
+
 def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
     """Models by family and design, of runs with a search or without."""
     found = collect_models(runs) if runs[0].searched else collect_compared(runs)
@@ -54,10 +60,10 @@ def _cost(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model] | No
     return DesignCost(
         model=central,
         num_outputs=sum(phase.sentences for phase in used),
-        training_dynamic_uj=_range(models, lambda model: _mean_phase_uj(model, ("setup", "train"), "dynamic")),
-        training_loaded_uj=_range(models, lambda model: _mean_phase_uj(model, ("setup", "train"), "loaded")),
-        evaluation_dynamic_uj=_range(models, lambda model: _mean_phase_uj(model, ("validate",), "dynamic")),
-        evaluation_loaded_uj=_range(models, lambda model: _mean_phase_uj(model, ("validate",), "loaded")),
+        training_dynamic_uj=_range(models, lambda model: mean_training_uj(model, "dynamic")),
+        training_loaded_uj=_range(models, lambda model: mean_training_uj(model, "loaded")),
+        evaluation_dynamic_uj=_range(models, lambda model: _mean_evaluation_uj(model, "dynamic")),
+        evaluation_loaded_uj=_range(models, lambda model: _mean_evaluation_uj(model, "loaded")),
         output_dynamic_uj=_range(models, lambda model: model.mean_output_uj("dynamic")),
         output_loaded_uj=_range(models, lambda model: model.mean_output_uj("loaded")),
         times_least=None if least is None else _times(models, least),
@@ -79,14 +85,8 @@ def _range(models: Mapping[Scenario, Model], quantity: Callable[[Model], float |
     return range_of(known) if len(known) == len(found) else None
 
 
-def _mean_phase_uj(model: Model, names: Sequence[str], view: View) -> float | None:
-    """Mean over a model's trainings of what phases of these names drew together; None where any is unknown or has none."""
-    found = [_phases_uj(record, names, view) for record in model.runs]
+def _mean_evaluation_uj(model: Model, view: View) -> float | None:
+    """Mean over a model's trainings of what validation drew; None where any is unknown or has none."""
+    found = [phase_energy(record.phase("validate"), view) for record in model.runs]
     known = [one for one in found if one is not None]
     return sum(known) / len(known) if known and len(known) == len(found) else None
-
-
-def _phases_uj(record: Record, names: Sequence[str], view: View) -> int | None:
-    found = [phase_energy(phase, view) for phase in record.phases if phase.name in names]
-    known = [one for one in found if one is not None]
-    return sum(known) if known and len(known) == len(found) else None

@@ -13,6 +13,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from reports.words import seen
+
 INK, MUTED, GRID, SURFACE = "#1a1c1f", "#5c626a", "#dde0e4", "#fefefe"
 SEARCHED_COLOUR = "#d55e00"
 FAMILY_COLOURS = ("#0072b2", "#009e73", "#aa4499", "#8a6d00", "#56b4e9", "#44546a")
@@ -166,7 +168,7 @@ def themed(svg: str, prefix: str, alt: str) -> str:
         text = text.replace(colour, f"var({name})")
     width, height = (re.search(rf'{side}="([\d.]+)pt"', text) for side in ("width", "height"))
     assert width and height, "matplotlib writes the size of an SVG in points"
-    opening = f'<svg role="img" aria-label="{escape(alt)}" viewBox="0 0 {width[1]} {height[1]}">'
+    opening = f'<svg role="img" aria-label="{escape(seen(alt))}" viewBox="0 0 {width[1]} {height[1]}">'
     return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.DOTALL).strip()
 
 

@@ -17,16 +17,17 @@ from reports.load import COMPRESSED, CONTROL, SEARCH_ROLES, Run
 
 PART_NAMES = ("search", "training", "inference", "compression", "controls", "other", "idle", "overhead", "foreign")
 RARE_PARTS = ("compression", "controls", "other")
-PHASE_PARTS = {
-    "setup": "training",
-    "proxy": "training",
-    "train": "training",
-    "stage": "compression",
-    "load": "compression",
-    "validate": "training",
-    "inference": "inference",
-    "latency": "inference",
+PHASES = {
+    "setup": ("training", "training"),
+    "proxy": ("training", "proxies"),
+    "train": ("training", "training"),
+    "stage": ("compression", "compression"),
+    "load": ("compression", "compression"),
+    "validate": ("training", "evaluation"),
+    "inference": ("inference", "inference"),
+    "latency": ("inference", "latency"),
 }
+"""The part of a run's energy that each phase belongs to, and its group among those who paid."""
 
 KEPT = 64
 """Machines, each in three scenarios, whose figures are kept: a report asks for the same ones dozens of times."""
@@ -44,6 +45,16 @@ class SearchCost:
     dynamic_uj: int
     from_ledger: bool
     num_unattributed: int
+
+    @property
+    def known(self) -> bool:
+        """Whether anything can be said of it: nothing at all of trials whose energy is unknown is no zero."""
+        return self.loaded_uj > 0 or not self.num_unattributed
+
+    @property
+    def bound(self) -> str:
+        """What stands before a total that is a lower bound; nothing before a whole one."""
+        return "at least " if self.num_unattributed and not self.from_ledger else ""
 
 
 @dataclass(frozen=True)
@@ -186,8 +197,13 @@ def part_of(role: str, phase: str) -> str:
         return "search"
     if role == CONTROL:
         return "controls"
-    part = PHASE_PARTS.get(phase, "other")
+    part = PHASES[phase][0] if phase in PHASES else "other"
     return "compression" if role == COMPRESSED and part == "training" else part
+
+
+def group_of(phase: str) -> str:
+    """The group of a phase among those who paid; a phase that is not known is a group of its own."""
+    return PHASES[phase][1] if phase in PHASES else phase
 
 
 def split_energy(runs: Iterable[Run]) -> Split:

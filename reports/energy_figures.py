@@ -8,11 +8,11 @@ from matplotlib.path import Path
 
 from nas.units import MICROJOULES_PER_WH
 from reports.basis import Basis
-from reports.drawing import FAMILY_COLOURS, GRID, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
+from reports.drawing import FAMILY_COLOURS, GRID, INK, MUTED, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render
 from reports.energy import Split
 from reports.energy_tables import power_table, timeline_table
 from reports.marks import legend, readable
-from reports.words import significant
+from reports.words import percent, plural, significant
 
 PART_LOOKS = {
     "search": ("search", SEARCHED_COLOUR),
@@ -40,6 +40,8 @@ OUTCOME_LOOKS = {
     "other": ("other work", MUTED),
 }
 """Name and colour of what ran, by what it was and what became of it."""
+HATCHES = {"stopped": "//", "failed": "xx"}
+"""What tells bars apart that came to no end, beside their colour."""
 MOST_PANELS = 3
 """Runs whose time is drawn: those that drew most."""
 MOST_BARS = 1000
@@ -78,7 +80,8 @@ def energy_split(parts: pd.DataFrame, conserved: str, closing: str = "", trainin
     total = max(int(shown["energy_uj"].sum()), 1)
     watt_hours = [energy_uj / MICROJOULES_PER_WH for energy_uj in shown["energy_uj"]]
     labels = [
-        f"{significant(wh)} Wh · {energy_uj / total:.1%}" for wh, energy_uj in zip(watt_hours, shown["energy_uj"], strict=True)
+        f"{significant(wh)} Wh · {percent(energy_uj / total, 1)}"
+        for wh, energy_uj in zip(watt_hours, shown["energy_uj"], strict=True)
     ]
 
     def draw(paper: Paper) -> Figure:
@@ -138,7 +141,8 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
         legend(figure, panels, paper)
         return figure
 
-    mean = totals["energy_uj"].sum() / 1e6 / max(totals["bin_s"][totals["energy_uj"] > 0].sum(), 1e-9)
+    shown = totals[totals["run_id"].isin(runs)]
+    mean = shown["energy_uj"].sum() / 1e6 / max(shown["bin_s"][shown["energy_uj"] > 0].sum(), 1e-9)
     return render(
         Sketch(
             name="power",
@@ -146,7 +150,7 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
             caption="From below: what machines draw doing nothing, the engine's overhead, other people's work, then trials by "
             "what they were. The line on top is the machines' own total; where it lies on the stack, nothing is missing and "
             f"nothing is counted twice. Means over {_span(step)}."
-            + (f" {left_out} run(s) that drew less are left out." if left_out else ""),
+            + (f" Left out: {plural(left_out, 'run')} that drew less." if left_out else ""),
             alt=f"Stacked power over time, {mean:.0f} watts on average, the machines' total on top of the stack.",
             draw=draw,
         )
@@ -204,8 +208,9 @@ def timeline(spans: pd.DataFrame) -> Drawing | None:
             name="timeline",
             title="What ran when",
             caption="A row for each of what ran at the same time, in the order of beginning; gaps are waiting. A trial "
-            "that paused between rungs is as many bars as it had legs, where the run's ledger has them. Times are to the second."
-            + (f" {left_out} run(s) are left out." if left_out else ""),
+            "that paused between rungs is as many bars as it had legs, where the run's ledger has them. Hatched: stopped or "
+            "failed. Times are to the second."
+            + (f" Left out: {plural(left_out, 'run')} that ran for less time." if left_out else ""),
             alt="Time line of the run: "
             + ", ".join(f"{num} {OUTCOME_LOOKS[str(kind)][0]}" for kind, num in counts.items())
             + ".",
@@ -230,7 +235,8 @@ def _draw_lanes(axes: Axes, spans: pd.DataFrame) -> None:
                 boxes.append((start, stop, one["lane"]))
         if boxes:
             path = Path.make_compound_path(*(_box(start, stop, lane, begin, least) for start, stop, lane in boxes))
-            axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0, label=label))
+            hatched = {"hatch": HATCHES[kind], "edgecolor": SURFACE} if kind in HATCHES else {}
+            axes.add_patch(PathPatch(path, facecolor=colour, linewidth=0, label=label, **hatched))
     axes.set_xlim(0, (end - begin) / 3600)
     axes.set_ylim(lanes - 0.4, -0.6)
     axes.set_yticks(range(lanes) if lanes <= 12 else [], [f"{lane + 1}" for lane in range(lanes)] if lanes <= 12 else [])

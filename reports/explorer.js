@@ -6,7 +6,7 @@
   const { significant, shortest, mass, optional } = Words;
   const { make } = Drawn;
   const models = data.models.map((row) => Object.fromEntries(data.columns.map((name, at) => [name, row[at]])));
-  const regions = data.settings.regions.map(([code, name, central, low, high, kind, year]) => ({ code, name, central, low, high, kind, year }));
+  const regions = data.settings.regions.map(([code, name, central, low, high, kind]) => ({ code, name, central, low, high, kind }));
   const choice = { pue: data.settings.pue, uses: data.settings.uses, reuses: 1 };
   const watched = [];
   const changed = () => watched.forEach((one) => one());
@@ -26,10 +26,11 @@
   }
 
   function numberField(name, id, value, least, step, read) {
-    const input = make("input", { id: `choice-${id}`, type: "number", min: least, step, value });
+    const input = make("input", { id: `choice-${id}`, type: "number", min: least, step, value, required: "" });
     input.addEventListener("input", () => {
       if (input.checkValidity() && input.value !== "") { read(input.valueAsNumber); changed(); }
     });
+    input.addEventListener("change", () => input.reportValidity());
     return field(name, input);
   }
 
@@ -52,21 +53,21 @@
         numberField("Deployments that share the search", "reuses", 1, 1, 1, (value) => (choice.reuses = value)),
       );
     }
-    const answers = make("div", { class: "answers", "aria-live": "polite" });
+    const several = data.cells.length > 1;
+    // Several answers would be read out one after the other: of those the note below the table of verdicts tells.
+    const answers = make("div", { class: several ? "answers several" : "answers", ...(several ? {} : { "aria-live": "polite" }) });
     const compares = () => {
       const [one, other] = [choice.searched.kind, choice.used.kind];
       return one === other ? "" : `The two regions' intensities do not count the same (${choice.searched.name}: ${one}, ${choice.used.name}: ${other}).`;
     };
-    const several = data.cells.length > 1;
-    answers.classList.toggle("several", several);
     const show = () => {
-      answers.replaceChildren(...data.cells.map((cell) => Answers.panel(cell, choice, data.words, several)), ...(searches && compares() ? [make("p", { class: "note" }, compares())] : []));
-      Answers.table(data.cells, choice, data.words);
+      answers.replaceChildren(...data.cells.map((cell) => Answers.panel(cell, choice, data, several)), ...(searches && compares() ? [make("p", { class: "note" }, compares())] : []));
+      Answers.table(choice, data);
     };
     watched.push(show);
     show();
     place.append(
-      make("h2", {}, searches ? "Elsewhere, and used otherwise" : "Elsewhere"),
+      make("h2", {}, searches ? "Other regions and numbers of uses" : "Other regions"),
       make("p", {}, searches ? `Choose where it ran, where the model is used and how often; ${Answers.what(several)}`
         : "Choose where the designs are trained and used: grams of the models below follow."),
       form, answers,
@@ -133,10 +134,22 @@
   const families = [...new Set(models.filter((one) => one.family !== "searched").map((one) => one.family))].sort();
   const colour = (one) => `var(--${one.family === "searched" ? "searched" : `family-${(families.indexOf(one.family) % 6) + 1}`})`;
 
+  // Corners around the middle, for a mark of size 1: families by hand in their order, then again from the first, a circle.
+  const DIAMOND = [[0, -1], [1, 0], [0, 1], [-1, 0]];
+  const SHAPES = [
+    null,
+    [[-0.85, -0.85], [0.85, -0.85], [0.85, 0.85], [-0.85, 0.85]],
+    [[0, -1.1], [1.1, 0.9], [-1.1, 0.9]],
+    [[0, 1.1], [1.1, -0.9], [-1.1, -0.9]],
+    [[-0.35, -1.1], [0.35, -1.1], [0.35, -0.35], [1.1, -0.35], [1.1, 0.35], [0.35, 0.35], [0.35, 1.1], [-0.35, 1.1], [-0.35, 0.35],
+      [-1.1, 0.35], [-1.1, -0.35], [-0.35, -0.35]],
+  ];
+
   function mark(one, x, y) {
     const big = { trial: 4, hand: 6, finalist: 7, champion: 9 }[one.kind];
-    const shape = one.kind === "finalist" || one.kind === "champion"
-      ? make("path", { d: `M${x} ${y - big}L${x + big} ${y}L${x} ${y + big}L${x - big} ${y}Z` })
+    const corners = { finalist: DIAMOND, champion: DIAMOND, hand: SHAPES[families.indexOf(one.family) % SHAPES.length] }[one.kind];
+    const shape = corners
+      ? make("path", { d: `M${corners.map(([across, up]) => `${x + big * across} ${y + big * up}`).join("L")}Z` })
       : make("circle", { cx: x, cy: y, r: big });
     shape.style.setProperty("--mark", colour(one));
     return shape;
@@ -147,8 +160,8 @@
     const plot = make("div", { class: "plot" });
     const tip = make("div", { class: "tip", hidden: "" });
     const card = make("div", { class: "card", "aria-live": "polite" });
-    const pick = (name, axes, chosen) => {
-      const select = make("select", { id: `choice-${name.toLowerCase()}` }, ...Object.entries(axes).map(([key, [words]]) => make("option", { value: key }, words)));
+    const pick = (name, id, axes, chosen) => {
+      const select = make("select", { id: `choice-${id}` }, ...Object.entries(axes).map(([key, [words]]) => make("option", { value: key }, words)));
       select.value = chosen;
       select.addEventListener("change", draw);
       return [select, field(name, select)];
@@ -157,8 +170,9 @@
     const usable = (axes) => Object.fromEntries(Object.entries(axes).filter(([, [, read]]) => any(read)));
     const axes = { x: usable(X), y: usable(Y) };
     if (!Object.keys(axes.x).length || !Object.keys(axes.y).length) return;
-    const [across, acrossField] = pick("Across", axes.x, Object.keys(axes.x)[0]);
-    const [up, upField] = pick("Up", axes.y, Object.keys(axes.y)[0]);
+    const [across, acrossField] = pick("Horizontal axis", "across", axes.x, Object.keys(axes.x)[0]);
+    const [up, upField] = pick("Vertical axis", "up", axes.y, Object.keys(axes.y)[0]);
+    const caption = make("figcaption");
     let points = [];
     let opened = null;
 
@@ -180,7 +194,8 @@
     function fill() {
       if (!opened) return;
       const told = make("dl", {}, ...facts(opened).map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value))));
-      card.replaceChildren(make("h3", {}, opened.name), told, Drawn.architecture(data, opened.architecture));
+      const drawn = opened.output_j === null && opened.train_uj === null ? [] : [Answers.badge(data)];
+      card.replaceChildren(make("h3", {}, opened.name), told, ...drawn, Drawn.architecture(data, opened.architecture));
     }
 
     function move(point, step) {
@@ -243,12 +258,23 @@
       svg.append(...[...points].sort((one, other) => order.indexOf(one.model.kind) - order.indexOf(other.model.kind)).map((one) => one.element));
       points[0].element.setAttribute("tabindex", "0");
       plot.replaceChildren(svg, tip);
+      caption.textContent = captionWords();
+    }
+
+    // What is to be said of what is drawn now.
+    function captionWords() {
+      const words = ["Point at or tap a model for its figures; click it, or reach it by the arrow keys and press Enter, to see it drawn."];
+      const drawn = points.map((one) => one.model);
+      if (drawn.some((one) => one.kind === "trial")) {
+        words.push("Trials had a shorter training than the others, so their validation scores do not compare with those of the full budget.");
+      }
+      if (up.value === "test" && drawn.some((one) => one.test_low !== null)) words.push("Bars are 95 % intervals.");
+      return words.join(" ");
     }
 
     const legend = make("ul", { class: "legend" }, ...legendRows().map(([one, words]) =>
       make("li", {}, make("svg", { viewBox: "0 0 20 20", width: 20, height: 20, class: `point ${one.kind}`, "aria-hidden": "true" }, mark(one, 10, 10)), words)));
-    figure.append(make("h3", {}, "Every model"), make("div", { class: "choice" }, upField, acrossField), plot, legend, make("figcaption", {},
-      "Point at a model for its figures; click it, or reach it by the arrow keys and press Enter, to see it drawn. Trials had a shorter training than the others, so their validation scores do not compare with those of the full budget. Bars are 95 % intervals."));
+    figure.append(make("h3", {}, "Every model"), make("div", { class: "choice" }, upField, acrossField), plot, legend, caption);
     place.append(figure, card);
     watched.push(() => { draw(); fill(); });
     let width = 0;

@@ -15,6 +15,7 @@ from nas.records import Provenance
 from nas.units import kwh
 from reports.assumptions import provenance_note
 from reports.basis import Basis
+from reports.cells import cells_of
 from reports.content import Section
 from reports.drawing import render
 from reports.energy import run_cost_uj, search_cost
@@ -42,8 +43,10 @@ def own_costs(basis: Basis, designs: Sequence[str]) -> tuple[OwnCost, ...]:
         designs: names of the designs whose trainings to show.
     """
     found: list[tuple[str, Range]] = []
-    if basis.run.searched:
-        found.append(("The search of this report", basis.worlds.range(lambda runs: search_cost(runs).loaded_uj)))
+    searches = len(cells_of(basis.runs))
+    if searches:
+        name = "The search of this report" if searches == 1 else f"All {searches} searches of this report"
+        found.append((name, basis.worlds.range(lambda runs: search_cost(runs).loaded_uj)))
     found.append(("All that this report rests on", basis.worlds.range(run_cost_uj)))
     found += [
         (f"{cost.model.design}, one training", cost.training_loaded_uj)
@@ -74,8 +77,10 @@ def field_section(basis: Basis, designs: Sequence[str]) -> Section:
 
 
 def _paragraphs(own: Sequence[OwnCost]) -> tuple[str, ...]:
-    orders = _orders(own)
+    orders = _orders(drawable(own))
     spread = "" if orders is None else f" The axis spans {orders} powers of ten."
+    if len(drawable(own)) < len(own):
+        spread += " Own costs whose grams may be zero by their grid have no place on it; the table has them."
     return (
         "Published costs of searches and of trainings, each with its source, what was measured for it and what was assumed, and "
         f"the runs of this report on the same axis.{spread}",
@@ -84,6 +89,11 @@ def _paragraphs(own: Sequence[OwnCost]) -> tuple[str, ...]:
         "ones of small models, and smaller cost alone is no merit. Costs known in accelerator hours alone are not drawn: they "
         "have no grams without the power and the grid, which their sources do not give.",
     )
+
+
+def drawable(own: Sequence[OwnCost]) -> list[OwnCost]:
+    """The costs that have a place on a logarithmic axis: those whose grams are above zero whatever is assumed."""
+    return [one for one in own if one.emissions_g_co2e.low > 0]
 
 
 def _orders(own: Sequence[OwnCost]) -> int | None:
@@ -96,7 +106,7 @@ def _orders(own: Sequence[OwnCost]) -> int | None:
 
 def _marks(own: Sequence[OwnCost]) -> tuple[Mark, ...]:
     published = [Mark(one.what, _exactly(one), one.kind) for one in sorted(drawn(), key=lambda one: -one.emissions_g_co2e)]
-    ours = sorted(own, key=lambda one: -one.emissions_g_co2e.central)
+    ours = sorted(drawable(own), key=lambda one: -one.emissions_g_co2e.central)
     return (*published, *(Mark(one.what, one.emissions_g_co2e, None) for one in ours))
 
 

@@ -68,7 +68,7 @@ def field_sketch(marks: Sequence[Mark]) -> Sketch:
         "over the errors of meter, grid and PUE. Hardware, grids, tasks and what is counted differ from row to row; the tables "
         "say what was measured and what was assumed.",
         alt=f"{len(published)} published costs from {mass(min(_central(published)))} to {mass(max(_central(published)))} of CO2e "
-        f"on a logarithmic axis; of this report: {own or 'none is known'}.",
+        f"on a logarithmic axis; of this report: {own or 'none'}.",
         draw=draw,
     )
 
@@ -108,10 +108,9 @@ def _draw_mark(axes: Axes, row: int, mark: Mark) -> None:
 def _write_row(axes: Axes, row: int, group: Sequence[Mark], paper: Paper) -> None:
     """The masses right of the marks and, where there is no room left of the axes, the name above the row."""
     if paper.narrow:
-        colour = SEARCHED_COLOUR if group[0].kind is None else INK
         name = readable(group[0].what, LONGEST)
         beside = blended_transform_factory(axes.transAxes, axes.transData)
-        axes.text(0.015, row - 0.4, name, transform=beside, fontsize=9, color=colour, va="center", clip_on=False)
+        axes.text(0.015, row - 0.4, name, transform=beside, fontsize=9, color=INK, va="center", clip_on=False)
     axes.annotate(
         " / ".join(mass(one.emissions_g_co2e.central) for one in sorted(group, key=lambda one: one.emissions_g_co2e.central)),
         (max(one.emissions_g_co2e.high for one in group), row),

@@ -9,6 +9,7 @@ from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
 from reports.cells import key_of
 from reports.comparison import Compared
+from reports.design_costs import mean_training_uj
 from reports.energy import search_progress
 from reports.load import Run
 from reports.models import Model
@@ -89,7 +90,7 @@ def compared_models(compared: Compared) -> pd.DataFrame:
 
 
 def _model(model: Model, metric: str, score: float | None, interval: Interval | None, settings: Settings) -> dict[str, object]:
-    output, training = model.mean_output_uj("loaded"), model.training_uj("loaded")
+    output, training = model.mean_output_uj("loaded"), mean_training_uj(model, "loaded")
     return {
         "design": model.design,
         "family": model.family,
@@ -101,7 +102,7 @@ def _model(model: Model, metric: str, score: float | None, interval: Interval | 
         "test_low": interval.low if interval else None,
         "test_high": interval.high if interval else None,
         "output_j": None if output is None else output * J_PER_1000_OF_UJ,
-        "training_g": None if training is None else settings.searched_g(training / len(model.runs)),
+        "training_g": None if training is None else settings.searched_g(training),
     }
 
 

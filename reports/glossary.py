@@ -99,6 +99,10 @@ AXIS_TERMS: dict[str, tuple[Term, ...]] = {
     ),
     "study": (
         HOLM,
+        Term(
+            "Minimum detectable difference",
+            "A true difference of this size is found in four of five repetitions, at the strictest step of Holm's correction.",
+        ),
         NOT_SEPARABLE,
         P_VALUE,
         Term("Hand champion of a limit", "The best hand design within a MAC limit on validation data with seed 0, of all runs."),
@@ -112,7 +116,8 @@ AXIS_TERMS: dict[str, tuple[Term, ...]] = {
 def search_glossary(axes: Collection[str]) -> tuple[Term, ...]:
     """The terms of a search's report that has these axes."""
     more = (term for name in axes for term in AXIS_TERMS[name])
-    return tuple(sorted((*GLOSSARY, *more), key=lambda term: term.name.lower()))
+    terms = {term.name: term for term in (*GLOSSARY, *more)}
+    return tuple(sorted(terms.values(), key=lambda term: term.name.lower()))
 
 
 OF_SEARCHES = ("Break-even uses", "Champion", "Finalist", "Minimum detectable difference")

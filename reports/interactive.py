@@ -21,6 +21,7 @@ from reports.architecture_drawing import (
 )
 from reports.basis import Basis
 from reports.comparison import Compared
+from reports.design_costs import mean_training_uj
 from reports.export import plain
 from reports.metric import TEST_BLEU
 from reports.models import SEARCHED, Model
@@ -29,7 +30,7 @@ from reports.payback import cell_data, payback_data, settings_data, words_data
 from reports.statistics import Interval
 from reports.study import Study
 from reports.trials import Trial
-from reports.words import seen
+from reports.words import plural, seen
 
 SCRIPTS = ("words.js", "payback.js", "tables.js", "drawn.js", "answers.js", "explorer.js")
 """Files that are put into a page, in this order."""
@@ -136,7 +137,7 @@ def interactive_search(analysis: Analysis) -> Interactive:
 
 
 def interactive_study(study: Study) -> Interactive:
-    """Every model and trial of all searches and each search's verdict; champions are drawn, those of the first limit unfolded."""
+    """Every model and trial of all searches and each one's verdict; champions drawn, those within the tightest limit unfolded."""
     gathering = _Gathering()
     champions = study.champions
     names = {one.design for one in champions}
@@ -189,20 +190,20 @@ def _picture(gathering: _Gathering, model: Model, place: int) -> Picture:
 
 
 def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interval | None) -> None:
-    output_uj, training_uj, num_runs = model.mean_output_uj("loaded"), model.training_uj("loaded"), len(model.runs)
-    seeds = len(model.test_scores)
+    output_uj = model.mean_output_uj("loaded")
+    tested = plural(len(model.test_scores), "seed") + " on test" if model.test_scores else "not scored on the test set"
     gathering.add(
         name=model.design,
         kind=kind,
         family=model.family,
-        note=f"full budget, {seeds} {'seed' if seeds == 1 else 'seeds'} on test",
+        note=f"full budget, {tested}",
         architecture=gathering.place(model.runs),
         valid=model.valid_bleu,
         test=model.test_bleu,
         test_low=interval.low if interval else None,
         test_high=interval.high if interval else None,
         output_j=None if output_uj is None else output_uj * 1000 / MICROJOULES_PER_JOULE,
-        train_uj=None if training_uj is None or not num_runs else training_uj / num_runs,
+        train_uj=mean_training_uj(model, "loaded"),
         **_sizes(model.counts),
     )
 

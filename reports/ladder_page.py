@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from nas.units import MICROJOULES_PER_JOULE
 from reports.basis import Basis
+from reports.cells import cells_of
 from reports.content import Section
 from reports.ladder import Ladder, Rung, ladders, stage_uj, training_uj
 from reports.ladder_figure import compression_ladders, ladders_table
 from reports.scenarios import Range
 from reports.speedup_degradation import speedup_degradation_ratio
 from reports.tables import NOT_RUN, Table
-from reports.words import mass_between, optional, shortest, significant, watt_hours_between
+from reports.words import mass_between, optional, plural, shortest, significant, watt_hours_between
 
 AS_TRAINED = "as trained"
 
@@ -48,7 +49,7 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     key, name, _ = ladder.quality
     before, after = ladder.foot.mean(key), last.mean(key)
     assert before is not None and after is not None
-    seeds = f"{len(ladder.seeds)} seed{'s' * (len(ladder.seeds) != 1)}"
+    seeds = plural(len(ladder.seeds), "seed")
     text = f"{ladder.design} after {' and '.join(last.stages)}: {name} {significant(before, 4)} became "
     text += f"{significant(after, 4)} ({seeds})"
     text += "" if size is None else f", its file {_times(size, 'smaller', 'larger')}"
@@ -60,10 +61,9 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     total = sum(one.central for one in costs)
     trained = training_uj(basis, ladder)
     if trained is not None and trained.central:
+        whose = "all searches'" if len(cells_of(basis.runs)) > 1 else "the search's"
         text += f" All its stages together took {_share(total / trained.central)} of the energy of its training"
-        text += (
-            f" and {_share(total / search_uj.central)} of the search's." if search_uj is not None and search_uj.central else "."
-        )
+        text += f" and {_share(total / search_uj.central)} of {whose}." if search_uj is not None and search_uj.central else "."
     return text
 
 
@@ -107,7 +107,7 @@ def ladder_tables(basis: Basis, found: Sequence[Ladder]) -> tuple[Table, ...]:
 
 
 def _table(basis: Basis, found: Sequence[Ladder]) -> Table:
-    heads = ("Step", "File, MB", found[0].quality[1], "Latency, ms", "J per 1,000 loaded", "Step's Wh", "Step's CO2e")
+    heads = ("Step", "File, MB", found[0].quality[1], "Latency, ms", "J per 1,000 outputs, loaded", "Step's Wh", "Step's CO2e")
     rows: dict[tuple[str, ...], tuple[str, ...]] = {}
     above: tuple[str, ...] = ()
     for ladder in found:

@@ -1,5 +1,6 @@
 """Writing a report: one self-contained page, and the same results for machines beside it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -29,6 +30,9 @@ from reports.settings import Assumptions, make_settings
 from reports.study import analyse_study, is_study
 from reports.study_page import study_content
 from reports.words import seen, shortest
+
+MADE_BY = "by carbon-nas. The same for machines beside this page:"
+"""What the foot of every page says."""
 
 PROVENANCE_WORDS = {
     "measured": "from hardware energy counters",
@@ -79,6 +83,7 @@ def write_report(
     page = render_page(content)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        remove_older_figures(output, content.all_drawings)
         (output / "index.html").write_text(page, encoding="utf-8")
         for drawing in content.all_drawings:
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
@@ -96,11 +101,20 @@ def write_report(
 
 def _markdown(content: Content) -> dict[str, str]:
     """The files to paste: the verdict with models and costs, and the checklist."""
-    name = str(content.basis.lookup("name") or content.basis.run.run_id)
+    name = content.title or str(content.basis.lookup("name") or content.basis.run.run_id)
     return {
         "results.md": report_markdown(name, content.verdict, content.pasted),
         "checklist.md": table_markdown(checklist_table(checklist(content.basis))),
     }
+
+
+def remove_older_figures(output: Path, drawings: Sequence[Drawing]) -> None:
+    """Removes the PNGs of figures that an earlier report in the folder shows and this one does not; no other file is touched."""
+    page = output / "index.html"
+    text = page.read_text(encoding="utf-8", errors="replace") if page.is_file() else ""
+    shown = re.findall(r'<figure id="([\w-]+)">', text) if MADE_BY in text else []
+    for name in set(shown) - {drawing.name for drawing in drawings}:
+        (output / f"{name}.png").unlink(missing_ok=True)
 
 
 def _write_cards(cards: Mapping[str, str], folder: Path) -> None:

@@ -42,12 +42,13 @@ const Payback = (() => {
   }
 
   // One answer out of those of all scenarios and pairs of rates; the first has the point figures.
-  function united(answers) {
+  function united(answers, words) {
     const found = { ...answers[0], net: hull(answers.map((one) => one.net)) };
     if (found.saving === null) return found;
     found.saving = hull(answers.map((one) => one.saving));
     if (new Set(answers.map((one) => one.outcome)).size > 1) {
-      return { ...found, outcome: "not separable", uses: null, ends: null, reason: "" };
+      const saves = answers.every((one) => one.saving !== null && one.saving[0] > 0);
+      return { ...found, outcome: "not separable", uses: null, ends: null, reason: saves ? words.grid_decides : "" };
     }
     return { ...found, ends: hull(answers.map((one) => one.ends)) };
   }
@@ -62,9 +63,13 @@ const Payback = (() => {
     return { central: after(first, first.savingUj), ends: [low, Math.max(...known.map((one) => after(one, one.saving[0])))] };
   }
 
+  // Whether there is nothing to pay back, whatever is assumed.
+  const atOnce = (found) => found.outcome === "number" && found.ends[1] <= 0;
+
   function headline(found, words) {
     const { number } = Words;
-    if (found.outcome === "number" && found.ends[1] <= 0) return words.first_use;
+    if (atOnce(found)) return words.pays_at_once;
+    if (found.outcome === "not separable" && found.reason) return Words.filled(words.no_break_even, { reason: found.reason });
     const figures = found.outcome === "number" ? { uses: number(found.uses), low: number(found.ends[0]), high: number(found.ends[1]) } : {};
     return Words.filled(words.headlines[found.outcome], { reason: found.reason || words.never, ...figures });
   }
@@ -74,9 +79,9 @@ const Payback = (() => {
     if (cell.fixed) return { ...cell.fixed, uses: null, headline: cell.winner + headline({ ...cell.fixed }, words) };
     const pairs = rates(choice.searched, choice.used, choice.pue);
     const answers = cell.scenarios.flatMap((one) => pairs.map((rate) => answer(one, rate, choice.reuses, words)));
-    const found = united(answers);
+    const found = united(answers, words);
     return { ...found, headline: cell.winner + headline(found, words), after: netAfter(answers, choice.uses) };
   }
 
-  return { judge, gramsPerUj: (region, pue) => (1 / UJ_PER_KWH) * pue[1] * region.central };
+  return { judge, atOnce, gramsPerUj: (region, pue) => (1 / UJ_PER_KWH) * pue[1] * region.central };
 })();

@@ -4,8 +4,8 @@ from typing import Any
 
 from nas.carbon import table
 from reports.analysis import Analysis
-from reports.answer_words import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON
-from reports.break_even import MAX_OUTSIDE, NOTHING_EMITTED, BreakEven
+from reports.answer_words import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON, NO_BREAK_EVEN, PAYS_AT_ONCE
+from reports.break_even import GRID_DECIDES, MAX_OUTSIDE, NOTHING_EMITTED, BreakEven
 from reports.sentences import winner_words
 from reports.settings import Settings
 from reports.study import Cell
@@ -55,7 +55,10 @@ def words_data() -> dict[str, Any]:
     """Sentences and limits of a break-even, for the page's script."""
     return {
         "headlines": dict(HEADLINES),
+        "pays_at_once": PAYS_AT_ONCE,
         "first_use": FROM_THE_FIRST_USE,
+        "no_break_even": NO_BREAK_EVEN,
+        "grid_decides": GRID_DECIDES,
         "never": NEVER_REASON,
         "nothing_emitted": NOTHING_EMITTED,
         "max_outside": MAX_OUTSIDE,
@@ -69,8 +72,7 @@ def settings_data(settings: Settings) -> dict[str, Any]:
         regions.setdefault(one.region, one)
     return {
         "regions": [
-            [one.region, one.name, one.g_per_kwh, one.low_g_per_kwh, one.high_g_per_kwh, one.kind, one.year]
-            for one in regions.values()
+            [one.region, one.name, one.g_per_kwh, one.low_g_per_kwh, one.high_g_per_kwh, one.kind] for one in regions.values()
         ],
         "searched_in": settings.searched_in.region,
         "used_in": settings.used_in.region,

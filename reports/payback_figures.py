@@ -26,6 +26,9 @@ REGIONS = ("NOR", "SWE", "FRA", "CAN", "GBR", "USA", "DEU", "CHN", "POL", "IND")
 FEW_REGIONS = ("NOR", "FRA", "GBR", "DEU", "CHN", "IND")
 """Those of them that are shown where there is little room."""
 
+SIZES = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
+"""Letters for thousands of uses in a cell of the map, which has no room for words."""
+
 ROUTE_COLUMNS = {
     "uses": "outputs made",
     "route": "`search`, `hand`, or `difference`: what the route with the search emitted more by then",
@@ -124,9 +127,8 @@ def break_even_lines(routes: pd.DataFrame, crossing: Crossing, cell: CellName | 
     """
     if routes.empty:
         return None
-    unit_g, unit = (
-        (1e6, "t") if routes["emitted_g"].max() >= 2e6 else (1e3, "kg") if routes["emitted_g"].max() >= 2e3 else (1.0, "g")
-    )
+    most = routes["emitted_g"].max()
+    unit_g, unit = (1e6, "t") if most >= 2e6 else (1e3, "kg") if most >= 2e3 else (1.0, "g")
 
     def draw(paper: Paper) -> Figure:
         figure, (both, net) = paper.figure(300 if paper.narrow else 340, panels=2)
@@ -135,7 +137,7 @@ def break_even_lines(routes: pd.DataFrame, crossing: Crossing, cell: CellName | 
             ("search", "with the search", SEARCHED_COLOUR),
         ):
             _draw_route(both, routes[routes["route"] == name], unit_g, label, colour)
-        _draw_route(net, routes[routes["route"] == "difference"], unit_g, "search less hand", SEARCHED_COLOUR)
+        _draw_route(net, routes[routes["route"] == "difference"], unit_g, "_nolegend_", SEARCHED_COLOUR)
         net.axhline(0, color=INK, linewidth=1)
         for axes, title in ((both, "Emitted in all"), (net, "Still to be paid back")):
             _draw_crossing(axes, crossing)
@@ -151,11 +153,13 @@ def break_even_lines(routes: pd.DataFrame, crossing: Crossing, cell: CellName | 
 
     found = crossing.uses is not None
     said = f"They cross at {number(crossing.uses or 0.0)} uses." if found else f"Break-even: {crossing.outcome}."
+    if crossing.high is not None and crossing.high <= 0:
+        said = "There is nothing to pay back: the route with the search begins lower."
     return render(
         Sketch(
             name=named_of("break-even", cell),
-            title=titled_of("When the search pays back", cell),
-            caption=f"{said} The route with the search begins higher, by search and training, and rises by its energy per use; "
+            title=titled_of("Whether and when the search pays back", cell),
+            caption=f"{said} The route with the search begins with search and training and rises by its energy per use; "
             "the other begins with the hand champion's training and rises by the least energy of a hand design of the same "
             "quality. Bands: 95 % interval of the saving per use."
             + (" Shaded: the break-even's interval, with the errors of meter, grid and PUE." if found else ""),
@@ -251,19 +255,15 @@ def region_map(pairs: pd.DataFrame, own: tuple[str, ...] = (), cell: CellName | 
         axes.set_ylabel("searched in" if paper.narrow else "searched in, g CO2e/kWh")
         return figure
 
-    what = (
-        "Uses until the search has paid back"
-        if counted
-        else f"CO2e still to be paid back after {uses} uses; less than zero: saved"
-    )
-    doubt = (
-        " Only the ratio of the two intensities counts."
-        if counted
-        else " There is no break-even that can be told from none, so these are point estimates alone."
-    )
-    size, ending = (1.0, "uses") if counted else (unit_g, unit)
+    what = f"CO2e still to be paid back after {uses} uses; less than zero: saved"
+    doubt = " No break-even can be given, so these are point estimates alone."
+    if counted:
+        what, doubt = "Uses until the search has paid back", " Only the ratio of the two intensities counts."
+    elif pairs["uses"].notna().any():
+        doubt = " Somewhere there is nothing to pay back, or no number, so net grams are shown."
     corners = pairs.iloc[[0, -1]].to_dict("records")
-    ends = [f"{one['searched_name']} to {one['used_name']} {_cell(one[column] / size, counted)} {ending}" for one in corners]
+    told = [f"{number(one['uses'])} uses" if counted else f"{_cell(one['net_g'] / unit_g, counted)} {unit}" for one in corners]
+    ends = [f"{one['searched_name']} to {one['used_name']} {said}" for one, said in zip(corners, told, strict=True)]
     return render(
         Sketch(
             name=named_of("regions", cell),
@@ -295,4 +295,5 @@ def _draw_cells(axes: Axes, values: Any, counted: bool, size: float) -> None:
 def _cell(value: float, counted: bool) -> str:
     if not counted:
         return f"{'−' if value < 0 else ''}{shortest(abs(value))}"
-    return EngFormatter(sep="", places=1 if value < 1e15 else 0)(value).replace(".0", "")
+    size, letter = next(((size, letter) for size, letter in SIZES if value >= size), (1.0, ""))
+    return f"{shortest(value / size)}{letter}"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.records import ROLES, Record
-from reports.energy import role_of
+from reports.energy import PHASES, group_of, role_of
 from reports.load import Run
 from reports.scenarios import Range, Worlds, exactly, range_of
 
@@ -18,17 +18,6 @@ UNRECORDED = "no record"
 
 UNPAID = "idle and overhead that no trial paid"
 IDLE, OVERHEAD, FOREIGN = "idle power", "overhead", "foreign work"
-
-PHASE_GROUPS = {
-    "setup": "training",
-    "proxy": "proxies",
-    "train": "training",
-    "stage": "compression",
-    "load": "compression",
-    "validate": "evaluation",
-    "inference": "inference",
-    "latency": "latency",
-}
 
 
 @dataclass(frozen=True)
@@ -108,7 +97,7 @@ def spent_by(run: Run) -> tuple[Spent, ...]:
 
 def payer_of(record: Record | None, trial: str, phase: str) -> Payer:
     """The group that a trial's phase belongs to."""
-    group = PHASE_GROUPS.get(phase, phase)
+    group = group_of(phase)
     if record is None:
         return Payer(role_of(trial), "", UNRECORDED, group)
     if record.strategy:
@@ -150,7 +139,7 @@ def accounts(everywhere: Worlds) -> Accounts:
 def _place(payer: Payer) -> tuple[int | str, ...]:
     """Order on the page: roles and phases as they happen, those that no list has at the end."""
     role = ROLES.index(payer.role) if payer.role in ROLES else len(ROLES)
-    groups = list(dict.fromkeys(PHASE_GROUPS.values()))
+    groups = list(dict.fromkeys(group for _, group in PHASES.values()))
     phase = groups.index(payer.phase) if payer.phase in groups else len(groups)
     return (role, payer.role, payer.strategy, phase, payer.phase, payer.status)
 
@@ -205,7 +194,7 @@ def _members(runs: Sequence[Run]) -> dict[Payer, list[Record]]:
 
 def is_unattributed(record: Record, group: str) -> bool:
     """Whether a record has a phase of a group (any where it is empty) whose energy the meter could not attribute."""
-    own = [phase for phase in record.phases if not group or PHASE_GROUPS.get(phase.name, phase.name) == group]
+    own = [phase for phase in record.phases if not group or group_of(phase.name) == group]
     lacking = not record.phases and record.status in ("failed", "lost")
     return lacking or any(phase.energy_uj is None or phase.loaded_uj is None for phase in own)
 

@@ -89,8 +89,8 @@ def design_costs_table(basis: Basis) -> Table:
         "Training, Wh dynamic",
         "Training, Wh loaded",
         "Evaluation, Wh loaded",
-        "J per 1,000, dynamic",
-        "J per 1,000, loaded",
+        "J per 1,000 outputs, dynamic",
+        "J per 1,000 outputs, loaded",
         "Times the least",
         "Outputs measured",
     )

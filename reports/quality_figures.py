@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reports.cells import SEPARATOR
-from reports.drawing import FAMILY_COLOURS, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render, spread
+from reports.drawing import FAMILY_COLOURS, INK, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render, spread
 from reports.marks import (
     draw_champions,
     draw_families,
@@ -150,7 +150,8 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
         outcomes: what became of the searches' trials, for the caption.
     """
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
-    best = progress["valid"].max() if len(progress) else 0.0
+    best = progress["best"].dropna()
+    ending = f"ending at {best.max():.1f}, " if len(best) else "no trial of which has a score yet, "
     banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
     whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 
@@ -176,7 +177,7 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
             caption="Trials ran at a short budget, finalists and hand designs (dashed levels) at the full one, so only diamonds "
             "compare with the levels. Every trial, idle power and supervision are on the horizontal axis."
             f"{bands if banded else ''}{unequal_words(outcomes)}",
-            alt=f"Best validation BLEU of the {whose} so far, ending at {best:.1f}, against cumulative grams of CO2e, "
+            alt=f"Best validation BLEU of the {whose} so far, {ending}against cumulative grams of CO2e, "
             f"with {len(levels)} hand designs as horizontal lines.",
             draw=draw,
         )
@@ -235,6 +236,6 @@ def _draw_levels(axes: Axes, levels: pd.DataFrame, paper: Paper, height: float) 
             textcoords="offset points",
             va="center",
             fontsize=8.5 if paper.narrow else 10,
-            color=colour,
+            color=INK,
             annotation_clip=False,
         )

@@ -1,5 +1,6 @@
 """Figures of how a search found what it found: the descent of its trials, and which genes went with quality."""
 
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.drawing import INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.marks import MOST_MARKS, draw_cloud, legend, readable
-from reports.words import significant
+from reports.words import plural, significant
 
 MOST_RUNS = 2
 MOST_GENES = 16
@@ -52,7 +53,7 @@ def genealogy(trials: pd.DataFrame) -> Drawing | None:
             f"bold line leads to the run's best. Fifths of the trials are by {measure}; crosses "
             "have no result that compares (stopped, failed, not trained). A crossover's second parent is not recorded."
             + (f" Lines are those of the last {MOST_EDGES:,} children." if trials["parent"].notna().sum() > MOST_EDGES else "")
-            + (f" {left_out} run(s) with fewer trials are left out." if left_out else ""),
+            + (f" Left out: {plural(left_out, 'run')} with fewer trials." if left_out else ""),
             alt=f"Genealogy of {len(trials)} trials over {deepest} generations; the best has {max(len(line) - 1, 0)} ancestors.",
             draw=draw,
         )
@@ -109,9 +110,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
         colours = [SEARCHED_COLOUR if p < LEVEL else MUTED for p in shown["holm_p_value"]]
         axes.barh(rows, shown["eta_squared"], height=0.62, color=colours)
         axes.plot(shown["chance"], rows, "|", color=INK, markersize=19, markeredgewidth=1.8, label="95 % of chance stay below")
-        axes.set_yticks(
-            rows, [_named(one["gene"], one["choices"], 17 if paper.narrow else 47) for one in shown.to_dict("records")]
-        )
+        axes.set_yticks(rows, [_named(one, 17 if paper.narrow else 47) for one in shown.to_dict("records")])
         axes.invert_yaxis()
         axes.set_xlim(left=0)
         axes.grid(visible=False, axis="y")
@@ -123,7 +122,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
     few = f"{num} trials are too few to rank genes: with another seed the order would be another. " if num < FEW_TRIALS else ""
     best = ", ".join(f"gene {gene}" for gene in told["gene"][:3])
     found = (
-        f"Told from chance after Holm's correction for {len(own)} genes: {len(told)} ({best}, in colour)."
+        f"Told from chance after Holm's correction for {len(own)} genes: {len(told)} ({best}, in colour and with a *)."
         if len(told)
         else f"After Holm's correction for {len(own)} genes none can be told from chance."
     )
@@ -143,6 +142,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
     )
 
 
-def _named(gene: str, choices: str, room: int) -> str:
-    words = f"{readable(str(gene))}: {readable(choices)}"
+def _named(gene: Mapping[Hashable, Any], room: int) -> str:
+    """A gene's name, with a star where it is told from chance, and its choices."""
+    words = f"{readable(str(gene['gene']))}{' *' if gene['holm_p_value'] < LEVEL else ''}: {readable(gene['choices'])}"
     return words if len(words) <= room else words[: room - 1] + "…"

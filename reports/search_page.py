@@ -1,6 +1,7 @@
 """The report of a run with a search: was it worth its carbon?"""
 
 from reports.analysis import Analysis
+from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.cheap_scores_page import cheap_scores_section
 from reports.checklist import checklist_section
 from reports.content import Content, Tile
@@ -103,20 +104,22 @@ def _difference_tile(analysis: Analysis) -> Tile:
         return Tile("Search against hand", "unknown", "a champion is missing")
     low, high = signed(comparison.interval.low), signed(comparison.interval.high)
     outcome = "cannot be told apart" if comparison.sign == 0 else f"search {COMPARED[comparison.sign]} hand"
-    return Tile(
-        "Search against hand",
-        f"{signed(comparison.difference)} BLEU",
-        f"95 %: {low} to {high}; {outcome}; detectable from {comparison.minimum_detectable:.2f}",
-    )
+    judged = f"{outcome}; 80 % chance to find {comparison.minimum_detectable:.2f}"
+    if analysis.findings.too_weak:
+        judged = "not judged: models too weak"
+    difference = f"{signed(comparison.difference)} BLEU"
+    return Tile("Search against hand", difference, f"95 %: {low} to {high}; {judged}", "scored")
 
 
 def _cost_tile(analysis: Analysis) -> Tile:
-    grams = analysis.search_g
+    grams, cost, title = analysis.search_g, analysis.evidence.cost, "Cost of the search"
+    if not cost.known:
+        return Tile(title, "unknown", "what it drew is not known", analysis.source.provenance)
     size, unit = mass_unit(grams.central)
     ends = f"{significant(grams.low / size)}-{significant(grams.high / size)} {unit}; " if grams.low < grams.high else ""
     return Tile(
-        "Cost of the search",
-        f"{mass(grams.central)} CO2e",
+        title,
+        f"{cost.bound}{mass(grams.central)} CO2e",
         f"{ends}{energy_between(analysis.search_uj)} in {analysis.settings.searched_in.name}",
         analysis.source.provenance,
     )
@@ -125,8 +128,12 @@ def _cost_tile(analysis: Analysis) -> Tile:
 def _gain_tile(analysis: Analysis) -> Tile:
     findings = analysis.findings
     if findings.per_bleu_g is None or findings.per_bleu_interval is None:
-        why = "models too weak to conclude" if findings.too_weak else "no gain that could be told from zero"
-        return Tile("Carbon per BLEU gained", "none", why)
+        told = ("no gain shown", "no gain that could be told from zero")
+        if findings.comparison is None:
+            told = ("unknown", "a champion is missing")
+        elif findings.too_weak:
+            told = ("not judged", "models too weak")
+        return Tile("Carbon per BLEU gained", *told)
     interval = f"95 %: {mass_range(findings.per_bleu_interval)}"
     return Tile("Carbon per BLEU gained", f"{mass(findings.per_bleu_g)} CO2e", interval, analysis.source.provenance)
 
@@ -137,4 +144,6 @@ def _break_even_tile(analysis: Analysis) -> Tile:
         return Tile("Break-even", answer.outcome, answer.reason or f"used in {analysis.settings.used_in.name}")
     interval = f"95 %: {number(answer.interval.low)} to {number(answer.interval.high)}"
     used = f"used in {analysis.settings.used_in.name}"
+    if nothing_to_pay(answer):
+        return Tile("Break-even", FROM_THE_FIRST_USE, used, analysis.source.provenance)
     return Tile("Break-even", f"{number(answer.uses)} uses", f"{interval}; {used}", analysis.source.provenance)

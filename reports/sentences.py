@@ -6,13 +6,24 @@ from typing import Literal
 
 from nas.sweep import swept_rates
 from reports.analysis import Analysis
-from reports.answer_words import answer_words, nothing_to_pay, uses_words
+from reports.answer_words import answer_words, closing_words, dynamic_words, left_words, saving_words
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison import ComparisonOutcome
 from reports.models import Model
+from reports.statistics import Comparison
 from reports.trials import Kind, is_supernet, named, numbers
-from reports.words import energy_between, mass, mass_between, mass_range, number, shortest, signed, significant
+from reports.words import (
+    energy_between,
+    mass,
+    mass_between,
+    mass_range,
+    number,
+    percent,
+    plural,
+    shortest,
+    signed,
+)
 
 StudyOutcome = Literal["search won", "hand design won", "mixed", "not separable", "models too weak for a verdict", "unknown"]
 """What a study can come to: of the searches that have a verdict, who won; `unknown` where none has."""
@@ -22,7 +33,7 @@ COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
 
 @dataclass(frozen=True)
 class Sentence:
-    """A statement of the report; `provenance` says where its energy figures come from, None when it has none."""
+    """A statement of the report; `provenance` says how its energies or scores are known, None when it has none."""
 
     topic: str
     text: str
@@ -74,10 +85,17 @@ def winner_words(analysis: Analysis) -> str:
     comparison = analysis.findings.comparison
     if comparison is None or analysis.findings.answer.outcome in ("models too weak for a verdict", "unknown"):
         return ""
+    corrected = corrected_words(comparison)
     if comparison.sign == 0:
-        return "Neither the search nor the hand design is better, by all that these runs can tell. "
+        return f"These runs cannot tell whether the search or the hand design is better{corrected}. "
     winner = "search" if comparison.sign > 0 else "hand design"
-    return f"The {winner} won by {abs(comparison.difference):.2f} BLEU. "
+    return f"The {winner} won by {abs(comparison.difference):.2f} BLEU{corrected}. "
+
+
+def corrected_words(comparison: Comparison) -> str:
+    """After which correction a difference counts; nothing of one that stands alone."""
+    count = comparison.num_comparisons
+    return f" after the correction for {count} comparisons" if count > 1 else ""
 
 
 def _compared(analysis: Analysis) -> Sentence:
@@ -86,9 +104,9 @@ def _compared(analysis: Analysis) -> Sentence:
     families = sorted({model.family.replace("_", " ") for model in hands})
     tokens = next((model.runs[0].budget_tokens for model in models if model.runs), 0)
     text = (
-        f"{len(hands)} hand designs of {_plural(len(families), 'family', 'families')} ({', '.join(families)}) met the best of "
-        f"{_searched_words(analysis)} on the same task, recipe, budget "
-        f"({number(tokens)} target tokens) and meter."
+        f"{plural(len(hands), 'hand design')} of {plural(len(families), 'family', 'families')} ({', '.join(families)}) "
+        f"{'was' if len(hands) == 1 else 'were'} compared with the best of {_searched_words(analysis)} on the same task, recipe, "
+        f"budget ({number(tokens)} target tokens) and meter."
     )
     limit = analysis.lookup("search", "mac_limit")
     within = f"within {shortest(limit / 1e6)} million MACs, " if isinstance(limit, int | float) and limit else ""
@@ -97,7 +115,7 @@ def _compared(analysis: Analysis) -> Sentence:
         seeds = sorted({len(one.finals) for one in pair})
         text += (
             f" One champion each, {within}chosen on validation data with seed 0, was retrained with "
-            f"{_plural(seeds[0], 'fresh seed', 'fresh seeds') if len(seeds) == 1 else 'fresh seeds'} and scored on "
+            f"{plural(seeds[0], 'fresh seed') if len(seeds) == 1 else 'fresh seeds'} and scored on "
             f"{analysis.findings.num_sentences:,} test sentences."
         )
     return Sentence("What was compared", text)
@@ -107,9 +125,9 @@ def _searched_words(analysis: Analysis) -> str:
     """The trials that the search could choose from, and those that it gave less."""
     count = numbers(analysis.trials)
     trained = count["complete"] + count["inherited"]
-    found = [_plural(trained, "searched trial", "searched trials")] if trained or not count["scored"] else []
+    found = [plural(trained, "searched trial")] if trained or not count["scored"] else []
     if count["scored"]:
-        found.append(_plural(count["scored"], "member", "members") + " of a supernet, scored without training of their own,")
+        found.append(plural(count["scored"], "member") + " of a supernet, scored without training of their own,")
     words: dict[Kind, tuple[str, str]] = {
         "inherited": ("of them begun with its parent's weights", "of them begun with their parents' weights"),
         "stopped": ("more was stopped early", "more were stopped early"),
@@ -136,12 +154,23 @@ def _quality(analysis: Analysis) -> Sentence | None:
     if comparison is None or search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
         return None
     low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+    difference = (
+        f"a difference of {signed(comparison.difference)} BLEU (95 % interval {low} to {high}, over seeds and test sentences)"
+    )
+    if analysis.findings.too_weak:
+        return Sentence(
+            "Quality",
+            f"The search champion ({search.design}) scored {search.test_bleu:.2f} BLEU, the hand champion ({hand.design}) "
+            f"{hand.test_bleu:.2f}: {difference}. Both are only described, since models are too weak.",
+            "scored",
+        )
     return Sentence(
         "Quality",
         f"The search champion ({search.design}, {search.test_bleu:.2f} BLEU) {COMPARED[comparison.sign]} the hand champion "
-        f"({hand.design}, {hand.test_bleu:.2f} BLEU): a difference of {signed(comparison.difference)} BLEU "
-        f"(95 % interval {low} to {high}, over seeds and test sentences). This comparison could show a true difference of "
-        f"{comparison.minimum_detectable:.2f} BLEU or more.",
+        f"({hand.design}, {hand.test_bleu:.2f} BLEU){corrected_words(comparison)}: {difference}. A true difference of "
+        f"{comparison.minimum_detectable:.2f} BLEU or more would be found in four of five such comparisons; smaller ones are "
+        "found less often.",
+        "scored",
     )
 
 
@@ -159,15 +188,16 @@ def references_sentence(analysis: Analysis) -> Sentence | None:
 
 
 def _cost(analysis: Analysis) -> Sentence:
-    cost = analysis.evidence.cost
-    bound = "at least " if not cost.from_ledger and cost.num_unattributed else ""
+    cost, provenance = analysis.evidence.cost, analysis.source.provenance
+    if not cost.known:
+        return Sentence("Cost of the search", "What the search drew is not known.", provenance)
     return Sentence(
         "Cost of the search",
-        f"The search drew {bound}{analysis.energy_words(analysis.search_uj)} and so emitted {bound}"
+        f"The search drew {cost.bound}{analysis.energy_words(analysis.search_uj)} and so emitted {cost.bound}"
         f"{analysis.mass_words(analysis.search_g)} in {region_words(analysis.settings.searched_in)}"
-        f"{at_pue(analysis.settings.pue)}: {_paid_words(analysis)}, finalists, supervision, and "
+        f"{at_pue(analysis.settings.pue)}. This counts {_paid_words(analysis)}, finalists, supervision, and "
         f"the idle power meanwhile.{_controls(analysis)}{_embodied(analysis)}",
-        analysis.source.provenance,
+        provenance,
     )
 
 
@@ -176,7 +206,7 @@ def _paid_words(analysis: Analysis) -> str:
     count = numbers(analysis.trials)
     more = [*["stopped"] * bool(count["stopped"]), *["screened-out"] * bool(count["screened"])]
     supernet = "the training of the supernet, " if any(map(is_supernet, analysis.records("search"))) else ""
-    return f"{supernet}all trials including {', '.join((*more, 'failed'))} and lost ones"
+    return f"{supernet}all trials, {', '.join((*more, 'failed'))} and lost ones included"
 
 
 def _controls(analysis: Analysis) -> str:
@@ -185,7 +215,7 @@ def _controls(analysis: Analysis) -> str:
     if not count:
         return ""
     return (
-        f" {_plural(count, 'control', 'controls')}, trained only to tell how far inherited weights rank rightly, drew "
+        f" {plural(count, 'control')}, trained only to tell how far inherited weights rank rightly, drew "
         f"{energy_between(analysis.controls_uj)} more, which no search would need and which is not in its cost."
     )
 
@@ -202,11 +232,11 @@ def _per_bleu(analysis: Analysis) -> Sentence | None:
     if findings.comparison is None:
         return None
     if findings.per_bleu_g is None or findings.per_bleu_interval is None:
-        why = {
-            1: "the models are too weak to conclude a gain",
-            0: "no gain over the hand champion could be told from zero",
-            -1: "the search lost quality",
-        }[findings.comparison.sign]
+        why = "no gain over the hand champion could be told from zero"
+        if findings.too_weak:
+            why = "the models are too weak to conclude anything"
+        elif findings.comparison.sign < 0:
+            why = "the search lost quality"
         return Sentence("Carbon per gain", f"There is no figure of CO2e per BLEU gained, since {why}.")
     return Sentence(
         "Carbon per gain",
@@ -220,61 +250,40 @@ def _break_even(analysis: Analysis) -> Sentence | None:
     answer = analysis.findings.answer
     if answer.outcome in ("unknown", "models too weak for a verdict") or answer.net_g is None:
         return None
-    ends = answer.net_interval_g
-    between = f" ({mass_range(ends)})" if ends is not None and ends.low < ends.high else ""
-    start = (
-        f"Search and final trainings less the hand champion's trainings leave {mass(answer.net_g)} CO2e{between} to earn back. "
-    )
     if answer.saving_uj is None or answer.saving is None:
         end = "The searched model's quality lies beyond the worst or the best hand design, where no saving was measured."
-        share = answer.outside_share or 0.0
         if answer.saving_uj is not None:
-            end = (
-                f"In {share:.0%} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
-            )
-        return Sentence("Break-even", start + end, analysis.source.provenance)
-    saved = [value / 1000 for value in (answer.saving_uj, answer.saving.low, answer.saving.high)]
-    end = (
-        f"At equal quality the searched model saves {significant(saved[0])} J per 1,000 outputs against the hand designs "
-        f"(95 % interval {significant(saved[1])} to {significant(saved[2])} J, over all that is assumed), "
-        f"used in {region_words(analysis.settings.used_in)}"
-    )
-    closing = {
-        "number": f": it pays back after {uses_words(answer)}.",
-        "never": ": it never pays back.",
-        "not separable": ": that cannot be told from nothing.",
-    }
-    if nothing_to_pay(answer):
-        closing["number"] = ": there is nothing to pay back."
-    return Sentence("Break-even", start + end + closing[answer.outcome], analysis.source.provenance)
+            share = percent(answer.outside_share or 0.0)
+            end = f"In {share} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
+    else:
+        saves = saving_words(answer.saving_uj, answer.saving)
+        end = f"{saves}, used in {region_words(analysis.settings.used_in)}: {closing_words(answer)}."
+    return Sentence("Break-even", f"{left_words(answer.net_g, answer.net_interval_g)} {end}", analysis.source.provenance)
 
 
 def _dynamic(analysis: Analysis) -> Sentence | None:
-    answer = analysis.findings.answer_dynamic
     if analysis.findings.answer.outcome in ("unknown", "models too weak for a verdict"):
         return None
-    words = f"after {uses_words(answer)}" if answer.outcome == "number" else f"“{answer.outcome}”"
-    return Sentence(
-        "Dynamic energy alone",
-        f"Leaving idle power and overhead out of every term, the answer is {words}. The headline is fully loaded.",
-        analysis.source.provenance,
-    )
+    return Sentence("Dynamic energy alone", dynamic_words(analysis.findings.answer_dynamic), analysis.source.provenance)
 
 
-def not_counted(analysis: Analysis) -> Sentence:
-    """What no figure of the report holds."""
+def not_counted(analysis: Analysis, repeated: bool = False) -> Sentence:
+    """What no figure of the report holds.
+
+    Args:
+        analysis: the report's.
+        repeated: whether an interval of the report holds how much searches differ that differ in their seed alone.
+    """
     making = " The making of the hardware is not counted." if analysis.settings.embodied is None else ""
     text = (
         f"What it took people to invent the hand designs is not counted.{making} "
         "Re-using one search for k deployments divides its cost by k."
     )
+    if not repeated:
+        text += " How much a repeated search would differ is in no interval."
     if analysis.source.high_factor > analysis.source.low_factor:
         text += (
             " The power model's error is common to all that is compared: it moves the totals together and largely cancels in "
             "the break-even."
         )
     return Sentence("Not counted", text)
-
-
-def _plural(count: int, one: str, many: str) -> str:
-    return f"{count} {one if count == 1 else many}"

@@ -10,7 +10,8 @@ from reports.energy import search_cost
 from reports.load import Run
 from reports.models import champion, collect_models
 from reports.tables import NOT_RUN, Table
-from reports.words import MINUS, energy_between, mass, mass_between, mass_range, number
+from reports.verdict import champions_training_uj
+from reports.words import UNKNOWN, energy_between, mass, mass_between, mass_range, number
 
 
 def uses_table(analysis: Analysis) -> Table | None:
@@ -21,7 +22,10 @@ def uses_table(analysis: Analysis) -> Table | None:
     if not found:
         return None
     rows = tuple((number(uses), mass(net), mass_range(interval)) for uses, net, interval in found)
-    note = f"Search and trainings less savings. A minus ({MINUS}) means that the search has paid back more than it cost."
+    note = (
+        "Search and trainings less savings. Below zero the search has saved more than it cost; that is shown only where the "
+        "whole interval is below zero."
+    )
     return Table("After so many uses", ("Uses", "Net CO2e", "95 % interval"), rows, frozenset((1, 2)), note)
 
 
@@ -33,8 +37,8 @@ def budget_table(analysis: Analysis) -> Table:
         ("Search, trials' dynamic energy alone", every.range(lambda runs: search_cost(runs).dynamic_uj)),
     ]
     for name, searched in (
-        ("Search champion's trainings, all fresh seeds, loaded", True),
-        ("Hand champion's trainings, all fresh seeds, loaded", False),
+        ("Search champion's trainings, loaded", True),
+        ("Hand champion's trainings, loaded", False),
     ):
         spent = every.optional_range(partial(_champion_uj, searched=searched))
         rows += [] if spent is None or analysis.findings.investment is None else [(name, spent)]
@@ -42,6 +46,8 @@ def budget_table(analysis: Analysis) -> Table:
         left = every.optional_range(_left_uj)
         rows += [] if left is None else [("Left to earn back", left)]
     cells = [(name, energy_between(uj), mass_between(analysis.settings.searched_range_g(uj))) for name, uj in rows]
+    if not cost.known:
+        cells[:2] = [(name, UNKNOWN, UNKNOWN) for name, _ in rows[:2]]
     embodied = analysis.search_embodied_g
     counted = NOT_COUNTED if embodied is None else mass_between(embodied)
     cells.append(("Making of the hardware", NOT_RUN, counted))
@@ -50,18 +56,29 @@ def budget_table(analysis: Analysis) -> Table:
         if cost.from_ledger
         else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
     )
+    champions = (
+        ""
+        if analysis.findings.investment is None
+        else " A champion's trainings are those of its fresh seeds, of as many as the other champion has."
+    )
     making = "" if embodied is None else " The making of the hardware is for the time of the search and in no other row."
-    note = f"{defined} {provenance_note(analysis.source)}{making}"
+    note = f"{defined}{champions} {provenance_note(analysis.source)}{making}"
     return Table("What was spent", ("Item", "Energy", "CO2e"), tuple(cells), frozenset((1, 2)), note)
 
 
-def _champion_uj(runs: Sequence[Run], searched: bool) -> float | None:
+def _trainings_uj(runs: Sequence[Run]) -> tuple[int | None, int | None]:
+    """Loaded microjoules of the search champion's trainings and of the hand champion's, of as many seeds each."""
+    models = collect_models(runs)
+    search, hand = champion(models, searched=True), champion(models, searched=False)
+    return (None, None) if search is None or hand is None else champions_training_uj(search, hand, "loaded")
+
+
+def _champion_uj(runs: Sequence[Run], searched: bool) -> int | None:
     """Loaded microjoules of a champion's trainings."""
-    found = champion(collect_models(runs), searched=searched)
-    return None if found is None else found.training_uj("loaded")
+    return _trainings_uj(runs)[0 if searched else 1]
 
 
 def _left_uj(runs: Sequence[Run]) -> float | None:
     """What is left to earn back: the search and its champion's trainings less those of the hand champion."""
-    final, hand = _champion_uj(runs, searched=True), _champion_uj(runs, searched=False)
+    final, hand = _trainings_uj(runs)
     return None if final is None or hand is None else search_cost(runs).loaded_uj + final - hand

@@ -10,13 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter
 
 from nas.units import MICROJOULES_PER_WH
-from reports.comparison_sentences import plural
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
 from reports.marks import legend
 from reports.settings import Settings
 from reports.statistics import FloatArray, Interval
 from reports.strategies import Strategies
 from reports.strategies_words import AXIS_WORDS, SCALES, gain, quality_words, signed_words
+from reports.words import percent, plural
 
 SHOWN_FROM = 0.1
 """The vertical axis has room for what the curves are after this part of the most that was spent; before it they may leave it."""
@@ -69,7 +69,7 @@ def anytime(strategies: Strategies, unit: str, settings: Settings | None) -> Ske
         title=f"The best so far against {AXIS_WORDS[unit].split(',')[0]}",
         caption=f"{better} is better. Lines: mean over {plural(seeds, 'seed')} of the best {quality.name} that a search had "
         f"found by then; {band}. A line begins where every seed has found something. The vertical axis leaves out what was "
-        f"before {SHOWN_FROM:.0%} of the most that was spent.",
+        f"before {percent(SHOWN_FROM)} of the most that was spent.",
         alt=f"Best {quality.name} so far against {AXIS_WORDS[unit]}; at the end: {last}.",
         draw=draw,
     )

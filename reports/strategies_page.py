@@ -8,13 +8,12 @@ from nas.errors import UserError
 from nas.records import EnergySource
 from reports.assumptions import embodied_words, error_words, pue_words, region_words
 from reports.basis import Basis, common_source
-from reports.comparison_sentences import plural
 from reports.content import Tile
 from reports.energy import run_cost_uj, split_energy
 from reports.export import write_json
 from reports.glossary import COMPARISON_GLOSSARY, Term
 from reports.load import load_run
-from reports.page import render
+from reports.page import remove_older_figures, render
 from reports.scenarios import worlds
 from reports.settings import Assumptions, make_settings
 from reports.strategies import Strategies, analyse_strategies
@@ -34,7 +33,7 @@ from reports.strategies_tables import (
     variants_table,
 )
 from reports.strategies_words import UNIT_WORDS, baseline_words, num_strategies, quality_words, ratio_words
-from reports.words import energy_between, mass
+from reports.words import energy_between, mass, plural
 
 OWN_TERMS = (
     Term("Anytime curve", "The best that a search had found by the time it had spent so much."),
@@ -71,6 +70,7 @@ def write_strategies_report(
     page = render("strategies.html", drawings, **values)
     try:
         output.mkdir(parents=True, exist_ok=True)
+        remove_older_figures(output, drawings)
         (output / "index.html").write_text(page, encoding="utf-8")
         for drawing in drawings:
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
@@ -117,12 +117,12 @@ def _values(strategies: Strategies, basis: Basis | None, energy: Energy | None, 
         "used_in": "" if settings is None else region_words(settings.used_in),
         "pue": "" if settings is None else pue_words(settings.pue),
         "embodied": "" if settings is None else embodied_words(settings.embodied),
-        "glossary": _glossary(basis),
+        "glossary": _glossary(),
         "warnings": _warnings(strategies, basis),
     }
 
 
-def _glossary(basis: Basis | None) -> tuple[Term, ...]:
+def _glossary() -> tuple[Term, ...]:
     kept = [term for term in COMPARISON_GLOSSARY if term.name in KEPT_TERMS]
     return tuple(sorted((*kept, *OWN_TERMS), key=lambda term: term.name.lower()))
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from reports.assumptions import at_pue, region_words
 from reports.basis import Basis
-from reports.comparison_sentences import FEW, listed, plural
+from reports.comparison_sentences import FEW, listed
 from reports.energy import run_cost_uj
 from reports.sentences import Sentence
 from reports.strategies import Strategies
@@ -20,7 +20,7 @@ from reports.strategies_words import (
     quality_words,
     speed_words,
 )
-from reports.words import energy_between, mass_between, significant
+from reports.words import energy_between, mass_between, plural, significant
 
 
 @dataclass(frozen=True, kw_only=True)

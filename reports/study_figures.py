@@ -1,5 +1,7 @@
 """The figures of a study, first of all who was better by how much, search by search, from the tightest budget down."""
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.figure import Figure
 
@@ -10,7 +12,7 @@ from reports.figures import course_figures, payback_figures, quality_figures
 from reports.payback_figures import CellName
 from reports.statistics import Comparison
 from reports.study import Cell, Study
-from reports.study_sentences import trend_words
+from reports.study_sentences import trend_limit, trend_words
 from reports.words import signed
 
 COLOURS = {"search won": SEARCHED_COLOUR, "hand design won": FAMILY_COLOURS[0]}
@@ -22,7 +24,7 @@ MOST_PAYING = 3
 
 def draw_study(study: Study) -> tuple[Drawing, ...]:
     """The differences by search, then the figures of one search: of all together, and when and where those pay that do."""
-    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if cell.analysis.findings.answer.uses is not None]
+    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if pays(cell)]
     found = (
         render(differences(study)),
         *quality_figures(study, study_models(study)),
@@ -30,6 +32,11 @@ def draw_study(study: Study) -> tuple[Drawing, ...]:
         *course_figures(study),
     )
     return tuple(one for one in found if one is not None)
+
+
+def pays(cell: Cell) -> bool:
+    """Whether a search with a verdict has a number of uses."""
+    return cell.standing != "unfinished" and cell.analysis.findings.answer.uses is not None
 
 
 def study_models(study: Study) -> pd.DataFrame:
@@ -52,8 +59,8 @@ def differences(study: Study) -> Sketch:
         for row, (cell, one) in enumerate(found):
             colour = COLOURS.get(cell.standing, MUTED)
             reach = [[max(0.0, one.difference - one.interval.low)], [max(0.0, one.interval.high - one.difference)]]
-            marker = "o" if cell.judged else "x"
-            axes.errorbar([one.difference], [row], xerr=reach, color=colour, marker=marker, markersize=8, capsize=4, elinewidth=2)
+            look: dict[str, Any] = {"marker": "o" if cell.judged else "x", "markerfacecolor": "none" if one.sign == 0 else colour}
+            axes.errorbar([one.difference], [row], xerr=reach, color=colour, markersize=8, capsize=4, elinewidth=2, **look)
         axes.axvline(0, color=INK, linewidth=1.2)
         axes.set_yticks(range(len(found)), [_name(cell, paper) for cell, _ in found])
         axes.set_ylim(len(found) - 0.4, -0.6)
@@ -62,8 +69,8 @@ def differences(study: Study) -> Sketch:
         axes.set_xlim(-reach_x, reach_x)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
-        axes.set_title("◂ hand design better", loc="left", fontsize=11, color=FAMILY_COLOURS[0])
-        axes.set_title("search better ▸", loc="right", fontsize=11, color=SEARCHED_COLOUR)
+        axes.set_title("◂ hand design better", loc="left", fontsize=11, color=INK)
+        axes.set_title("search better ▸", loc="right", fontsize=11, color=INK)
         axes.set_xlabel("search less hand design, test BLEU")
         return figure
 
@@ -81,7 +88,10 @@ def differences(study: Study) -> Sketch:
 
 def _colour_words(count: int) -> str:
     correction = f", after the correction for {count} comparisons," if count > 1 else ""
-    return f"Coloured{correction} where the difference can be told from zero, grey where it cannot; a cross: models too weak."
+    return (
+        f"Coloured and filled{correction} where the difference can be told from zero, grey and hollow where it cannot; a cross: "
+        "models too weak."
+    )
 
 
 def _words(one: Comparison) -> str:
@@ -96,4 +106,4 @@ def _name(cell: Cell, paper: Paper) -> str:
 def _trend(study: Study) -> str:
     if study.trend is None:
         return ""
-    return f" That hand designs gain as the limit falls is {trend_words(study.trend)}."
+    return f" That hand designs gain as the limit falls is {trend_words(study.trend)}{trend_limit(study.trend)}."

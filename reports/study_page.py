@@ -16,15 +16,16 @@ from reports.payers_tables import payers_tables
 from reports.probes_page import probes_section
 from reports.search_page import axes_of
 from reports.spending_page import spending_section
+from reports.statistics import Interval
 from reports.study import Cell, Study
 from reports.study_export import study_results
 from reports.study_figures import draw_study
-from reports.study_sentences import cell_paragraph, make_study_verdict, trend_words
+from reports.study_sentences import cell_paragraph, make_study_verdict, trend_limit, trend_words
 from reports.study_tables import HEADS, spent_table, verdict_row
 from reports.tables import Table, models_table, references_table, results_table, search_setup_table
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
-from reports.words import energy_between, mass, shortest, signed
+from reports.words import energy_between, mass, mass_range, shortest, signed
 from reports.work_page import work_section
 
 
@@ -62,7 +63,6 @@ def study_content(study: Study) -> Content:
             "spent": (spent,),
             "verdict_heads": HEADS,
             "verdict_rows": [verdict_row(cell) for cell in study.cells],
-            "num_cells": len(study.judged),
             "paragraphs": [cell_paragraph(cell) for cell in study.cells],
             "tables": (
                 models,
@@ -101,17 +101,21 @@ def _trend_tile(study: Study) -> Tile:
     if trend is None:
         return Tile(title, "not tested", "needs verdicts of one strategy at two MAC limits")
     low, high = trend.per_halving.interval.low, trend.per_halving.interval.high
-    detail = f"95 %: {signed(low)} to {signed(high)}; the claim is {trend_words(trend)}"
+    detail = (
+        f"95 %: {signed(low)} to {signed(high)}; “the tighter, the better by hand” is {trend_words(trend)}{trend_limit(trend)}"
+    )
     return Tile(title, f"{signed(trend.per_halving.difference)} BLEU", detail)
 
 
 def _cost_tile(study: Study) -> Tile:
-    grams = study.search_g
+    grams, cost, title = study.search_g, study.evidence.cost, "Cost of all searches"
+    if not cost.known:
+        return Tile(title, "unknown", "what they drew is not known", study.source.provenance)
     name = study.settings.searched_in.name
     return Tile(
-        "Cost of all searches",
-        f"{mass(grams.central)} CO2e",
-        f"{mass(grams.low)} to {mass(grams.high)}; {energy_between(study.search_uj)} in {name}",
+        title,
+        f"{cost.bound}{mass(grams.central)} CO2e",
+        f"{mass_range(Interval(grams.low, grams.high))}; {energy_between(study.search_uj)} in {name}",
         study.source.provenance,
     )
 
@@ -122,9 +126,8 @@ def _paid_tile(study: Study) -> Tile:
     words = [
         f"{count} {word}" for word in ("never", "not separable", "outside the measured curve") if (count := _answers(told, word))
     ]
-    return Tile(
-        "Paid back", f"{paid} of {len(told)}" if told else "unknown", "; ".join(words) or f"used in {study.settings.used_in.name}"
-    )
+    value, used = f"{paid} of {len(told)}" if told else "unknown", f"used in {study.settings.used_in.name}"
+    return Tile("Searches that pay back", value, "; ".join(words) or used)
 
 
 def _answers(cells: Sequence[Cell], outcome: str) -> int:

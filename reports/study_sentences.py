@@ -3,14 +3,15 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
-from reports.comparison_sentences import listed, plural
+from reports.comparison_sentences import listed
 from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
-from reports.words import mass, mass_range, number, signed
+from reports.words import mass, mass_range, number, plural, signed
 
 
 def make_study_verdict(study: Study) -> Verdict:
@@ -25,7 +26,7 @@ def make_study_verdict(study: Study) -> Verdict:
         _tighter(study),
         references_sentence(study),
         _missing(study),
-        not_counted(study),
+        not_counted(study, repeated=study.trend is not None and study.trend.repeated),
     )
     return Verdict(
         outcome=outcome_of(study),
@@ -50,45 +51,46 @@ def outcome_of(study: Study) -> StudyOutcome:
 def _headline(study: Study) -> str:
     """Who won how often; cells without a verdict are said to have none."""
     judged, total = study.judged, len(study.cells)
+    if total and len(study.cells_that_are("models too weak")) == total:
+        every = "the one search" if total == 1 else f"all {total} searches"
+        return f"Models too weak for a verdict in {every}."
     if not judged:
         return f"No verdict yet: of {_searches(total)}, none has one."
     won, lost, open_ = (len(study.cells_that_are(one)) for one in ("search won", "hand design won", "not separable"))
-    parts = [
-        f"the hand design won {_times(lost)}",
-        f"the search won {_times(won)}",
-        *([f"{_times(open_)} they could not be told apart"] if open_ else []),
-    ]
     rest = total - len(judged)
-    more = f" {_searches(rest).capitalize()} more {'has' if rest == 1 else 'have'} no verdict." if rest else ""
-    return f"Of {_searches(len(judged))} with a verdict, {listed(parts)}.{more}"
+    more = "" if not rest else " One more search has no verdict." if rest == 1 else f" {rest} more searches have no verdict."
+    if len(judged) == 1:
+        who = "the search won" if won else "the hand design won" if lost else "the two could not be told apart"
+        return f"In the one search with a verdict, {who}.{more}"
+    counts = f"the search won {won}, the hand design won {lost}, and {open_} could not be told apart"
+    return f"Of {len(judged)} searches with a verdict, {counts}.{more}"
 
 
 def _searches(count: int) -> str:
     return "one search" if count == 1 else f"{count} searches"
 
 
-def _times(count: int) -> str:
-    return {0: "never", 1: "once", 2: "twice"}.get(count, f"{count} times")
-
-
 def _paying_words(study: Study) -> str:
     """How many searches pay back their carbon, and what is known of the others."""
     counts = Counter(cell.analysis.findings.answer.outcome for cell in study.cells if cell.standing != "unfinished")
     total = sum(counts.values())
-    if not total:
+    if not total or counts["models too weak for a verdict"] == total:
         return ""
     paid = counts["number"]
-    others: dict[Outcome, str] = {
-        "never": "never for {}",
-        "not separable": "not separable for {}",
-        "outside the measured curve": "outside the measured curve for {}",
-        "models too weak for a verdict": "models too weak for {}",
-        "unknown": "a number is missing for {}",
+    others: dict[Outcome, tuple[str, str]] = {
+        "never": ("never does", "never do"),
+        "not separable": ("cannot be told", "cannot be told"),
+        "outside the measured curve": ("lies outside the measured curve", "lie outside the measured curve"),
+        "models too weak for a verdict": ("has models too weak for a verdict", "have models too weak for a verdict"),
+        "unknown": ("lacks a number", "lack a number"),
     }
-    rest = listed([said.format(counts[word]) for word, said in others.items() if counts[word]] or ["none left"])
+    told = [f"{counts[word]} {one if counts[word] == 1 else many}" for word, (one, many) in others.items() if counts[word]]
+    rest = listed(told) if told else ""
     if not paid:
-        return f"That a search pays back its carbon is shown for none of {total}: {rest}."
-    return f"That it pays back its carbon is shown for {paid} of {total}" + (f" ({rest})." if paid < total else ".")
+        nobody = f"None of {total} searches is" if total > 1 else "The search is not"
+        return f"{nobody} shown to pay back its carbon: {rest}."
+    some = f"{paid} of {total} searches {'is' if paid == 1 else 'are'}" if total > 1 else "The search is"
+    return f"{some} shown to pay back {'its' if paid == 1 else 'their'} carbon{f'; {rest}' if rest else ''}."
 
 
 def _compared(study: Study) -> Sentence:
@@ -100,7 +102,8 @@ def _compared(study: Study) -> Sentence:
     tokens = next((one.runs[0].budget_tokens for one in models if one.runs), 0)
     return Sentence(
         "What was compared",
-        f"{plural(len(hands), 'hand design')} of {listed(families) if families else 'no family'} met the champions of "
+        f"{plural(len(hands), 'hand design')} of {listed(families) if families else 'no family'} "
+        f"{'was' if len(hands) == 1 else 'were'} compared with the champions of "
         f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
         f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
         f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
@@ -133,16 +136,19 @@ def _won(study: Study) -> Sentence | None:
     return Sentence(
         "Better on the test set",
         f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
-        f"sentences); one of {least:.2f} BLEU or more would be found in four of five such studies.",
+        f"sentences); a true difference of {least:.2f} BLEU or more would be found in four of five such studies.",
     )
 
 
 def _costs(study: Study) -> Sentence:
+    cost, topic = study.evidence.cost, "Cost of the searches"
+    if not cost.known:
+        return Sentence(topic, "What the searches drew is not known.", study.source.provenance)
     return Sentence(
-        "Cost of the searches",
-        f"Together the searches drew {study.energy_words(study.search_uj)} and so emitted {study.mass_words(study.search_g)} in "
-        f"{region_words(study.settings.searched_in)}{at_pue(study.settings.pue)}: all trials whatever became of them, "
-        "finalists, supervision, and the idle power meanwhile.",
+        topic,
+        f"Together the searches drew {cost.bound}{study.energy_words(study.search_uj)} and so emitted {cost.bound}"
+        f"{study.mass_words(study.search_g)} in {region_words(study.settings.searched_in)}{at_pue(study.settings.pue)}. This "
+        "counts all trials whatever became of them, finalists, supervision, and the idle power meanwhile.",
         study.source.provenance,
     )
 
@@ -150,9 +156,11 @@ def _costs(study: Study) -> Sentence:
 def _paying(study: Study) -> Sentence | None:
     """Break-even and carbon per point gained, cell by cell where there is a number."""
     told = []
-    for cell in study.cells:
+    for cell in (one for one in study.cells if one.standing != "unfinished"):
         findings = cell.analysis.findings
-        if findings.answer.uses is not None and findings.answer.interval is not None:
+        if nothing_to_pay(findings.answer):
+            told.append(f"{cell.label}: {FROM_THE_FIRST_USE}")
+        elif findings.answer.uses is not None and findings.answer.interval is not None:
             ends = findings.answer.interval
             told.append(f"{cell.label}: after {number(findings.answer.uses)} uses ({number(ends.low)} to {number(ends.high)})")
         if findings.per_bleu_g is not None and findings.per_bleu_interval is not None and cell.judged:
@@ -188,10 +196,13 @@ def _tighter(study: Study) -> Sentence:
         text = f"{claim} was not tested: that takes verdicts of one strategy at two MAC limits or more."
         return Sentence("The tighter, the better by hand?", text)
     slope, interval = trend.per_halving, trend.per_halving.interval
+    gains = f"gains {slope.difference:.2f} BLEU on the search"
+    if slope.difference < 0:
+        gains = f"loses {-slope.difference:.2f} BLEU to the search"
     text = (
         f"{claim} is {trend_words(trend)} by {_searches(trend.num_cells)} at {trend.num_limits} limits: each time the limit is "
-        f"halved, the hand design gains {signed(slope.difference)} BLEU on the search (95 % interval {signed(interval.low)} to "
-        f"{signed(interval.high)}, over seeds and test sentences"
+        f"halved, the hand design {gains} (95 % interval of its gain {signed(interval.low)} to {signed(interval.high)}, over "
+        "seeds and test sentences"
     )
     text += " and searches)." if trend.repeated else "). How much another search would differ is not in that interval."
     return Sentence("The tighter, the better by hand?", text)
@@ -200,6 +211,11 @@ def _tighter(study: Study) -> Sentence:
 def trend_words(trend: Trend) -> str:
     """What a trend says of the claim."""
     return {1: "supported", -1: "contradicted", 0: "neither supported nor contradicted"}[trend.per_halving.sign]
+
+
+def trend_limit(trend: Trend) -> str:
+    """How far what a trend says of the claim reaches; nothing where its interval holds how searches differ."""
+    return "" if trend.repeated else " for these searches; other searches may differ"
 
 
 def _missing(study: Study) -> Sentence | None:
@@ -222,6 +238,8 @@ class Paragraph:
 def cell_paragraph(cell: Cell) -> Paragraph:
     """As a report of its search alone would have it, without what the study has said for all of them."""
     verdict = make_verdict(cell.analysis)
+    if cell.standing == "unfinished":
+        known = tuple(one for one in verdict.sentences if one.topic == "Cost of the search")
+        return Paragraph(cell.label, f"No verdict yet: {cell.gap or 'no score'}.", known)
     common = ("What was compared", "Strength", "Not counted")
-    headline = f"No verdict yet: {cell.gap}." if cell.gap else verdict.headline
-    return Paragraph(cell.label, headline, tuple(one for one in verdict.sentences if one.topic not in common))
+    return Paragraph(cell.label, verdict.headline, tuple(one for one in verdict.sentences if one.topic not in common))

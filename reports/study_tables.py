@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from nas.units import kwh
+from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import provenance_note
-from reports.models import Model
 from reports.study import Cell, Study
 from reports.tables import Table
 from reports.words import (
@@ -16,12 +16,11 @@ from reports.words import (
     mass_unit,
     number,
     optional,
+    plural,
     shortest,
     signed,
     significant,
 )
-
-NONE = "none"
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Shown:
 
 HEADS = (
     ("Search", "configured"),
-    ("Better", None),
+    ("Verdict", None),
     ("Search less hand, test BLEU", "scored"),
     ("Champions, test BLEU", "scored"),
     ("Cost of the search, CO2e", None),
@@ -60,8 +59,8 @@ def verdict_row(cell: Cell) -> tuple[Shown, ...]:
 
 def _difference(cell: Cell) -> Shown:
     one = cell.analysis.findings.comparison
-    if one is None:
-        return Shown(NONE)
+    if one is None or cell.standing == "unfinished":
+        return Shown(UNKNOWN)
     adjusted = one.p_value if one.holm_p_value is None else one.holm_p_value
     ends = f"{signed(one.interval.low)} to {signed(one.interval.high)}"
     return Shown(
@@ -73,17 +72,13 @@ def _champions(cell: Cell) -> Shown:
     evidence = cell.analysis.evidence
     pair = [(name, one) for name, one in (("search", evidence.search), ("hand", evidence.hand)) if one is not None]
     scores = [f"{optional(one.test_bleu)} {name}" for name, one in pair]
-    return Shown(", ".join(scores) or NONE, tuple(f"{one.design}, {_seeds(one)}" for _, one in pair))
-
-
-def _seeds(model: Model) -> str:
-    count = len(model.test_scores)
-    return f"{count} seed{'s' * (count != 1)}"
+    return Shown(", ".join(scores) or UNKNOWN, tuple(f"{one.design}, {plural(len(one.test_scores), 'seed')}" for _, one in pair))
 
 
 def _cost(cell: Cell) -> Shown:
-    analysis = cell.analysis
-    bound = "at least " if analysis.evidence.cost.num_unattributed and not analysis.evidence.cost.from_ledger else ""
+    analysis, bound = cell.analysis, cell.analysis.evidence.cost.bound
+    if not analysis.evidence.cost.known:
+        return Shown(UNKNOWN)
     grams, size, unit = analysis.search_g, *mass_unit(analysis.search_g.central)
     ends = f"{significant(grams.low / size)} to {significant(grams.high / size)} {unit}"
     return Shown(f"{bound}{mass(grams.central)}", (ends, energy_between(analysis.search_uj)), analysis.source.provenance)
@@ -92,7 +87,8 @@ def _cost(cell: Cell) -> Shown:
 def _per_gain(cell: Cell) -> Shown:
     findings = cell.analysis.findings
     if findings.per_bleu_g is None or findings.per_bleu_interval is None or not cell.judged:
-        return Shown(UNKNOWN if cell.standing == "unfinished" else "no gain shown")
+        lacking = {"unfinished": UNKNOWN, "models too weak": "not judged"}
+        return Shown(lacking.get(cell.standing, "no gain shown"))
     return Shown(mass(findings.per_bleu_g), (mass_range(findings.per_bleu_interval),), cell.analysis.source.provenance)
 
 
@@ -102,6 +98,8 @@ def _break_even(cell: Cell) -> Shown:
         return Shown(UNKNOWN)
     if answer.uses is None or answer.interval is None:
         return Shown(answer.outcome, tuple(filter(None, (answer.reason,))))
+    if nothing_to_pay(answer):
+        return Shown(FROM_THE_FIRST_USE, (), cell.analysis.source.provenance)
     ends = f"{number(answer.interval.low)} to {number(answer.interval.high)}"
     return Shown(number(answer.uses), (ends,), cell.analysis.source.provenance)
 
@@ -117,7 +115,7 @@ def spent_table(study: Study) -> Table:
         rows.append(
             (
                 cell.label,
-                energy_between(analysis.search_uj),
+                energy_between(analysis.search_uj) if analysis.evidence.cost.known else UNKNOWN,
                 *(UNKNOWN if one is None else energy(kwh(one)) for one in trained),
                 left,
             )

@@ -17,14 +17,14 @@ const Tables = (() => {
   }
 
   function key(cell, numeric) {
-    const text = cell.textContent.trim();
+    const text = (cell.querySelector(".value") ?? cell).textContent.trim().replace(/^at least /, "");
     return numeric ? value(text) : /^[\u2013-]?$|^unknown$/.test(text) ? null : text;
   }
 
   function sort(table, column, head) {
     const rising = head.getAttribute("aria-sort") === "ascending";
     const sign = rising ? -1 : 1;
-    const numeric = head.classList.contains("number");
+    const numeric = head.classList.contains("number") || "number" in head.dataset;
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row) => [key(row.cells[column], numeric), row]);
     const language = new Intl.Collator("en", { numeric: true });

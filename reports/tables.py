@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from manual_designs.published import PUBLISHED_RESULTS
-from nas.units import MICROJOULES_PER_JOULE, kwh
+from nas.units import MICROJOULES_PER_JOULE, MICROJOULES_PER_WH, kwh
 from reports.analysis import Analysis
 from reports.assumptions import embodied_words, pue_words
 from reports.basis import Basis, changes_of
@@ -16,6 +16,7 @@ from reports.words import (
     energy,
     millions,
     optional,
+    percent,
     significant,
 )
 
@@ -44,9 +45,9 @@ def models_table(analysis: Analysis) -> Table:
         "Valid BLEU",
         "Test BLEU",
         "Seeds",
-        "J per 1,000 loaded",
-        "J per 1,000 dynamic",
-        "Training kWh",
+        "J per 1,000 outputs, loaded",
+        "J per 1,000 outputs, dynamic",
+        "Training, Wh",
     )
     models = analysis.evidence.models
     champions = {id(one) for one in analysis.champions}
@@ -57,8 +58,7 @@ def models_table(analysis: Analysis) -> Table:
         frozenset(range(1, len(heads))),
         "Champions are marked; their test BLEU is mean ± standard deviation over fresh seeds, their validation BLEU that of "
         "seed 0. Finalists that were not chosen never met the test set. “Paper” leaves out embeddings and the vocabulary "
-        "projection, “all” leaves out nothing. J per 1,000 outputs; training is of all seeds together, loaded."
-        + kept_rates(models),
+        "projection, “all” leaves out nothing. Training is of all seeds together, loaded." + kept_rates(models),
         frozenset(index for index, model in enumerate(models) if id(model) in champions),
     )
 
@@ -79,7 +79,7 @@ def _model_row(model: Model) -> tuple[str, ...]:
         str(len(model.test_scores) or NOT_RUN),
         per_thousand(model, "loaded"),
         per_thousand(model, "dynamic"),
-        UNKNOWN if training is None else significant(kwh(training)),
+        UNKNOWN if training is None else significant(training / MICROJOULES_PER_WH),
     )
 
 
@@ -138,7 +138,8 @@ def search_setup_table(analysis: Analysis) -> Table:
     """How a run with a search was done."""
     changed = "; ".join(one for run in analysis.runs for one in changes_of(run))
     more = (("Changed on the way", changed),) if changed else ()
-    return setup_table(analysis, (("Search", _pairs(analysis.lookup("search"))), *more))
+    head = f"Search of {analysis.run.run_id}" if len(analysis.runs) > 1 else "Search"
+    return setup_table(analysis, ((head, _pairs(analysis.lookup("search"))), *more))
 
 
 def setup_table(basis: Basis, more: tuple[tuple[str, str], ...] = ()) -> Table:
@@ -166,7 +167,9 @@ def setup_table(basis: Basis, more: tuple[tuple[str, str], ...] = ()) -> Table:
         ("Time", times or UNKNOWN),
         *more,
     ]
-    return Table("How it was done", ("", ""), tuple(rows), frozenset())
+    told = "Started, Configuration, Machine, Versions, Corpus, Recipe, Scoring and Time"
+    note = f"{told} are of the first run, {run.run_id}." if len(basis.runs) > 1 else ""
+    return Table("How it was done", ("", ""), tuple(rows), frozenset(), note)
 
 
 def _pairs(values: Any) -> str:
@@ -199,5 +202,5 @@ def _codecarbon(basis: Basis) -> str:
     ours = sum(machine.beside_codecarbon_uj or 0 for machine in machines)
     if len(known) < len(totals) or not ours:
         return UNKNOWN
-    share = f"{sum(known) / ours:.1%} of the {energy(kwh(ours))} metered here over the same time"
+    share = f"{percent(sum(known) / ours, 1)} of the {energy(kwh(ours))} metered here over the same time"
     return f"{energy(kwh(sum(known)))}, {share} (a check, not used)"

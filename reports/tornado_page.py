@@ -4,13 +4,15 @@ from collections.abc import Callable, Sequence
 
 from matplotlib.figure import Figure
 
+from reports.comparison_sentences import listed
 from reports.content import Section
 from reports.drawing import FAMILY_COLOURS, INK, SEARCHED_COLOUR, Paper, Sketch, render
 from reports.scenarios import Worlds
+from reports.statistics import Interval
 from reports.study import Cell
 from reports.tables import NOT_RUN, Table
 from reports.tornado import Answer, Bar, Tornado, tornado_of, varied
-from reports.words import MASS_UNITS, UNKNOWN, mass, mass_unit, number
+from reports.words import MASS_UNITS, UNKNOWN, mass, mass_range, mass_unit, number
 
 
 def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section | None:
@@ -48,15 +50,18 @@ def _meaning(shown: Tornado, several: bool) -> str:
 
 def _told(one: Tornado, several: bool) -> str:
     moving = [bar for bar in one.bars if bar.swing(one.uses) > 0]
-    name = f"{one.label}: " if several else ""
+    name = f"{one.label}. " if several else ""
     if not moving:
-        return f"{name}no assumption has ends that differ."
+        return f"{name}No assumption has ends that differ."
     first = moving[0]
     low, high = _ends(first, one.uses)
     central = mass(one.central.after(one.uses))
-    text = f"{name}net emissions hang most on {first.name}: {mass(low)} to {mass(high)} CO2e ({central} central)"
+    ends = mass_range(Interval(low, high))
+    text = f"{name}Net emissions depend most on {first.name}: {ends} CO2e, {central} when everything is central."
     flips = [bar.name for bar in moving if _ends(bar, one.uses)[0] < 0 < _ends(bar, one.uses)[1]]
-    return f"{text}; {'its sign hangs on ' + ', '.join(flips) if flips else 'no assumption alone turns its sign'}."
+    if flips:
+        return f"{text} Whether they are above or below zero depends on {listed(flips)}."
+    return f"{text} No assumption alone decides whether they are above or below zero."
 
 
 def _ends(bar: Bar, uses: int) -> tuple[float, float]:
@@ -117,7 +122,7 @@ def draw_tornado(one: Tornado) -> Sketch:
         axes.set_xlabel(f"net {unit} CO2e after {number(one.uses)} uses")
         return figure
 
-    told = "; ".join(f"{bar.name} {mass(low)} to {mass(high)}" for bar in bars for low, high in [_ends(bar, one.uses)])
+    told = "; ".join(f"{bar.name} {mass_range(Interval(low, high))}" for bar in bars for low, high in [_ends(bar, one.uses)])
     return Sketch(
         name="tornado",
         title="Which assumption moves the answer most",

@@ -2,6 +2,7 @@
 // Numbers as the rest of the page writes them: the same figures as reports/words.py, which tests hold this to.
 const Words = (() => {
   const MINUS = "\u2212";
+  const UNITS = [[1e6, 1e6, "t"], [1e3, 1e3, "kg"], [0.01, 1, "g"], [0, 1e-3, "mg"]];
 
   // A rounded number to so many decimals, half to even as Python rounds. A half is exact only in few digits.
   function rounded(value, places) {
@@ -45,12 +46,19 @@ const Words = (() => {
   }
 
   function mass(grams) {
-    const [, size, unit] = [[1e6, 1e6, "t"], [1e3, 1e3, "kg"], [0.01, 1, "g"], [0, 1e-3, "mg"]].find(([least]) => Math.abs(grams) >= least);
+    const [, size, unit] = UNITS.find(([least]) => Math.abs(grams) >= least);
     return `${significant(grams / size)} ${unit}`;
+  }
+
+  // Two masses, both in the unit that suits the larger one.
+  function massRange(ends) {
+    const finite = ends.map(Math.abs).filter(Number.isFinite);
+    const [, size, unit] = UNITS.find(([least]) => Math.max(0, ...finite) >= least);
+    return ends.map((one) => `${significant(one / size)} ${unit}`).join(" to ");
   }
 
   const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   const optional = (value, places) => (value === null ? "unknown" : (value < 0 ? MINUS : "") + rounded(value, places));
 
-  return { significant, shortest, number, mass, filled, optional };
+  return { significant, shortest, number, mass, massRange, filled, optional };
 })();

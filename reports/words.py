@@ -46,6 +46,16 @@ def shortest(value: float) -> str:
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
+def plural(count: int, one: str, many: str = "") -> str:
+    """A count with its noun, whose plural ends in s unless it is given."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def percent(share: float, places: int = 0) -> str:
+    """A share of one in per cent."""
+    return f"{100 * share:.{places}f} %"
+
+
 MASS_UNITS = ((1e6, 1e6, "t"), (1e3, 1e3, "kg"), (0.01, 1.0, "g"), (0.0, 1e-3, "mg"))
 """The grams from which on a unit suits, the grams in one of it, and its name."""
 
@@ -99,12 +109,14 @@ def number_between(value: Range) -> str:
 
 
 def _between(low: float, high: float) -> str:
-    return f" ({_ends(low, high).removesuffix(', ')})" if low < high else ""
+    ends = _ends(low, high).removesuffix(", ")
+    return f" ({ends})" if ends else ""
 
 
 def _ends(low: float, high: float) -> str:
-    """The ends of a range and a comma; nothing where there is no range."""
-    return f"{significant(low)}-{significant(high)}, " if low < high else ""
+    """The ends of a range and a comma; nothing where both are written alike."""
+    ends = significant(low), significant(high)
+    return f"{'-'.join(ends)}, " if low < high and ends[0] != ends[1] else ""
 
 
 def mass_unit(grams: float) -> tuple[float, str]:
@@ -113,8 +125,10 @@ def mass_unit(grams: float) -> tuple[float, str]:
 
 
 def mass_range(interval: Interval) -> str:
-    """Two masses."""
-    return f"{mass(interval.low)} to {mass(interval.high)}"
+    """Two masses, both in the unit that suits the larger one; infinite ones have no say in that."""
+    ends = (interval.low, interval.high)
+    size, unit = mass_unit(max((abs(one) for one in ends if not isinf(one)), default=0.0))
+    return " to ".join(f"{significant(one / size)} {unit}" for one in ends)
 
 
 def energy_unit(energy_kwh: float) -> tuple[float, str]:

@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from reports.answer_words import answer_words, closing_words, left_words, saving_words
 from reports.break_even import (
+    GRID_DECIDES,
     BreakEven,
     Envelope,
     Investment,
@@ -15,6 +17,7 @@ from reports.break_even import (
     saving_draws,
     saving_per_use,
     summed_up,
+    united,
 )
 from reports.statistics import Interval, percentile_interval
 
@@ -103,6 +106,32 @@ def test_few_draws_outside_are_left_out_and_counted() -> None:
     answer = break_even(INVESTMENT, SAME, summed_up(10.0, np.array([np.nan] * 10 + [10.0] * 90)))
     assert answer.outcome == "number"
     assert answer.outside_share == pytest.approx(0.1)
+
+
+def test_a_certain_saving_on_a_grid_that_may_emit_nothing() -> None:
+    corners = [Rates(searched_g_per_uj=2.0, used_g_per_uj=used) for used in (1.0, 0.0, 2.0)]
+    saves, may_save = summed_up(10.0, np.linspace(5, 15, 101)), summed_up(3.0, np.linspace(-5, 11, 101))
+    found = united([break_even(INVESTMENT, rates, saves) for rates in corners])
+    assert (found.outcome, found.uses, found.reason) == ("not separable", None, GRID_DECIDES)
+    assert answer_words(found) == f"There is no break-even: {GRID_DECIDES}."
+    assert closing_words(found) == GRID_DECIDES
+    found = united([break_even(INVESTMENT, rates, savings) for rates in corners for savings in (saves, may_save)])
+    assert (found.outcome, found.reason) == ("not separable", "")
+    assert answer_words(found).startswith("Whether the searched model saves energy cannot be told")
+
+
+def test_savings_in_words() -> None:
+    over = "over seeds, sentences and the meter's error)"
+    assert saving_words(13_100.0, Interval(-15_300.0, 53_200.0)) == (
+        "At equal quality the searched model saves 13.1 J per 1,000 outputs against the hand designs (95 % interval −15.3 to "
+        f"53.2 J, {over}"
+    )
+    assert saving_words(-20_000.0, Interval(-40_000.0, -5_000.0)) == (
+        "At equal quality the searched model needs 20.0 J more per 1,000 outputs than the hand designs (95 % interval 5.00 to "
+        f"40.0 J more, {over}"
+    )
+    assert "emitted 2.00 g CO2e (1.00 g to 3.00 g) more than" in left_words(2.0, Interval(1.0, 3.0))
+    assert "emitted 2.00 g CO2e (1.00 g to 3.00 g) less than" in left_words(-2.0, Interval(-3.0, -1.0))
 
 
 def test_nothing_to_earn_back() -> None:

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nas.carbon import table
 from nas.records import Record
 from reports.analysis import Analysis, analyse
-from reports.answer_words import answer_words
-from reports.break_even import BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
+from reports.answer_words import PAYS_AT_ONCE, answer_words
+from reports.break_even import GRID_DECIDES, BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
 from reports.interactive import data_block
@@ -31,6 +32,7 @@ from reports.payback import cell_data, payback_data, words_data
 from reports.search_page import search_content
 from reports.sentences import winner_words
 from reports.settings import Assumptions, Settings, make_settings
+from reports.statistics import Interval
 from reports.study import Study, analyse_study
 from reports.study_page import study_content
 from reports.words import mass, mass_range, number, seen, significant
@@ -199,7 +201,11 @@ def again(analysis: Analysis, settings: Settings, reuses: int = 1, uses: int = 1
             answers.append((break_even(investment.reused(reuses), rates, savings), rates))
     answer = united([one for one, _ in answers])
     net = net_emissions_g(answers, (uses,))
-    words = f"{mass(net[0][1])} CO2e (95 % interval {mass_range(net[0][2])})" if net else ""
+    words = ""
+    if net:
+        ends = net[0][2]
+        paid = "paid back" if ends.high < 0 else "not paid back" if ends.low > 0 else "cannot be told whether it has paid back"
+        words = f"{mass(net[0][1])} CO2e (95 % interval {mass_range(ends)}); {paid}"
     return answer, winner_words(analysis) + answer_words(answer), words
 
 
@@ -263,6 +269,22 @@ def test_axes_can_be_chosen(opened: Opened) -> None:
     assert "joules per 1,000 outputs" in page.locator(".plot svg").get_attribute("aria-label")
 
 
+def test_the_caption_tells_what_is_drawn(opened: Opened) -> None:
+    page = opened()
+    caption = page.locator(".scatter figcaption")
+    assert "Trials had a shorter training" in caption.inner_text() and "Bars are" not in caption.inner_text()
+    page.locator("#choice-up").select_option("test")
+    assert "Trials had" not in caption.inner_text() and "Bars are 95 % intervals." in caption.inner_text()
+    assert page.locator(".scatter .choice label span").all_inner_texts() == ["Vertical axis", "Horizontal axis"]
+
+
+def test_families_differ_in_shape(opened: Opened) -> None:
+    script = "(all) => all.map((one) => one.firstElementChild.tagName + (one.firstElementChild.getAttribute('d') ?? ''))"
+    page = opened()
+    found = page.locator(".legend .point.hand").evaluate_all(script)
+    assert len(found) == len(set(found)) == 2 and found[0] == "circle"
+
+
 CHOICES = [("FRA", "POL", 1.5, 1, 1_000_000), ("DEU", "DEU", 1.0, 7, 50_000_000), ("USA-CA", "CAN-QC", 1.17, 3, 10)]
 
 
@@ -303,6 +325,59 @@ def test_a_number_that_cannot_be_changes_nothing(opened: Opened) -> None:
     page.locator("#choice-pue").fill("0.5")
     assert page.locator(".answers").inner_text() == before
     assert page.locator("#choice-pue:invalid").count() == 1
+    page.locator("#choice-uses").fill("")
+    assert page.locator(".answers").inner_text() == before
+    assert page.locator("#choice-uses:invalid").count() == 1, "nothing is no number"
+
+
+def test_what_uses_have_paid_back_is_told_by_the_interval(opened: Opened, analysis: Analysis) -> None:
+    page, answer = opened(), analysis.findings.answer
+    assert answer.uses is not None and answer.interval is not None
+    cases = {
+        answer.interval.low / 10: "; not paid back",
+        answer.uses: "; cannot be told whether it has paid back",
+        answer.interval.high * 10: "; paid back",
+    }
+    for uses, told in cases.items():
+        page.locator("#choice-uses").fill(str(round(uses)))
+        assert told in page.locator(".answers .verdict dl").inner_text()
+
+
+def test_answers_and_cards_say_how_their_numbers_are_known(opened: Opened, analysis: Analysis) -> None:
+    page = opened()
+    assert page.locator(".answers .verdict .badge").all_inner_texts() == [analysis.source.provenance]
+    page.locator(".plot .point.champion").first.dispatch_event("click")
+    assert page.locator(".card .badge").all_inner_texts() == [analysis.source.provenance]
+
+
+def test_a_grid_that_decides_and_nothing_to_pay_are_said_alike(computing: Any, analysis: Analysis) -> None:
+    saves = summed_up(10.0, np.linspace(5, 15, 400))
+    cheap, dear = (Investment(search_uj=one, final_uj=300, hand_uj=900) for one in (500, 5000))
+    settings = make_settings("DEU", "0-100 g/kWh")
+    cases, expected = [], []
+    for investment in (cheap, dear):
+        answers = tuple((break_even(investment, rates, saves), rates) for rates in (settings.rates, *settings.rate_corners))
+        case = replace(analysis, findings=replace(analysis.findings, assumed=answers))
+        cases.append([payback_data(case), choice_of(settings)])
+        answer = united([one for one, _ in answers])
+        expected.append([answer.outcome, winner_words(case) + answer_words(answer), answer.reason])
+    script = """([cases, words]) => cases.map(([cell, choice]) => {
+        const one = Payback.judge(cell, choice, words);
+        return [one.outcome, one.headline, one.reason];
+    })"""
+    assert computing.evaluate(script, [cases, words_data()]) == expected
+    assert [one[0] for one in expected] == ["number", "not separable"]
+    assert expected[1][2] == GRID_DECIDES and PAYS_AT_ONCE in expected[0][1]
+
+
+def choice_of(settings: Settings, reuses: int = 1, uses: int = 12345) -> dict[str, Any]:
+    """What a reader has chosen who has chosen these settings."""
+    searched, used = (
+        {"code": one.region, "central": one.g_per_kwh, "low": one.low_g_per_kwh, "high": one.high_g_per_kwh}
+        for one in (settings.searched_in, settings.used_in)
+    )
+    pue = [settings.pue.low, settings.pue.central, settings.pue.high]
+    return {"searched": searched, "used": used, "pue": pue, "uses": uses, "reuses": reuses}
 
 
 def made_up(dice: np.random.Generator, centre: float, outside: float) -> tuple[tuple[Investment, Any], ...]:
@@ -340,17 +415,11 @@ def test_every_outcome_is_the_same_in_the_browser(computing: Any, analysis: Anal
         answer, headline, _ = again(case, settings, reuses, uses)
         assert answer.net_interval_g is not None and answer.net_g is not None
         expected.append([answer.outcome, headline, mass(answer.net_g), mass_range(answer.net_interval_g)])
-        pue = [settings.pue.low, settings.pue.central, settings.pue.high]
-        regions = [
-            {"code": one.region, "central": one.g_per_kwh, "low": one.low_g_per_kwh, "high": one.high_g_per_kwh}
-            for one in (settings.searched_in, settings.used_in)
-        ]
-        choice = {"searched": regions[0], "used": regions[1], "pue": pue, "uses": uses, "reuses": reuses}
-        cases.append([payback_data(case), choice])
+        cases.append([payback_data(case), choice_of(settings, reuses, uses)])
     found = page.evaluate(
         """([cases, words]) => cases.map(([cell, choice]) => {
             const one = Payback.judge(cell, choice, words);
-            return [one.outcome, one.headline, Words.mass(one.netG), `${Words.mass(one.net[0])} to ${Words.mass(one.net[1])}`];
+            return [one.outcome, one.headline, Words.mass(one.netG), Words.massRange(one.net)];
         })""",
         [cases, words_data()],
     )
@@ -397,6 +466,9 @@ def test_numbers_are_written_alike(computing: Any) -> None:
     expected = [[significant(one), number(one), mass(one)] for one in values]
     found = computing.evaluate("(all) => all.map((one) => [Words.significant(one), Words.number(one), Words.mass(one)])", values)
     assert found == expected
+    pairs = [sorted(dice.choices(values, k=2)) for _ in range(500)]
+    found = computing.evaluate("(all) => all.map((one) => Words.massRange(one))", pairs)
+    assert found == [mass_range(Interval(low, high)) for low, high in pairs]
 
 
 def first_cells(table: Any, column: int) -> list[str]:
@@ -550,6 +622,8 @@ def test_a_comparison_has_its_designs_drawn_and_no_verdict_to_choose(opened: Ope
     page = opened(file)
     assert page.locator(".plot .point").count() == len(compared.ranked) == 2
     assert page.locator(".picture .stack").count() == 2
+    assert page.locator("h2", has_text="The best design, drawn").count() == 1
+    assert "Trials had" not in page.locator(".scatter figcaption").inner_text()
     assert page.locator(".answers .verdict").count() == 0 and page.locator("#choices label", has_text="Trained in").count() == 1
     page.locator(".plot .point").first.dispatch_event("click")
     before = page.locator(".card").inner_text()
@@ -595,6 +669,8 @@ def test_a_study_has_all_models_and_an_answer_for_each_search(opened: Opened, st
     known = [one for one in study.trials if one.record.metrics.get("valid_bleu") is not None]
     assert page.locator(".plot .point.trial").count() == len(known) > 10
     assert page.locator(".plot .point.champion").count() == len(study.champions) == 4
+    assert page.locator("h2", has_text="The champions within the tightest limit, drawn").count() == 1
+    assert page.locator(".answers[aria-live]").count() == 0, "two answers would be read out one after the other"
     shown, folded = page.locator(".picture:visible h3"), page.locator("details .picture h3")
     assert shown.all_inner_texts() == ["lite_transformer-s, by hand", "search-trial7 (tight), searched"]
     assert folded.all_text_contents() == ["lite_transformer-m, by hand", "search-trial7 (wide), searched"]
@@ -610,6 +686,15 @@ def test_each_search_of_a_study_is_answered_as_by_python(
     for name, value in (("pue", pue), ("uses", uses), ("reuses", reuses)):
         page.locator(f"#choice-{name}").fill(str(value))
     outcomes = []
+    region = {one.region: one.name for one in table().values()}
+    shared = f"{reuses} deployment{'' if reuses == 1 else 's'}"
+    assert (
+        page.locator("#chosen")
+        .inner_text()
+        .startswith(
+            f"Break-even uses as chosen below: searched in {region[searched]}, used in {region[used]}, PUE {pue:g}, {shared}. "
+        )
+    )
     for place, cell in enumerate(study.cells):
         answer, headline, net = again(cell.analysis, settings_of(searched, used, pue), reuses, uses)
         panel, row = page.locator(".answers .verdict").nth(place), page.locator(f'[data-cell="{place}"]')
@@ -627,6 +712,7 @@ def test_the_table_of_a_study_s_verdicts_is_python_s_before_any_choice(opened: O
     script = "[...document.querySelectorAll('table.verdicts td, table.verdicts th[scope=row]')].map((one) => one.textContent)"
     with_script, without = opened(study_file), opened(study_file, java_script_enabled=False)
     assert with_script.evaluate(script) == without.evaluate(script)
+    assert with_script.locator("#chosen").inner_text() == ""
     assert without.locator(".picture").count() == 4 and without.locator(".picture:visible").count() == 2
 
 
@@ -634,6 +720,24 @@ def test_a_search_without_a_verdict_says_what_it_lacks(computing: Any, study: St
     cell = replace(study.cells[1], gap="it lacks seed 3")
     told = computing.evaluate("([cell, words]) => Payback.judge(cell, {}, words)", [cell_data(cell), words_data()])
     assert (told["outcome"], told["headline"]) == ("unknown", "No verdict yet: it lacks seed 3.")
+
+
+def test_verdicts_are_sorted_by_number(opened: Opened, study_file: Path, tmp_path: Path) -> None:
+    page_of_two = study_file.read_text(encoding="utf-8")
+    body = re.search(r'<table class="verdicts">.*?<tbody>(.*?)</tbody>', page_of_two, flags=re.DOTALL)
+    assert body is not None
+    tight, wide = (f"{row}</tr>" for row in body[1].split("</tr>")[:2])
+    file = tmp_path / "index.html"
+    file.write_text(page_of_two.replace(body[1], wide + tight + wide), encoding="utf-8")
+    page = opened(file)
+    verdicts = page.locator("table.verdicts")
+    for column in (2, 4, 6):
+        verdicts.locator("thead button").nth(column).click()
+        shown = verdicts.locator(f"tbody tr > :nth-child({column + 1}) .value").all_inner_texts()
+        numbers = [page.evaluate("(text) => Tables.value(text)", text) for text in shown]
+        known = [one for one in numbers if one is not None]
+        assert known == sorted(known) and len(known) >= 2
+        assert numbers == known + [None] * (3 - len(known)), "words come last"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -167,6 +167,15 @@ def test_a_worse_one_is_told_from_one_that_is_not_separable(report: Judged) -> N
     )
 
 
+def test_the_table_of_designs(report: Judged) -> None:
+    table = designs_table(report.compared)
+    assert len(set(table.heads)) == len(table.heads) and table.heads[1] == "Verdict"
+    assert table.numeric == frozenset(range(2, 10)) and table.heads[8] == "Training, Wh"
+    joules = report.design(table.rows[0][0])["training_uj_loaded"] / 1e6
+    assert float(table.rows[0][8].replace(",", "")) == pytest.approx(joules / 3600, rel=0.005)
+    assert "which comes next (95 % interval " in report.verdict.plain()
+
+
 def test_designs_are_in_order_of_quality_with_their_differences(report: Judged) -> None:
     designs = report.results["designs"]
     means = [one["mean"] for one in designs]
@@ -212,6 +221,7 @@ def test_a_clear_winner(tmp_path: Path) -> None:
     found = judged(tmp_path, shifted({"gamma-m": 1.6}))
     assert found.verdict.outcome == "one best" and found.results["best"] == "gamma-m"
     assert found.verdict.headline.startswith("gamma-m is the best design, and the difference is real: it is ahead of every one")
+    assert "; its smallest measured lead is " in found.verdict.headline
     assert {one["verdict"] for one in found.results["designs"][1:]} == {"worse"}
 
 
@@ -236,7 +246,7 @@ def test_models_too_weak(tmp_path: Path) -> None:
 def test_some_too_weak_are_named_and_the_rest_is_compared(tmp_path: Path) -> None:
     found = judged(tmp_path, shifted({"gamma-m": 0.5}))
     assert found.verdict.outcome == "not separable" and found.results["too_weak"] == ["gamma-m"]
-    assert "gamma-m did not beat that by 3 BLEU" in found.verdict.plain()
+    assert "gamma-m did not beat that by 3 BLEU, so little can be said of their order." in found.verdict.plain()
 
 
 # What is missing

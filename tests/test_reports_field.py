@@ -49,6 +49,21 @@ def test_a_search_whose_energy_is_not_known_is_left_out_and_never_zero(analysis:
     assert "powers of ten" not in section.paragraphs[0]
 
 
+@pytest.mark.parametrize("region", ["0 g/kWh", "0-50 g/kWh"])
+def test_grams_that_may_be_zero_have_no_place_on_the_axis(analysis: Analysis, region: str) -> None:
+    section = field_section(replace(analysis, settings=make_settings(region, "FRA")), [])
+    assert len(section.tables[0].rows) == 2, "the table has them"
+    assert "have no place on it" in section.paragraphs[0] and "powers of ten" not in section.paragraphs[0]
+    assert "this report<" not in section.drawings[0].wide_svg
+
+
+def test_several_searches_are_spoken_of_as_several(analysis: Analysis) -> None:
+    (run,) = analysis.runs
+    other = dict(run.info["experiment"]) | {"search": dict(run.info["experiment"]["search"]) | {"seed": 7}}
+    runs = (run, replace(run, info=dict(run.info) | {"run_id": "other", "experiment": other}))
+    assert own_costs(replace(analysis, runs=runs), [])[0].what == "All 2 searches of this report"
+
+
 def test_the_ratios_of_the_page_are_computed() -> None:
     cells = {row[0]: row[2] for row in ratios_table().rows}
     assert set(cells) == {one.what for one in PUBLISHED_RATIOS}
@@ -76,6 +91,6 @@ def test_the_figure_has_every_search_and_the_landmarks(analysis: Analysis) -> No
 
 def test_a_figure_without_own_costs_has_no_place_for_them() -> None:
     drawing = render(field_sketch([Mark("One search", exactly(3.2e6), "measured"), Mark("Another", exactly(1.0), "claimed")]))
-    assert "this report<" not in drawing.wide_svg and "none is known" in drawing.alt
+    assert "this report<" not in drawing.wide_svg and "of this report: none." in drawing.alt
     own = render(field_sketch([Mark("One search", exactly(3.2e6), "measured"), Mark("$ours$", Range(1.0, 2.0, 3.0), None)]))
     assert ">$ours$<" in own.wide_svg

@@ -11,6 +11,7 @@ import pytest
 
 from nas.ledger import encode_line
 from reports.analysis import Analysis, analyse
+from reports.drawing import themed
 from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
 from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
@@ -85,7 +86,49 @@ def test_break_even_of_regions_goes_by_the_ratio_of_their_grids(analysis: Analys
 def test_regions_without_a_break_even_show_what_is_left_to_pay(analysis: Analysis) -> None:
     pairs = regions_table(analysis).assign(uses=np.nan)
     drawn = region_map(pairs)
-    assert drawn is not None and "still to be paid back" in drawn.alt and "point estimates" in drawn.caption
+    assert drawn is not None and "still to be paid back" in drawn.alt and "point estimates alone" in drawn.caption
+    drawn = region_map(pairs.assign(uses=0.0))
+    assert drawn is not None and "there is nothing to pay back, or no number" in drawn.caption
+    assert "point estimates" not in drawn.caption
+
+
+def test_uses_on_the_map_have_three_digits(analysis: Analysis) -> None:
+    pairs = regions_table(analysis).assign(uses=151_300.0)
+    drawn = region_map(pairs)
+    assert drawn is not None and ">151k<" in drawn.wide_svg and "151,000 uses" in drawn.alt
+
+
+def test_of_two_lines_of_the_search_one_is_in_the_legend(analysis: Analysis) -> None:
+    drawn = break_even_lines(routes_table(analysis), Crossing("number", 1e6, 1e5, 1e7))
+    assert drawn is not None and "search less hand" not in drawn.wide_svg and "with the search" in drawn.wide_svg
+    assert drawn.title == "Whether and when the search pays back"
+    drawn = break_even_lines(routes_table(analysis), Crossing("number", 0.0, 0.0, 0.0))
+    assert drawn is not None and drawn.caption.startswith("There is nothing to pay back") and "They cross" not in drawn.alt
+
+
+def test_alternative_texts_tell_what_is_drawn(analysis: Analysis) -> None:
+    models, progress = analysis_models(analysis), progress_table(analysis.runs, analysis.settings)
+    best = progress["best"].max()
+    assert progress["valid"].max() > best, "finalists had a longer training"
+    assert f"ending at {best:.1f}, against" in best_against_carbon(progress, models).alt
+    assert "no trial of which has a score yet" in best_against_carbon(progress.iloc[:0], models).alt
+    power = power_table(analysis.runs)
+    several = [power.assign(run_id=f"r{at}", energy_uj=power["energy_uj"] / (1 if at < 3 else 100)) for at in range(4)]
+    alone, drawn = power_over_time(power), power_over_time(pd.concat(several, ignore_index=True))
+    assert alone is not None and drawn is not None and "Left out: 1 run that drew less." in drawn.caption
+    assert alone.alt == drawn.alt, "of the runs that are shown"
+
+
+def test_what_came_to_no_end_is_hatched(analysis: Analysis) -> None:
+    spans = timeline_table(analysis.runs)
+    failed, ended = timeline(spans), timeline(spans[spans["outcome"].isin(["finished", "full"])])
+    assert failed is not None and ended is not None
+    assert "<pattern" in failed.wide_svg and "<pattern" not in ended.wide_svg
+
+
+def test_unseen_characters_of_an_alternative_text_are_shown() -> None:
+    svg = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
+    assert 'aria-label="a\N{REPLACEMENT CHARACTER}&lt;b&gt;"' in themed(svg, "x", "a\u202e<b>")
 
 
 def test_eta_squared_by_hand() -> None:
@@ -105,7 +148,7 @@ def test_genes_tell_how_many_trials_they_rest_on(analysis: Analysis) -> None:
         [strong | {"gene": gene, "choices": "$a, b", "holm_p_value": 0.02 if gene == 3 else 1.0} for gene in range(1, 40)]
     )
     drawn = gene_importance(genes.assign(eta_squared=rng.random(39)))
-    assert drawn is not None and "too few" not in drawn.caption and "1 (gene 3, in colour)" in drawn.caption
+    assert drawn is not None and "too few" not in drawn.caption and "1 (gene 3, in colour and with a *)" in drawn.caption
 
 
 def test_descent_is_read_from_the_ledger(tmp_path: Path) -> None:
@@ -166,7 +209,9 @@ def test_ten_thousand_trials_make_no_page_of_megabytes(analysis: Analysis) -> No
 def test_names_of_choices_start_no_formula_and_no_markup(analysis: Analysis) -> None:
     genes = pd.DataFrame([json.loads('{"run_id": "<b>", "gene": 1, "choices": "$x^, <i>", "eta_squared": 0.5, "chance": 0.1}')])
     drawn = gene_importance(genes.assign(p_value=0.5, holm_p_value=0.5, num_trials=40, measure="valid loss"))
-    assert drawn is not None and "<i>" not in drawn.wide_svg and "$x^" in drawn.wide_svg
+    assert drawn is not None and "<i>" not in drawn.wide_svg and "$x^" in drawn.wide_svg and "1 *:" not in drawn.wide_svg
+    drawn = gene_importance(genes.assign(p_value=0.001, holm_p_value=0.001, num_trials=40, measure="valid loss"))
+    assert drawn is not None and "1 *: $x^" in drawn.wide_svg
 
 
 @pytest.mark.parametrize("told", [["width", "depth"], ["width"], ["width", "width"], "wd", None])

@@ -111,7 +111,7 @@ def test_embodied_carbon_is_a_line_of_its_own(energy: dict[str, Any]) -> None:
 
 def test_the_page_tells_what_was_assumed(folder: Path, tmp_path: Path) -> None:
     page = (folder / "index.html").read_text()
-    assert "PUE 1.2 (1.1-1.6)" in page and "1,000 (800-1,200) kg CO2e a machine over 4 years, 100% of it ours" in page
+    assert "PUE 1.2 (1.1-1.6)" in page and "1,000 (800-1,200) kg CO2e a machine over 4 years, 100 % of it ours" in page
     assert "idle power 0.6 to 1.6, work of processor and memory 0.7 to 1.3" in page
     write_report([RECORDS], tmp_path, "USA-CA", "FRA")
     plain = (tmp_path / "index.html").read_text()

@@ -215,7 +215,7 @@ def test_the_page_sets_codecarbons_total_against_the_same_time(tmp_path: Path) -
     (machine,) = run.machines
     checked = replace(run, machines=(replace(machine, codecarbon_uj=980_000_000, beside_codecarbon_uj=1_000_000_000),))
     rows = dict(setup_table(analyse((checked,), make_settings("DEU", "DEU"))).rows)
-    assert "98.0% of the" in rows["CodeCarbon's own total"] and "over the same time" in rows["CodeCarbon's own total"]
+    assert "98.0 % of the" in rows["CodeCarbon's own total"] and "over the same time" in rows["CodeCarbon's own total"]
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,17 @@ import pytest
 
 from nas.carbon import intensity
 from nas.errors import UserError
+from nas.units import kwh
+from reports.analysis import analyse
 from reports.export import neutralised
+from reports.load import load_run
 from reports.page import write_report
-from reports.sentences import Verdict
-from reports.settings import Assumptions
+from reports.search_page import make_tiles
+from reports.sentences import Verdict, make_verdict
+from reports.settings import Assumptions, make_settings
+from reports.spent_tables import budget_table
 from reports.statistics import student_quantile
+from reports.words import energy, mass
 
 RECORDS = Path(__file__).parent / "records"
 FIGURES = (
@@ -35,6 +41,7 @@ FIGURES = (
     "work-length",
     "field-costs",
 )
+SETTINGS = make_settings("DEU", "FRA")
 Edit = Callable[[dict[str, Any]], None]
 
 
@@ -229,6 +236,11 @@ def test_warnings_and_unknown_energies_are_shown(report: tuple[Path, Verdict]) -
     assert "The parts sum to the machine&#39;s" in page
 
 
+def test_finalists_that_never_met_the_test_set_say_so(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert "full budget, not scored on the test set" in page and "0 seeds on test" not in page
+
+
 def test_csv_has_a_row_for_each_record(report: tuple[Path, Verdict]) -> None:
     with (report[0] / "results.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
@@ -313,13 +325,14 @@ def test_inference_beside_other_work_is_named(tmp_path: Path) -> None:
     ("edit", "info", "outcome", "words"),
     [
         (scaled_energy(3.0), {}, "never", "never pays back"),
-        (scaled_energy(1.164), {}, "not separable", "cannot be told from nothing"),
+        (scaled_energy(1.164), {}, "not separable", "Whether the searched model saves energy cannot be told"),
         (better_than_all, {}, "outside the measured curve", "no saving was measured"),
         (keep, {"final": {"margin_bleu": 25}}, "models too weak for a verdict", "did not beat that by 25 BLEU"),
+        (better_than_all, {"final": {"margin_bleu": 90}}, "models too weak for a verdict", "Both are only described"),
         (without("final"), {}, "unknown", "no search champion"),
         (unattributed, {}, "unknown", "energy or test score is not known"),
     ],
-    ids=["never", "not-separable", "outside", "too-weak", "no-finals", "unattributed"],
+    ids=["never", "not-separable", "outside", "too-weak", "too-weak-and-better", "no-finals", "unattributed"],
 )
 def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str, words: str) -> None:
     verdict = write_report([edited_run(tmp_path / "run", edit, info)], tmp_path / "report", "DEU", "FRA")
@@ -328,6 +341,87 @@ def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str
     page = (tmp_path / "report" / "index.html").read_text()
     assert verdict.headline.replace("'", "&#39;") in page
     assert json.loads((tmp_path / "report" / "results.json").read_text())["break_even_loaded"]["uses"] is None
+
+
+def test_models_too_weak_are_described_and_not_told_as_a_win(tmp_path: Path) -> None:
+    run = edited_run(tmp_path / "run", better_than_all, {"final": {"margin_bleu": 90}})
+    analysis = analyse([load_run(run)], SETTINGS)
+    assert analysis.findings.too_weak and analysis.findings.comparison and analysis.findings.comparison.sign == 1
+    text = make_verdict(analysis).plain()
+    assert "beat the hand champion" not in text and "since the models are too weak to conclude anything" in text
+    difference, _, gain, _ = make_tiles(analysis)
+    assert difference.detail.endswith("not judged: models too weak") and difference.provenance == "scored"
+    assert (gain.value, gain.detail) == ("not judged", "models too weak")
+
+
+def without_energy(record: dict[str, Any]) -> None:
+    """Takes away what the search drew, so that nothing of it is known."""
+    if record["role"] in ("search", "finalist"):
+        for phase in record["phases"]:
+            phase["energy_uj"] = phase["loaded_uj"] = phase["idle_uj"] = None
+
+
+def partly(record: dict[str, Any]) -> None:
+    """Takes away what one trial drew."""
+    if record["record_id"] == "search/trial0":
+        without_energy(record)
+
+
+@pytest.mark.parametrize(("edit", "value"), [(without_energy, "unknown"), (partly, "at least ")], ids=["nothing", "in-part"])
+def test_what_a_search_drew_is_never_told_as_zero_nor_a_bound_as_a_total(tmp_path: Path, edit: Edit, value: str) -> None:
+    run = edited_run(tmp_path / "run", edit)
+    (run / "energy.jsonl").unlink()
+    analysis = analyse([load_run(run)], SETTINGS)
+    tile = make_tiles(analysis)[1]
+    told = next(one.text for one in make_verdict(analysis).sentences if one.topic == "Cost of the search")
+    assert tile.value.startswith(value)
+    assert told == "What the search drew is not known." if value == "unknown" else told.startswith("The search drew at least ")
+    assert (budget_table(analysis).rows[0][1] == "unknown") == (value == "unknown")
+
+
+def less_than_the_hand_champion(record: dict[str, Any]) -> None:
+    """Makes the hand champion's trainings cost more than the whole search."""
+    if record["role"] == "final" and record["family"] != "searched":
+        for phase in record["phases"]:
+            if phase["name"] == "train":
+                phase["loaded_uj"], phase["energy_uj"] = 1000 * phase["loaded_uj"], 1000 * phase["energy_uj"]
+
+
+def test_where_nothing_is_to_pay_no_uses_are_told(tmp_path: Path) -> None:
+    analysis = analyse([load_run(edited_run(tmp_path / "run", less_than_the_hand_champion))], SETTINGS)
+    verdict, tile = make_verdict(analysis), make_tiles(analysis)[3]
+    assert verdict.headline.endswith("The search pays from the first use on: it cost no more than the hand champion's trainings.")
+    assert (tile.value, tile.detail) == ("from the first use", "used in France")
+    text = verdict.plain()
+    assert "the search would pay back from the first use on." in text and "nothing has to be earned back" in text
+    assert "0 uses" not in text and " less than the hand champion's trainings;" in text
+
+
+def test_a_search_that_was_not_repeated_says_so(report: tuple[Path, Verdict]) -> None:
+    assert "How much a repeated search would differ is in no interval." in report[1].plain()
+
+
+def test_figures_of_an_earlier_report_go_and_nothing_else(tmp_path: Path, report: tuple[Path, Verdict]) -> None:
+    older = (report[0] / "index.html").read_text().replace('<figure id="tornado">', '<figure id="differences">')
+    (tmp_path / "index.html").write_text(older)
+    for name in ("differences.png", "mine.png", "tornado.png"):
+        (tmp_path / name).write_bytes(b"old")
+    write_report([RECORDS], tmp_path, "DEU", "FRA")
+    assert not (tmp_path / "differences.png").exists()
+    assert (tmp_path / "mine.png").read_bytes() == b"old" and (tmp_path / "tornado.png").read_bytes() != b"old"
+
+
+def test_what_is_left_is_that_of_as_many_seeds_each(tmp_path: Path) -> None:
+    def fewer(record: dict[str, Any]) -> None:
+        if record["role"] == "final" and record["family"] != "searched" and record["seed"] == 3:
+            record["status"] = "failed"
+
+    analysis = analyse([load_run(edited_run(tmp_path / "run", fewer))], SETTINGS)
+    rows = {row[0]: row for row in budget_table(analysis).rows}
+    spent, answer = analysis.findings.investment, analysis.findings.answer
+    assert spent is not None and answer.net_g is not None
+    assert rows["Left to earn back"][2].split(" (")[0] == mass(answer.net_g)
+    assert rows["Search champion's trainings, loaded"][1].split(" (")[0] == energy(kwh(spent.final_uj))
 
 
 def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
@@ -380,6 +474,12 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(UserError, match="expected a folder that can be written"):
         write_report([RECORDS], tmp_path / "file", "DEU", "FRA")
+
+
+def test_a_search_may_have_emitted_nothing(tmp_path: Path) -> None:
+    verdict = write_report([RECORDS], tmp_path, "0-50 g/kWh", "FRA")
+    assert verdict.outcome == "number"
+    assert "have no place on it; the table has them" in (tmp_path / "index.html").read_text()
 
 
 def test_given_intensities_need_no_year(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Uncertainty, propagated jointly: totals are wide, ratios on one machine narrow, and grids and PUE multiply on top."""
 
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +19,7 @@ from reports.load import Run, load_run
 from reports.scenarios import SCENARIOS, Range, at, loaded_at, worlds
 from reports.settings import Assumptions, Embodied, assumptions_of, make_settings, parse_range
 from reports.statistics import Interval
-from reports.words import energy_total, how_known, mass_between, mass_total
+from reports.words import energy_total, how_known, mass_between, mass_range, mass_total, percent, plural
 
 RECORDS = Path(__file__).parent / "records"
 PARTS: tuple[Part, ...] = ("idle", "busy", "gpu")
@@ -249,6 +250,24 @@ def test_totals_in_words() -> None:
     )
     assert mass_total(Range(0.5, 2_000, 3_000), MODEL) == "2.00 kg CO2e (0.000500-3.00, estimated: linear load model)"
     assert mass_between(Range(2, 2, 2)) == "2.00 g" and mass_between(Range(0, 0, 0)) == "0 mg"
+
+
+def test_a_range_whose_ends_are_written_alike_is_none() -> None:
+    assert (
+        mass_between(Range(1.9101, 1.9102, 1.9103)) == "1.91 g" and mass_between(Range(1.9, 1.91, 1.92)) == "1.91 g (1.90-1.92)"
+    )
+    assert energy_total(Range(3.6e12, 3.6e12, 3.6001e12), MODEL) == "1.00 kWh (estimated: linear load model)"
+
+
+def test_two_masses_are_in_one_unit() -> None:
+    assert mass_range(Interval(0.00786, 0.0165)) == "0.00786 g to 0.0165 g"
+    assert mass_range(Interval(-2_000.0, 3.0)) == "−2.00 kg to 0.00300 kg"
+    assert mass_range(Interval(0.5, math.inf)) == "0.500 g to ∞ g" and mass_range(Interval(0.0, 0.0)) == "0 mg to 0 mg"
+
+
+def test_counts_and_shares_in_words() -> None:
+    assert (plural(1, "seed"), plural(2, "seed"), plural(1_200, "family", "families")) == ("1 seed", "2 seeds", "1,200 families")
+    assert (percent(0.638), percent(0.0512, 1)) == ("64 %", "5.1 %")
 
 
 def test_a_measured_total_has_no_range_and_says_by_what() -> None:

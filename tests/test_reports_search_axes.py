@@ -12,7 +12,8 @@ import pytest
 from nas.ledger import encode_line
 from nas.records import Phase, Record
 from reports.analysis import Analysis, analyse
-from reports.cheap_scores_page import agreements_table, cheap_scores_section, told_words
+from reports.cheap_scores_page import agreements_table, cheap_scores_section, scatter, told_words
+from reports.drawing import render
 from reports.energy import search_cost, split_energy
 from reports.export import search_results
 from reports.glossary import COMPARISON_GLOSSARY, GLOSSARY, search_glossary
@@ -195,7 +196,7 @@ def test_spending_sums_to_the_searchs_cost(analysis: Analysis, one_shot: Analysi
 def test_spending_table(analysis: Analysis) -> None:
     rows = {row[0]: row for row in spending_table(analysis).rows}
     assert rows["duplicates of other trials"] == ("duplicates of other trials", "1", "–", "–", "–")
-    assert rows["infeasible, not trained"][3] == "–" and rows["the search in all"][-1] == "100.0%"
+    assert rows["infeasible, not trained"][3] == "–" and rows["the search in all"][-1] == "100.0 %"
     assert [row[0] for row in spending_table(analysis).rows][:2] == ["trained to the end", "stopped at rung 1"]
 
 
@@ -244,11 +245,13 @@ def test_unknown_work_is_not_called_inference(analysis: Analysis) -> None:
 
 def test_sentences_tell_what_was_stopped_scored_and_controlled(analysis: Analysis, one_shot: Analysis) -> None:
     told = make_verdict(analysis).plain()
-    assert "met the best of 6 searched trials (2 more were stopped early, 1 more was screened out untrained)" in told
-    assert "all trials including stopped, screened-out, failed and lost ones" in told and "control" not in told
+    assert (
+        "were compared with the best of 6 searched trials (2 more were stopped early, 1 more was screened out untrained)" in told
+    )
+    assert "all trials, stopped, screened-out, failed and lost ones included" in told and "control" not in told
     told = make_verdict(one_shot).plain()
-    assert "met the best of 9 members of a supernet, scored without training of their own," in told
-    assert ": the training of the supernet, all trials including failed and lost ones" in told
+    assert "were compared with the best of 9 members of a supernet, scored without training of their own," in told
+    assert "This counts the training of the supernet, all trials, failed and lost ones included" in told
     assert "4 controls, trained only to tell how far inherited weights rank rightly, drew" in told
 
 
@@ -270,7 +273,7 @@ def test_rungs_against_the_end(analysis: Analysis) -> None:
     rung = next(one for one in analysis.agreements if one.source == "rung")
     assert rung.name == "value at rung 1 (10,000 tokens)" and rung.num_pairs == 6
     assert rung.tau == pytest.approx((14 - 1) / 15) and rung.told, "two neighbours are exchanged"
-    assert told_words(rung).startswith("It helps") and "93%" in told_words(rung)
+    assert told_words(rung).startswith("It helps") and "93 %" in told_words(rung)
 
 
 def test_four_pairs_in_order_may_be_chance(one_shot: Analysis) -> None:
@@ -280,7 +283,7 @@ def test_four_pairs_in_order_may_be_chance(one_shot: Analysis) -> None:
     assert found.tau == pytest.approx((9 - 1) / 10)
     four = replace(found, cheap=(1.0, 2.0, 3.0, 4.0), trained=(1.0, 2.0, 3.0, 4.0))
     assert four.interval == (1.0, 1.0) and not four.told
-    assert told_words(four) == "Cannot be told with 4 candidates: by chance 8% of all orders show as much."
+    assert told_words(four) == "Cannot be told with 4 candidates: by chance 8 % of all orders show as much."
     three = replace(found, cheap=(1.0, 2.0, 3.0), trained=(1.0, 2.0, 3.0))
     assert told_words(three) == "Cannot be told with 3 candidates: too few."
     against = replace(found, cheap=tuple(range(6)), trained=tuple(range(6, 0, -1)))
@@ -305,6 +308,12 @@ def test_of_many_candidates_some_are_drawn(analysis: Analysis) -> None:
     drawn.__dict__["agreements"] = (many,)
     assert "1,000 drawn at random" in agreements_table(drawn).note
     assert "drawn at random" not in agreements_table(analysis).note
+
+
+def test_the_name_of_a_run_starts_no_formula(analysis: Analysis) -> None:
+    hostile = replace(analysis.run, info=dict(analysis.run.info) | {"run_id": "a$\\x$"})
+    sketch = scatter(replace(analysis, runs=(hostile, *analysis.runs)))
+    assert sketch is not None and ">a$\\x$<" in render(sketch).wide_svg
 
 
 def test_a_plain_search_has_no_such_section() -> None:

@@ -18,11 +18,13 @@ from nas.errors import UserError
 from nas.probe_lines import ProbeLine
 from nas.records import Record
 from reports.analysis import analyse
+from reports.break_even import BreakEven
 from reports.cells import cells_of, key_of
 from reports.cheap_scores_page import cheap_scores_section
 from reports.controls import longer_trainings, random_controls
 from reports.controls_page import controls_section
 from reports.draws import draw
+from reports.energy import SearchCost
 from reports.figure_tables import progress_table
 from reports.load import Run, load_run, load_runs, run_folders
 from reports.models import Model, collect_models, within
@@ -32,9 +34,11 @@ from reports.quality_figures import best_against_carbon
 from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm
-from reports.study import Study, analyse_study, is_study, sole_cell
-from reports.study_figures import study_models
-from reports.study_sentences import make_study_verdict
+from reports.study import Cell, Study, analyse_study, is_study, sole_cell
+from reports.study_figures import differences, pays, study_models
+from reports.study_page import study_tiles
+from reports.study_sentences import cell_paragraph, make_study_verdict
+from reports.study_tables import HEADS, verdict_row
 from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
@@ -231,6 +235,16 @@ def test_the_searches_cost_what_they_cost_together(study: Study) -> None:
     assert study.search_uj.central == sum(cell.analysis.search_uj.central for cell in study.cells)
 
 
+@pytest.mark.parametrize(("loaded_uj", "value"), [(0, "unknown"), (7_200_000, "at least ")])
+def test_what_the_searches_drew_is_never_told_as_zero(study: Study, loaded_uj: int, value: str) -> None:
+    cost = SearchCost(loaded_uj=loaded_uj, dynamic_uj=0, from_ledger=False, num_unattributed=3)
+    bare = replace(study, evidence=replace(study.evidence, cost=cost))
+    told = next(one.text for one in make_study_verdict(bare).sentences if one.topic == "Cost of the searches")
+    assert study_tiles(bare)[2].value.startswith(value)
+    assert (told == "What the searches drew is not known.") == (loaded_uj == 0)
+    assert told.count("at least ") == (2 if loaded_uj else 0)
+
+
 def test_carbon_per_gain_only_where_the_search_won(study: Study) -> None:
     priced = [cell.standing for cell in study.cells if cell.analysis.findings.per_bleu_g is not None]
     assert priced == ["search won"]
@@ -253,6 +267,15 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     assert "14 M MACs · aging evolution · seed 0: search-trial7 (aging_evolution-14m) lacks seed 3" in told
     assert "14 M MACs · random · seed 0: no run" in told and "late: begun, nothing recorded yet" in told
     assert found.trend is None and "was not tested" in make_study_verdict(found).plain()
+    unfinished = next(cell for cell in found.cells if cell.standing == "unfinished")
+    paragraph = cell_paragraph(unfinished)
+    assert paragraph.headline == f"No verdict yet: {unfinished.gap}."
+    assert [one.topic for one in paragraph.sentences] == ["Cost of the search"]
+    assert [shown.text for shown in verdict_row(unfinished)][1:3] == ["unfinished", "unknown"]
+    assert unfinished.analysis.findings.answer.uses is not None, "it would pay back, were it finished"
+    paying = next(one.text for one in make_study_verdict(found).sentences if one.topic == "Paying back")
+    assert unfinished.label not in paying and "of 2 searches" in paying
+    assert not pays(unfinished), "its figures are not drawn"
 
 
 def test_an_unfinished_search_is_not_among_those_that_p_values_are_corrected_for(folder: Path, tmp_path: Path) -> None:
@@ -325,7 +348,68 @@ def test_a_hand_champion_without_fresh_seeds_is_not_replaced_by_the_next_best(fo
     assert make_study_verdict(found).headline.startswith("No verdict yet: of one search, none has one.")
 
 
+def weak(cell: Cell) -> Cell:
+    """With models that are too weak."""
+    answer = BreakEven(outcome="models too weak for a verdict")
+    return replace(
+        cell, analysis=replace(cell.analysis, findings=replace(cell.analysis.findings, too_weak=("a",), answer=answer))
+    )
+
+
+def test_headlines(study: Study) -> None:
+    def headline(*cells: Cell) -> str:
+        return make_study_verdict(replace(study, cells=cells)).headline
+
+    lost, _, won, open_ = study.cells
+    unfinished = replace(lost, gap="it lacks seed 3")
+    assert headline(lost, unfinished).startswith(
+        "In the one search with a verdict, the hand design won. One more search has no verdict. The search is not shown"
+    )
+    assert headline(won, open_, unfinished, unfinished).startswith(
+        "Of 2 searches with a verdict, the search won 1, the hand design won 0, and 1 could not be told apart. 2 more searches "
+        "have no verdict. 1 of 2 searches is shown to pay back its carbon; "
+    )
+    assert headline(won, won).endswith("2 of 2 searches are shown to pay back their carbon.")
+    outside = "None of 2 searches is shown to pay back its carbon: 2 lie outside the measured curve."
+    assert headline(lost, lost).endswith(outside)
+    assert headline(*map(weak, study.cells)) == "Models too weak for a verdict in all 4 searches."
+    assert headline(weak(lost), unfinished).startswith("No verdict yet: of 2 searches, none has one.")
+
+
+def test_a_cell_that_the_correction_leaves_open_names_it(study: Study) -> None:
+    paragraph = cell_paragraph(study.cells[3])
+    better = "These runs cannot tell whether the search or the hand design is better after the correction for 4 comparisons. "
+    assert paragraph.headline.startswith(better)
+    assert "BLEU) after the correction for 4 comparisons: a difference of" in paragraph.sentences[0].text
+    assert paragraph.sentences[0].provenance == "scored"
+
+
+def test_columns_of_the_verdicts(study: Study) -> None:
+    assert [head for head, _ in HEADS][1] == "Verdict"
+    rows = [verdict_row(cell) for cell in (*study.cells, weak(study.cells[2]))]
+    assert [row[5].text for row in rows if row[1].text in ("not separable", "models too weak")] == ["no gain shown", "not judged"]
+
+
 # The trend
+
+
+def test_what_a_trend_says_has_its_limit(study: Study) -> None:
+    trend = study.trend
+    assert trend is not None and not trend.repeated
+    limit = "is supported for these searches; other searches may differ"
+    assert study_tiles(study)[1].detail.endswith(f"“the tighter, the better by hand” {limit}")
+    assert f"{limit}." in differences(study).caption
+    assert "How much a repeated search would differ is in no interval." in make_study_verdict(study).plain()
+    repeated = replace(study, trend=replace(trend, repeated=True))
+    assert study_tiles(repeated)[1].detail.endswith("is supported")
+    assert "is in no interval" not in make_study_verdict(repeated).plain()
+
+
+def test_a_negative_slope_is_a_loss(study: Study) -> None:
+    trend = study.trend
+    assert trend is not None
+    falling = replace(study, trend=replace(trend, per_halving=replace(trend.per_halving, difference=-0.3)))
+    assert "the hand design loses 0.30 BLEU to the search" in make_study_verdict(falling).plain()
 
 
 def point(group: str, limit: int, difference: float, spread: float = 0.1) -> TrendPoint:
@@ -404,6 +488,31 @@ def test_random_search_is_read_where_the_cheaper_ended(study: Study) -> None:
     assert random_controls(study.cells[0], (study.cells[0],)) == ()
 
 
+def inheriting(record: Record) -> Record:
+    """A trial that began with its parent's weights."""
+    return replace(record, metrics=dict(record.metrics) | {"inherited_share": 1.0}) if record.role == "search" else record
+
+
+def longer(record: Record) -> Record:
+    """A trial of another budget."""
+    return replace(record, budget_tokens=300_000) if record.role == "search" else record
+
+
+@pytest.mark.parametrize(
+    ("edit", "told", "words"),
+    [(inheriting, True, "no trial trained from scratch by then"), (longer, False, "other trial budgets")],
+    ids=["inherited", "budget"],
+)
+def test_scores_at_the_same_energy_that_do_not_compare(folder: Path, tmp_path: Path, edit: Any, told: bool, words: str) -> None:
+    other = STUDY.search_run(tmp_path / "other", 7_000_000, "aging_evolution", 0.42, 6_200_000, edit, search_seed=1)
+    found = analysed(folder / "hand", folder / "random-7m", other)
+    cell = next(one for one in found.cells if one.key.strategy != "random")
+    (control,) = random_controls(cell, found.cells)
+    assert control.told == told and control.random_bleu is not None
+    section = controls_section(found, found.cells)
+    assert section is not None and section.tables[-1].rows[0][4] == words
+
+
 # The tornado
 
 
@@ -460,7 +569,7 @@ def test_one_search_has_controls_and_a_tornado_as_well() -> None:
     assert controls is not None and tornado is not None
     assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
     assert controls.tables == ()
-    assert "net emissions hang most on" in " ".join(tornado.paragraphs)
+    assert "Net emissions depend most on" in " ".join(tornado.paragraphs)
 
 
 # The page
@@ -484,13 +593,26 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
     verdict = report[1]
     assert verdict.outcome == "mixed"
     assert verdict.headline.startswith(
-        "Of 4 searches with a verdict, the hand design won twice, the search won once and once they could not be told apart."
+        "Of 4 searches with a verdict, the search won 1, the hand design won 2, and 1 could not be told apart. 1 of 4 searches "
+        "is shown to pay back its carbon; "
     )
     table = re.search(r'<table class="verdicts">.*?</table>', page, flags=re.DOTALL)
     assert table and table[0].count("<tr>") == 1 + len(study.cells) and "estimated</span>" in table[0]
     assert page.index(verdict.headline.split(".")[0]) < page.index('class="verdicts"') < page.index("<figure")
-    for words in ("is supported by 4 searches at 2 limits", "What the same energy buys otherwise", "Which assumption moves"):
-        assert words in page
+    for words in (
+        "is supported by 4 searches at 2 limits",
+        "What the same energy buys otherwise",
+        "Which assumption moves",
+        "All 4 searches of this report",
+        "Where the searches&#39; tokens and energy went",
+        "95 % bootstrap of at least 2,000 draws",
+        "at Holm's strictest step over the differences",
+        f"Scoring and Time are of the first run, {study.run.run_id}.",
+        f"Search of {study.run.run_id}",
+    ):
+        assert words in page, words
+    assert "were trained once" not in page and "(1.96 + 0.84)" not in page
+    assert (report[0] / "results.md").read_text(encoding="utf-8").startswith("# mystudy\n")
     parser = Parts()
     parser.feed(page)
     assert all(link.startswith("#") for link in parser.links)
