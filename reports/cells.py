@@ -75,7 +75,7 @@ def key_of(run: Run) -> CellKey:
     search = configured(run, "search") or {}
     limit, seed = search.get("mac_limit"), search.get("seed")
     trained = next((record for record in run.records if record.role == "search"), next(iter(run.records), None))
-    recorded = (trained.task, trained.strategy) if trained else (None, None)
+    recorded: tuple[str | None, str | None] = (trained.task, trained.strategy) if trained else (None, None)
     return CellKey(
         task=str(configured(run, "task", "name") or recorded[0] or "unknown"),
         mac_limit=limit if isinstance(limit, int) else None,

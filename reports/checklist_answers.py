@@ -5,8 +5,11 @@ from typing import Any, Literal
 
 from nas.records import Record
 from reports.basis import Basis
+from reports.cells import cells_of
 from reports.energy import search_cost
 from reports.load import FULL_BUDGET_ROLES, setting
+from reports.models import SEARCHED as SEARCHED_FAMILY
+from reports.models import Model, champion, collect_compared, collect_models, within
 from reports.scenarios import Range
 from reports.words import significant
 
@@ -104,14 +107,25 @@ def _same(name: str, words: str) -> Callable[[Basis], Found]:
     return answer
 
 
+def _champions(basis: Basis) -> tuple[Model, ...]:
+    """The models that a conclusion is about: champions with fresh seeds, or every hand design where nothing was searched."""
+    if not basis.run.searched:
+        return collect_compared(basis.runs)
+    models = collect_models(basis.runs)
+    limits = {cell.key.mac_limit for cell in cells_of(basis.runs)}
+    hand = (champion(within(models, limit), searched=False) for limit in limits)
+    return (*(one for one in models if one.searched and one.finals), *(one for one in hand if one is not None))
+
+
 def _seeds_of_models(basis: Basis) -> Found:
-    seeds: dict[str, set[int]] = {}
-    for one in _full(basis):
-        seeds.setdefault(one.design, set()).add(one.seed)
-    most = {name: len(found) for name, found in seeds.items() if len(found) == max(map(len, seeds.values()))}
-    return _several(
-        max(most.values(), default=0), f"seeds of {', '.join(sorted(most)[:3])}{' and others' if len(most) > 3 else ''}"
-    )
+    if not _full(basis):
+        return "unknown", "there are no models at the full budget"
+    seeds = {one.design: len(one.finals) for one in _champions(basis)}
+    if not seeds:
+        return "no", "no model has a fresh seed"
+    fewest = [name for name, count in sorted(seeds.items()) if count == min(seeds.values())]
+    what = f"fresh seed(s) of {', '.join(fewest[:3])}{' and others' if len(fewest) > 3 else ''}"
+    return _several(min(seeds.values()), f"{what}, the fewest of what is compared")
 
 
 def _tuned(basis: Basis) -> Found:
@@ -122,7 +136,8 @@ def _tuned(basis: Basis) -> Found:
 
 
 def _held_back(basis: Basis) -> Found:
-    searched = basis.records("search", "control")
+    # Hand designs that were trained longer are controls too, and have a score on the test set to be compared by.
+    searched = [one for one in basis.records("search", "control") if one.family == SEARCHED_FAMILY]
     seen = [one.record_id for one in searched if any(name.startswith("test_") for name in one.metrics)]
     if not searched:
         return "unknown", "there are no trials"
@@ -166,7 +181,11 @@ def _random(basis: Basis) -> Found:
 
 
 def _searches(basis: Basis) -> Found:
-    return _several(len({(one.run_id, one.record_id.rsplit("/", 1)[0]) for one in basis.records("search")}), "search(es)")
+    seeds: dict[tuple[str, int | None], set[int]] = {}
+    for cell in cells_of(basis.runs):
+        seeds.setdefault((cell.key.strategy, cell.key.mac_limit), set()).add(cell.key.search_seed)
+    most = max(map(len, seeds.values()), default=0)
+    return _several(most, "seed(s) of the search with one strategy and limit, the most that any has")
 
 
 def _hand_tried(basis: Basis) -> Found:

@@ -112,7 +112,7 @@ def _best_by(cell: Cell, energy_uj: float) -> tuple[float | None, set[int]]:
 
 
 def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range | None], ...]:
-    """Ladders that start at a champion of the cell, each with the energy of all its stages, all seeds together."""
+    """Ladders that start at a champion of the cell, each with the energy of all its stages, seeds that came through together."""
     hand, search = cell.analysis.evidence.hand, cell.analysis.evidence.search
     ids = {run.run_id for run in cell.analysis.runs}
     found = []
@@ -121,7 +121,7 @@ def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range |
         by_hand = hand is not None and ladder.design == hand.design
         searched = search is not None and own and ladder.design == search.runs[0].design
         if by_hand or searched:
-            found.append((ladder, _added([stage_uj(basis, rung) for rung in ladder.rungs[1:]])))
+            found.append((ladder, _added([stage_uj(basis, rung) for rung in ladder.through[1:]])))
     return tuple(found)
 
 

@@ -1,7 +1,7 @@
 """Compression ladders: what each stage after training did to a model's size, quality, speed and energy, and what it cost."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,15 +26,15 @@ QUALITIES = (
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
-    """A design after some stages: its records, one a seed, in the order of the ladder's seeds."""
+    """A design after some stages: its records, one a seed, of all seeds that came so far."""
 
     stages: tuple[str, ...]
     records: tuple[Record, ...]
 
     def mean(self, metric: str) -> float | None:
-        """Mean of a metric over seeds; None where a record lacks it."""
+        """Mean of a metric over seeds; None where a record lacks it, or there is none."""
         values = [one.metrics[metric] for one in self.records if metric in one.metrics]
-        return sum(values) / len(values) if len(values) == len(self.records) else None
+        return sum(values) / len(values) if values and len(values) == len(self.records) else None
 
     def spread(self, metric: str) -> float | None:
         """Standard deviation over seeds; None with fewer than two."""
@@ -53,29 +53,50 @@ class Rung:
         """Which records they are."""
         return frozenset((one.run_id, one.record_id) for one in self.records)
 
+    @property
+    def bases(self) -> frozenset[tuple[str, str]]:
+        """The records of the trainings that they come from."""
+        return frozenset((one.run_id, str(one.base)) for one in self.records)
+
+    def of(self, bases: frozenset[tuple[str, str]]) -> "Rung":
+        """The part of it that comes from some trainings."""
+        return replace(self, records=tuple(one for one in self.records if (one.run_id, str(one.base)) in bases))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ladder:
-    """One design's rungs, the model as it was trained first. `quality` is one of QUALITIES."""
+    """One design's rungs, the model as it was trained first. `quality` is one of QUALITIES.
+
+    A seed that failed at a stage is in the rungs before it.
+    """
 
     design: str
     rungs: tuple[Rung, ...]
     quality: tuple[str, str, bool]
-    training: frozenset[tuple[str, str]]
 
     @property
     def foot(self) -> Rung:
         """The model as it was trained."""
         return self.rungs[0]
 
-    @cached_property
+    @property
+    def training(self) -> frozenset[tuple[str, str]]:
+        """The records of its models' trainings."""
+        return self.foot.bases
+
+    @property
     def seeds(self) -> tuple[int, ...]:
         """Seeds that came through every stage."""
-        return tuple(one.seed for one in self.foot.records)
+        return tuple(one.seed for one in self.rungs[-1].records)
+
+    @cached_property
+    def through(self) -> tuple[Rung, ...]:
+        """The rungs with those seeds alone, so that like is compared with like."""
+        return tuple(one.of(self.rungs[-1].bases) for one in self.rungs)
 
     def ratio(self, rung: Rung, metric: str) -> float | None:
-        """How many times the foot's value is that of a rung: smaller, faster."""
-        foot, here = self.foot.mean(metric), rung.mean(metric)
+        """How many times the foot's value is that of a rung, of the same seeds: smaller, faster."""
+        foot, here = self.foot.of(rung.bases).mean(metric), rung.of(self.foot.bases).mean(metric)
         return foot / here if foot is not None and here else None
 
 
@@ -98,14 +119,20 @@ def _of_run(by_base: Mapping[str, Mapping[tuple[str, ...], Record]], names: Mapp
     for base in by_base:
         by_design.setdefault(names.get(base, base), []).append(base)
     for design, bases in by_design.items():
-        common = set.intersection(*(set(by_base[base]) for base in bases))
-        for chain in sorted(common):
-            if chain and not any(other != chain and other[: len(chain)] == chain for other in common):
-                heights = [chain[:height] for height in range(len(chain) + 1) if chain[:height] in common]
-                rungs = tuple(Rung(stages=one, records=tuple(by_base[base][one] for base in bases)) for one in heights)
+        chains = set[tuple[str, ...]]().union(*(by_base[base] for base in bases))
+        for chain in sorted(chains):
+            if chain and not any(other != chain and other[: len(chain)] == chain for other in chains):
+                rungs = _rungs([by_base[base] for base in bases], chain)
                 if quality := _quality(rungs):
-                    training = frozenset((one.run_id, base) for base in bases for one in [by_base[base][heights[0]]])
-                    yield Ladder(design=design, rungs=rungs, quality=quality, training=training)
+                    yield Ladder(design=design, rungs=rungs, quality=quality)
+
+
+def _rungs(trainings: Sequence[Mapping[tuple[str, ...], Record]], chain: tuple[str, ...]) -> tuple[Rung, ...]:
+    """The beginnings of a chain that all trainings have which came through it, each with every training that came so far."""
+    heights = [chain[:height] for height in range(len(chain) + 1)]
+    through = [one for one in trainings if chain in one]
+    kept = [one for one in heights if all(one in training for training in through)]
+    return tuple(Rung(stages=one, records=tuple(training[one] for training in trainings if one in training)) for one in kept)
 
 
 def _quality(rungs: Sequence[Rung]) -> tuple[str, str, bool] | None:
@@ -128,9 +155,9 @@ def stage_uj(basis: Basis, rung: Rung) -> Range | None:
     return _phase_uj(basis, rung.ids, "stage")
 
 
-def training_uj(basis: Basis, ladder: Ladder) -> Range | None:
-    """Loaded energy of training the ladder's models; None where one is not known."""
-    return _phase_uj(basis, ladder.training, "train")
+def training_uj(basis: Basis, rung: Rung) -> Range | None:
+    """Loaded energy of training a rung's models; None where one is not known."""
+    return _phase_uj(basis, rung.bases, "train")
 
 
 def _phase_uj(basis: Basis, ids: frozenset[tuple[str, str]], phase: str) -> Range | None:
@@ -151,10 +178,11 @@ def ladder_results(basis: Basis) -> list[dict[str, Any]]:
             "design": ladder.design,
             "seeds": list(ladder.seeds),
             "quality": ladder.quality[0],
-            "training_loaded_uj": _central(training_uj(basis, ladder)),
+            "training_loaded_uj": _central(training_uj(basis, ladder.foot)),
             "steps": [
                 {
                     "stages": list(rung.stages),
+                    "seeds": [one.seed for one in rung.records],
                     "stored_bytes": rung.mean("stored_bytes"),
                     "quality": rung.mean(ladder.quality[0]),
                     "quality_spread": rung.spread(ladder.quality[0]),

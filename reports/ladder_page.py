@@ -44,22 +44,22 @@ def _meaning() -> str:
 
 
 def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
-    last = ladder.rungs[-1]
+    foot, last = ladder.through[0], ladder.through[-1]
     size, faster = ladder.ratio(last, "stored_bytes"), ladder.ratio(last, "latency_ms")
     key, name, _ = ladder.quality
-    before, after = ladder.foot.mean(key), last.mean(key)
+    before, after = foot.mean(key), last.mean(key)
     assert before is not None and after is not None
-    seeds = plural(len(ladder.seeds), "seed")
+    seeds = _seeds(ladder, last) or plural(len(ladder.seeds), "seed")
     text = f"{ladder.design} after {' and '.join(last.stages)}: {name} {significant(before, 4)} became "
     text += f"{significant(after, 4)} ({seeds})"
     text += "" if size is None else f", its file {_times(size, 'smaller', 'larger')}"
     text += "." if faster is None else f", one output at batch 1 {_times(faster, 'faster', 'slower')}."
     text += _degradation(ladder)
-    costs = [one for one in (stage_uj(basis, rung) for rung in ladder.rungs[1:]) if one is not None]
+    costs = [one for one in (stage_uj(basis, rung) for rung in ladder.through[1:]) if one is not None]
     if len(costs) < len(ladder.rungs) - 1:
         return text + " The energy of a stage is not known."
     total = sum(one.central for one in costs)
-    trained = training_uj(basis, ladder)
+    trained = training_uj(basis, foot)
     if trained is not None and trained.central:
         whose = "all searches'" if len(cells_of(basis.runs)) > 1 else "the search's"
         text += f" All its stages together took {_share(total / trained.central)} of the energy of its training"
@@ -67,13 +67,19 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     return text
 
 
+def _seeds(ladder: Ladder, rung: Rung) -> str:
+    """How many of a ladder's seeds came to a rung, where not all did."""
+    came, all_of_it = len(rung.records), len(ladder.foot.records)
+    return "" if came == all_of_it else f"{came} of {all_of_it} seeds"
+
+
 def _degradation(ladder: Ladder) -> str:
     """LLM-Drop's ratio for what dropping alone did, where it made the model faster and quality is in points."""
     key, name, maximised = ladder.quality
-    dropped = next((rung for rung in ladder.rungs[1:] if rung.stages[-1].startswith("drop")), None)
+    dropped = next((rung for rung in ladder.through[1:] if rung.stages[-1].startswith("drop")), None)
     if dropped is None or not maximised:
         return ""
-    before = ladder.rungs[ladder.rungs.index(dropped) - 1]
+    before = ladder.through[ladder.through.index(dropped) - 1]
     slow, fast = before.mean("latency_ms"), dropped.mean("latency_ms")
     whole, left = before.mean(key), dropped.mean(key)
     if slow is None or fast is None or whole is None or left is None or slow <= fast:
@@ -97,8 +103,10 @@ def ladder_tables(basis: Basis, found: Sequence[Ladder]) -> tuple[Table, ...]:
     """Size, quality, speed and energy at each step, and what the step cost: a table a design, one note below all."""
     designs = list(dict.fromkeys((one.design, one.quality, one.foot.ids) for one in found))
     tables = [_table(basis, [one for one in found if (one.design, one.quality, one.foot.ids) == design]) for design in designs]
-    several = any(len(one.seeds) > 1 for one in found)
+    several = any(len(one.foot.records) > 1 for one in found)
     note = "Means over seeds; quality ± standard deviation. " if several else ""
+    if any(_seeds(one, rung) for one in found for rung in one.rungs):
+        note += "Where a seed failed at a stage, the step is of those that came so far. "
     note += (
         "In brackets: how many times smaller and faster than the model as trained. Latency is of one output at batch 1. A step's "
         "energy, fully loaded, and its CO2e where it was searched are of all its seeds together."
@@ -123,10 +131,11 @@ def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
     size, latency, joules = rung.mean("stored_bytes"), rung.mean("latency_ms"), rung.output_uj
     value, spread = rung.mean(key), rung.spread(key)
     assert value is not None
+    fewer = f" ({seeds})" if (seeds := _seeds(ladder, rung)) else ""
     cost = stage_uj(basis, rung) if rung.stages else None
     return (
         NOT_RUN if size is None else significant(size / 1e6) + _ratio(ladder, rung, "stored_bytes"),
-        optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else ""),
+        optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else "") + fewer,
         NOT_RUN if latency is None else significant(latency) + _ratio(ladder, rung, "latency_ms"),
         NOT_RUN if joules is None else significant(1000 * joules / MICROJOULES_PER_JOULE),
         NOT_RUN if cost is None else watt_hours_between(cost),

@@ -51,6 +51,7 @@ def test_every_item_has_an_answer_and_evidence(analysis: Analysis) -> None:
         ("random search", lambda one: replace(one, strategy="random+asha" if one.trial == 1 else "tpe"), "yes"),
         ("random search", lambda one: replace(one, strategy=None), "unknown"),
         ("held back", lambda one: replace(one, metrics={**one.metrics, "test_bleu": 1.0}), "no"),
+        ("held back", lambda one: replace(one, role="control") if one.role == "hand" else one, "yes"),
         ("since they were tried", lambda one: replace(one, architecture={"same": True}), "yes"),
         ("recipe tuned", lambda one: replace(one, recipe={"peak_learning_rate": one.seed}), "yes"),
         ("recipe tuned", lambda one: replace(one, recipe={}), "unknown"),
@@ -59,6 +60,37 @@ def test_every_item_has_an_answer_and_evidence(analysis: Analysis) -> None:
 def test_answers_come_from_the_records(analysis: Analysis, question: str, edit: Callable[[Record], Record], answer: str) -> None:
     (name,) = (name for name in answers(analysis) if question in name.lower())
     assert answers(edited(analysis, edit))[name][0] == answer
+
+
+SEEDS = "Were the compared models trained with several seeds?"
+
+
+def test_seeds_are_fresh_ones_of_the_champion_that_has_the_fewest(analysis: Analysis) -> None:
+    assert answers(analysis)[SEEDS][0] == "partly" and answers(analysis)[SEEDS][1].startswith("3 fresh seed(s) of ")
+
+    def failed(one: Record, *seeds: int) -> Record:
+        return replace(one, status="failed") if one.role == "final" and one.family == "searched" and one.seed in seeds else one
+
+    answer, evidence = answers(edited(analysis, lambda one: failed(one, 2, 3)))[SEEDS]
+    assert answer == "no" and evidence.startswith("1 fresh seed(s) of search-trial7, the fewest")
+    chosen_alone = edited(analysis, lambda one: replace(one, status="failed") if one.role == "final" else one)
+    assert answers(chosen_alone)[SEEDS] == ("no", "no model has a fresh seed")
+
+
+def test_a_search_is_repeated_by_another_seed_of_the_same_strategy_and_limit(analysis: Analysis) -> None:
+    def searched(**changes: object) -> Run:
+        (run,) = analysis.runs
+        experiment = {**run.experiment, "search": {**run.experiment["search"], **changes}}
+        return replace(run, info={**run.info, "run_id": str(changes), "experiment": experiment})
+
+    def repeated(*runs: Run) -> tuple[str, str]:
+        return answers(replace(analysis, runs=(*analysis.runs, *runs)))["Was the search itself repeated?"]
+
+    assert repeated()[0] == "no" and repeated()[1].startswith("1 seed(s)")
+    others = [searched(strategy="random"), searched(mac_limit=7_000_000), searched(strategy="tpe", seed=1)]
+    assert repeated(*others)[0] == "no"
+    assert repeated(*others, searched(seed=1))[0] == "partly"
+    assert repeated(*others, *(searched(seed=seed) for seed in (1, 2, 3, 4)))[0] == "yes"
 
 
 def test_energy_is_answered_from_its_source_and_ledger(analysis: Analysis) -> None:

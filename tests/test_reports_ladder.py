@@ -70,10 +70,24 @@ def test_a_ladder_has_a_rung_a_height_and_all_seeds(run_with: Callable[[list[Rec
     assert ladder.ratio(ladder.rungs[-1], "latency_ms") == 1.25
 
 
-def test_a_seed_that_did_not_come_through_ends_the_ladder_below(run_with: Callable[[list[Record]], Path]) -> None:
-    records = [one for base in bases() for one in three_steps(base)]
-    found = ladders([load_run(run_with(records[:-1]))])
-    assert [rung.stages for rung in found[0].rungs] == [(), ("drop:share=0.25",)]
+def test_a_seed_that_did_not_come_through_is_left_out_of_its_rung_alone(
+    run_with: Callable[[list[Record]], Path], tmp_path: Path
+) -> None:
+    steps = [three_steps(base) for base in bases()]
+    last = replace(steps[-1][0], metrics={**steps[-1][0].metrics, "stored_bytes": 40e6, "test_bleu": 90.0})
+    folder = run_with([*(one for found in steps[:-1] for one in found), last, steps[-1][1]])
+    (ladder,) = ladders([load_run(folder)])
+    count = len(bases())
+    assert [rung.stages for rung in ladder.rungs] == [(), ("drop:share=0.25",), ("drop:share=0.25", "quantise")]
+    assert [len(rung.records) for rung in ladder.rungs] == [count, count, count - 1]
+    assert [len(rung.records) for rung in ladder.through] == [count - 1] * 3 and len(ladder.seeds) == count - 1
+    assert ladder.ratio(ladder.rungs[-1], "stored_bytes") == 4.0  # the seed that failed is in neither
+    write_report([folder], tmp_path / "report", "DEU", "FRA")
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert f"test BLEU 20.00 became 19.40 ({count - 1} of {count} seeds)" in page
+    assert page.count(f"({count - 1} of {count} seeds)") >= 2 and "Where a seed failed at a stage" in page
+    results = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
+    assert [len(one["seeds"]) for one in results["compression_ladders"][0]["steps"]] == [count, count, count - 1]
 
 
 def test_two_chains_that_share_a_beginning_are_two_ladders(run_with: Callable[[list[Record]], Path]) -> None:
@@ -90,6 +104,7 @@ def test_the_page_and_its_results_tell_the_ladder(run_with: Callable[[list[Recor
     assert "Smaller without searching" in page and "drop:share=0.25" in page and "4.00x" in page and "1.25x" in page
     assert "Dropping lost 0.02 points of test BLEU for each per cent of speed" in page  # 0.5 points for 25 %
     assert "of the energy of its training and" in page and "of the search" in page
+    assert "Where a seed failed at a stage" not in page
     assert (tmp_path / "report" / "compression-ladder.png").stat().st_size > 1000
     results = json.loads((tmp_path / "report" / "results.json").read_text(encoding="utf-8"))
     steps = results["compression_ladders"][0]["steps"]
