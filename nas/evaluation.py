@@ -12,7 +12,7 @@ import numpy as np
 from nas import machine
 from nas.energy.client import MeterClient
 from nas.errors import UserError
-from nas.judging import Output, judge_of
+from nas.judging import Output, judge_of, told
 from nas.latency import LatencyProtocol, latency_ms
 from nas.legs import ALL_OUTPUTS, Leg, Measures, begun, teach
 from nas.phases import Clockwork, Repetition
@@ -116,13 +116,10 @@ class Findings:
 
     def fields(self) -> dict[str, Any]:
         """Fields of the record."""
-        rows = {f"{label}_{name}": rows for label, one in self.outputs.items() for name, rows in one.sentence_counts.items()}
-        return {
+        return told(self.outputs) | {
             "architecture": self.architecture.to_plain(),
             "counts": self.counts,
             "metrics": self.metrics,
-            "signatures": {name: text for one in self.outputs.values() for name, text in one.signatures.items()},
-            "sentence_counts": rows,
             "started_at": self.started.isoformat(timespec="seconds"),
             "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
         }

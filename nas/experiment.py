@@ -11,19 +11,19 @@ from nas.compression import carry_out_ladders, check_ladders
 from nas.corpora.fetch import cache_folder
 from nas.energy.sources import check_source
 from nas.errors import UserError
-from nas.evaluation import check_fit, check_shape
+from nas.evaluation import check_fit, check_shape, counts_of
 from nas.experiment_parts import Experiment
+from nas.judging import judge_of
 from nas.ledger import Ledger
+from nas.metric import metric_of
 from nas.progress import Terminal
 from nas.records import Record
 from nas.run_folder import RunFolder, check_new
 from nas.search.history import check_strategy
 from nas.search_phase import SearchPhase
 from nas.search_plan import plan_of
-from nas.sweep import CHAMPION_METRIC
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
-from search_spaces.counting import size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.spaces.all_spaces import find_space
@@ -74,7 +74,8 @@ def check_limits(experiment: Experiment) -> None:
     sizes = _nominal_sizes(experiment)
     for name in experiment.hand.designs:
         check_shape(find_design(name), experiment.task.kind, experiment.task.name)
-    hand = {name: size(find_design(name).architecture, sizes).macs.paper for name in experiment.hand.designs}
+    tokens = experiment.task.counted_tokens
+    hand = {name: counts_of(find_design(name).architecture, sizes, tokens).macs_paper for name in experiment.hand.designs}
     allowed = experiment.hand.mac_limit
     if allowed is not None and (above := [f"{name} with {macs:,}" for name, macs in hand.items() if macs > allowed]):
         raise UserError(
@@ -87,7 +88,14 @@ def check_limits(experiment: Experiment) -> None:
 
 def _check_search_limit(experiment: Experiment, sizes: Sizes, hand: dict[str, int]) -> None:
     part = experiment.search_part
-    limit, least = part.mac_limit, size(find_space(part.space).smallest(), sizes).macs.paper
+    space, kind = find_space(part.space), experiment.task.kind
+    smallest = space.smallest()
+    if smallest.shape != judge_of(kind).shape:
+        raise UserError(
+            f"search.space: expected one of models that are {judge_of(kind).shape} for task {experiment.task.name}, got "
+            f"{part.space!r}, whose are {smallest.shape}; choose another"
+        )
+    limit, least = part.mac_limit, counts_of(smallest, sizes, experiment.task.counted_tokens).macs_paper
     for key, given in (("search.mac_limit", limit), ("search.limits.macs", part.limits.get("macs", limit))):
         if least > given:
             raise UserError(
@@ -123,8 +131,9 @@ def carry_out(shop: Workshop) -> None:
 def introduce(shop: Workshop) -> None:
     """Says what was found: corpus, folder, meter."""
     corpus = shop.task.describe()
-    sentences = ", ".join(f"{count:,} {name}" for name, count in corpus["sentences"].items())
-    shop.terminal.line(f"corpus {corpus['name']}: {sentences} sentences; {corpus['vocabulary_size']:,} BPE tokens")
+    rows = ", ".join(f"{count:,} {name}" for name, count in corpus["sentences"].items())
+    what = metric_of(shop.experiment.task.kind).rows
+    shop.terminal.line(f"corpus {corpus['name']}: {rows} {what}; {corpus['vocabulary_size']:,} BPE tokens")
     shop.terminal.line(f"energy is {shop.source.provenance}: {shop.source.note or shop.source.name}")
     shop.terminal.line(f"run folder: {shop.run.path}")
 
@@ -164,6 +173,7 @@ def _champion(shop: Workshop, records: list[Record], what: str) -> Record:
     within = [one for one in records if one.counts is not None and one.counts.macs_paper <= limit]
     if not within:
         raise UserError(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")
-    best = max(within, key=lambda one: one.metrics[CHAMPION_METRIC])
-    shop.terminal.line(f"champion, {what}: {best.design}, valid BLEU {best.metrics[CHAMPION_METRIC]:.2f} with seed 0")
+    metric = metric_of(shop.experiment.task.kind)
+    best = max(within, key=lambda one: one.metrics[metric.valid])
+    shop.terminal.line(f"champion, {what}: {best.design}, valid {metric.text(best.metrics[metric.valid])} with seed 0")
     return best

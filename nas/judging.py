@@ -5,9 +5,10 @@ Output is what a model is used for: translations decoded, text scored, classes t
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,8 +19,9 @@ from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
 from nas.tasks.batches import evaluation_batches
 from nas.tasks.encoding import EncodedTask
+from nas.tasks.references import XZ, compressed_nats, copy_source, nearest_neighbour
 from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
-from nas.training import batch_loss, labelled_states
+from nas.training import batch_loss, labelled_states, mixed_precision
 from search_spaces.architecture import Architecture
 from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
@@ -40,11 +42,25 @@ class Output:
     sentence_counts: Mapping[str, Rows] = field(default_factory=dict)
 
 
+def told(outputs: Mapping[str, Output]) -> dict[str, Any]:
+    """Fields of a record: scores, signatures and counts of outputs for splits by their labels, valid and test."""
+    pairs = outputs.items()
+    return {
+        "metrics": {f"{label}_{name}": value for label, one in pairs for name, value in one.scores.items()},
+        "signatures": {name: text for one in outputs.values() for name, text in one.signatures.items()},
+        "sentence_counts": {f"{label}_{name}": rows for label, one in pairs for name, rows in one.sentence_counts.items()},
+    }
+
+
 class Judge(ABC):
-    """One kind of task. Without state."""
+    """One kind of task. Without state.
+
+    `references` are what needs no model, by name: the marks that a model has to pass before its score means anything.
+    """
 
     kind: str
     shape: str
+    references: Mapping[str, Callable[[EncodedTask, EncodedSplit], Output]] = {}
 
     def fitted(self, architecture: Architecture) -> Architecture:
         """The architecture with the ends that the task needs.
@@ -65,10 +81,26 @@ class Judge(ABC):
         """What the model makes of a split, with its scores."""
 
 
+def _translated(texts: Sequence[str], split: EncodedSplit, tokens: int) -> Output:
+    """Translations with their scores."""
+    scored = score(texts, split.references)
+    return Output(
+        scores={"bleu": scored.bleu, "chrf": scored.chrf},
+        tokens=tokens,
+        rows=len(split),
+        signatures=scored.signatures,
+        sentence_counts={"bleu": scored.rows},
+    )
+
+
 class TranslationJudge(Judge):
     """BLEU and chrF of decoded translations, bits per character of references."""
 
     kind, shape = "translation", "encoder-decoder"
+    references = {
+        "copy": lambda task, split: _translated(copy_source(task, split), split, 0),
+        "nearest_neighbour": lambda task, split: _translated(nearest_neighbour(task, split), split, 0),
+    }
 
     def losses(self, model: Model, split: EncodedSplit, recipe: Recipe) -> Mapping[str, float]:
         """Loss (nats a token) and bits_per_character."""
@@ -79,20 +111,14 @@ class TranslationJudge(Judge):
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
         rows = decode_split(model, split, recipe)
-        scored = score(task.decode(rows), split.references)
-        return Output(
-            scores={"bleu": scored.bleu, "chrf": scored.chrf},
-            tokens=sum(map(len, rows)),
-            rows=len(split),
-            signatures=scored.signatures,
-            sentence_counts={"bleu": scored.rows},
-        )
+        return _translated(task.decode(rows), split, sum(map(len, rows)))
 
 
 class SummarisationJudge(TranslationJudge):
     """ROUGE of decoded summaries, bits per character of references."""
 
     kind = "summarisation"
+    references = {}
 
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
@@ -103,9 +129,13 @@ class SummarisationJudge(TranslationJudge):
 
 
 class LanguageModelJudge(Judge):
-    """Perplexity per token and per word, bits per byte, of text scored block by block."""
+    """Perplexity per token and per word, bits per byte, of text scored block by block.
+
+    The log-likelihood of a byte in bits is bits per byte with the sign turned: of all that decides, more is better.
+    """
 
     kind, shape = "language_model", "decoder-only"
+    references = {"xz": lambda task, split: _likelihood(compressed_nats(task, _running(split)), _running(split), XZ)}
 
     def fitted(self, architecture: Architecture) -> Architecture:
         """See Judge."""
@@ -116,15 +146,30 @@ class LanguageModelJudge(Judge):
 
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge. Words and bytes leave the ends of texts out, the loss pays for them."""
-        assert isinstance(split, RunningTextSplit)
-        nats, tokens = summed_loss(model, split, recipe), split.num_target_tokens
+        text, nats_by_row = _running(split), losses_by_row(model, split, recipe)
+        nats, tokens = math.fsum(nats_by_row), split.num_target_tokens
+        likelihood = _likelihood(nats, text, {})
         scores = {
             "loss": nats / tokens,
             "perplexity": _perplexity(nats, tokens),
-            "perplexity_per_word": _perplexity(nats, int(split.words.sum())),
-            "bits_per_byte": nats / math.log(2) / int(split.text_bytes.sum()),
+            "perplexity_per_word": _perplexity(nats, int(text.words.sum())),
         }
-        return Output(scores=scores, tokens=tokens, rows=len(split))
+        counts = tuple((round(1e6 * one), size) for one, size in zip(nats_by_row, text.text_bytes.tolist(), strict=True))
+        return replace(
+            likelihood, scores=scores | dict(likelihood.scores), tokens=tokens, sentence_counts={"log_likelihood": counts}
+        )
+
+
+def _running(split: EncodedSplit) -> RunningTextSplit:
+    assert isinstance(split, RunningTextSplit)
+    return split
+
+
+def _likelihood(nats: float, split: RunningTextSplit, signatures: Mapping[str, str]) -> Output:
+    """What a text of so many nats in all scores by byte."""
+    bits = nats / math.log(2) / int(split.text_bytes.sum())
+    scores = {"bits_per_byte": bits, "log_likelihood": -bits}
+    return Output(scores=scores, tokens=0, rows=len(split), signatures=signatures)
 
 
 class MaskedTextJudge(Judge):
@@ -224,6 +269,19 @@ def _perplexity(nats: float, count: int) -> float:
 def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
     """Cross-entropy in nats over all labels of a split, without label smoothing."""
     return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
+
+
+@torch.inference_mode()
+def losses_by_row(model: Model, split: EncodedSplit, recipe: Recipe) -> list[float]:
+    """Cross-entropy in nats over the labels of each row of a split, without label smoothing."""
+    by_row: dict[int, float] = {}
+    for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
+        states, labels, places = labelled_states(model, batch)
+        for at, row in enumerate(rows.tolist()):
+            mine = places == at
+            with mixed_precision():
+                by_row[row] = float(model.ends.cross_entropy(states[mine], labels[mine], 0.0))
+    return [by_row[row] for row in range(len(split))]
 
 
 @torch.inference_mode()

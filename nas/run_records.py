@@ -9,22 +9,19 @@ from nas import machine
 from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
 from nas.experiment_parts import Experiment
+from nas.judging import judge_of, told
 from nas.ledger import read_events
 from nas.phases import with_energy
 from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, merged, read_records
 from nas.run_folder import RunFolder
-from nas.scoring import Scores, score
 from nas.search.plan import SearchOutcome, Trial
 from nas.search_plan import searched_design
 from nas.tasks.encoding import EncodedTask
-from nas.tasks.references import copy_source, nearest_neighbour
 from nas.tasks.splits import EncodedSplit
 from nas.worker import payload
 from nas.workplace import Workplace
 from search_spaces.design import Design
 from search_spaces.spaces.all_spaces import find_space
-
-REFERENCES = {"copy": copy_source, "nearest_neighbour": nearest_neighbour}
 
 
 class RecordBook:
@@ -98,27 +95,11 @@ class RecordBook:
         return {"kind": "Design", **fields, "architecture": record.architecture}
 
     def add_references(self) -> None:
-        """Scores of copying the source and of the nearest training neighbour, on the sentences that models get."""
-        for name, translate in REFERENCES.items():
-            if f"reference/{name}" in self._records:
-                continue
-            scores: dict[str, Scores] = {}
-            for label, split in self._splits().items():
-                scores[label] = score(translate(self._task, split), split.references)
-            metrics = {f"{label}_bleu": one.bleu for label, one in scores.items()}
-            metrics |= {f"{label}_chrf": one.chrf for label, one in scores.items()}
-            self.add(
-                self._record(
-                    f"reference/{name}",
-                    "reference",
-                    "complete",
-                    name,
-                    "reference",
-                    metrics=metrics,
-                    signatures={key: text for one in scores.values() for key, text in one.signatures.items()},
-                    sentence_counts={f"{label}_bleu": one.rows for label, one in scores.items()},
-                )
-            )
+        """Scores of what needs no model, on the data that models get."""
+        for name, put_out in judge_of(self._task.kind).references.items():
+            if f"reference/{name}" not in self._records:
+                outputs = {label: put_out(self._task, split) for label, split in self._splits().items()}
+                self.add(self._record(f"reference/{name}", "reference", "complete", name, "reference", **told(outputs)))
 
     def add_answer(self, answer: Answer) -> Record:
         """The record of a job that ended: its own, or one that says why there is none and what it cost."""
@@ -174,7 +155,7 @@ class RecordBook:
             genome=None if given["genome"] is None else tuple(given["genome"]),
             strategy=given["strategy"],
             trial=given["trial"],
-            counts=counts_of(design.architecture, sizes_of(self._task)),
+            counts=counts_of(design.architecture, sizes_of(self._task), self._task.counted_tokens),
             phases=phases,
             error=reason,
             budget_tokens=job.payload["budget_tokens"],

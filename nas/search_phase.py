@@ -93,7 +93,8 @@ class SearchPhase:
         assert part.supernet is not None
         tokens, legs = part.supernet.tokens, part.supernet.legs
         assignment = Assignment(record_id=f"{self.name}/supernet", role="search", strategy="supernet")
-        sandwich = Sandwich(num_random=part.supernet.drawn, mac_limit=part.mac_limit)
+        tokens_a_side = self.shop.task.counted_tokens
+        sandwich = Sandwich(num_random=part.supernet.drawn, mac_limit=part.mac_limit, tokens=tokens_a_side)
         state, arrays = (store.load(0, leg - 1) if leg > 1 else None) or (None, {})
         given = supernet_payload(
             part.space,

@@ -6,19 +6,18 @@ from typing import Any
 
 from manual_designs.all_designs import find_design
 from nas.errors import UserError
-from nas.evaluation import Assignment
+from nas.evaluation import Assignment, counts_of
 from nas.execution.executor import Job, Result
 from nas.experiment_parts import Experiment
 from nas.objectives import Objective, find_objective
 from nas.proxies import ALL_PROXIES
-from nas.records import Record
+from nas.records import Counts, Record
 from nas.search.budget import Budget, Cost
 from nas.search.plan import Measured, SearchPlan, Start, StopRule, Trial
 from nas.search.strategies import resolve_options
 from nas.search_parts import SearchPart
 from nas.units import emissions_g_co2e, microjoules_from_kwh
 from nas.worker import Wishes, payload
-from search_spaces.counting import size
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.space import Genome, OutsideSpace, Space
@@ -55,7 +54,7 @@ def plan_of(
         UserError: a first design does not fit the space or the limit.
     """
     part = experiment.search_part
-    space = find_space(part.space)
+    space, tokens = find_space(part.space), experiment.task.counted_tokens
     objectives = tuple(find_objective(one) for one in part.objectives)
     jobs = _Jobs(part, space, objectives, uj_per_token, g_per_kwh * experiment.carbon.pue)
     return SearchPlan(
@@ -70,13 +69,13 @@ def plan_of(
         hurdles=lambda: part.hurdles.build(part.trial_tokens),
         hurdle_options=part.hurdles.model_dump(exclude_defaults=True),
         planned=jobs.planned,
-        measure=lambda genome: _measure(part, space.decode(genome), sizes),
+        measure=lambda genome: _measure(part, counts_of(space.decode(genome), sizes, tokens)),
         make_job=jobs.make,
         value_of=lambda result: _values(objectives, result),
         screen_of=lambda result: -float(result["record"]["metrics"][f"proxy_{part.hurdles.proxy}"]),
         limits_of=lambda result: _violations(part, result),
         cost_of=lambda result: cost_of(Record.from_plain(result["record"]), g_per_kwh, experiment.carbon.pue),
-        seeds=tuple(_first(space, one, part.mac_limit, sizes) for one in part.first),
+        seeds=tuple(_first(space, one, part.mac_limit, sizes, tokens) for one in part.first),
         inherit=part.weights == "parent",
         repeat=part.repeat_duplicates,
         stop_rule=None if part.stop is None else StopRule("emissions_g_co2e", part.stop.emissions_g_co2e, part.stop.gain),
@@ -141,9 +140,8 @@ class _Jobs:
         )
 
 
-def _measure(part: SearchPart, architecture: Any, sizes: Sizes) -> Measured:
-    counted = size(architecture, sizes)
-    figures = {"macs_paper": counted.macs.paper, "params_paper": counted.params_paper}
+def _measure(part: SearchPart, counts: Counts) -> Measured:
+    figures = {"macs_paper": counts.macs_paper, "params_paper": counts.params_paper}
     limits = {COUNTED[name]: limit for name, limit in part.limits.items() if name in COUNTED}
     limits["macs_paper"] = min(part.mac_limit, limits.get("macs_paper", part.mac_limit))
     return Measured(figures, limits)
@@ -176,12 +174,11 @@ def _budget(part: SearchPart) -> Budget:
     )
 
 
-def _first(space: Space, name: str, mac_limit: int, sizes: Sizes) -> Genome:
+def _first(space: Space, name: str, mac_limit: int, sizes: Sizes, tokens: int) -> Genome:
     architecture = find_design(name).architecture
-    if size(architecture, sizes).macs.paper > mac_limit:
+    if (macs := counts_of(architecture, sizes, tokens).macs_paper) > mac_limit:
         raise UserError(
-            f"search.first: expected designs within {mac_limit:,} MACs, got {name} with "
-            f"{size(architecture, sizes).macs.paper:,}; leave it out or raise the limit"
+            f"search.first: expected designs within {mac_limit:,} MACs, got {name} with {macs:,}; leave it out or raise the limit"
         )
     try:
         return space.encode(architecture)

@@ -66,11 +66,12 @@ class Sandwich:
 
     A space may have many largest members, since ops of several kinds have no common largest. They take turns, one a batch:
     all of them at each would be most of the cost, and each tensor of theirs is in drawn members too. MACs are those of
-    linear layers and attention products in the counted pass.
+    linear layers and attention products in a pass of `tokens` a side.
     """
 
     num_random: int = 2
     mac_limit: int | None = None
+    tokens: int = COUNTED_TOKENS
 
     def draw(self, space: Space, sizes: Sizes, rng: random.Random) -> Architecture:
         """A member drawn gene by gene, within the limit.
@@ -80,7 +81,7 @@ class Sandwich:
         """
         for _ in range(MAX_DRAWS):
             architecture = space.decode(space.sample(rng))
-            if self.mac_limit is None or size(architecture, sizes).macs.paper <= self.mac_limit:
+            if self.mac_limit is None or size(architecture, sizes, self.tokens, self.tokens).macs.paper <= self.mac_limit:
                 return architecture
         raise UserError(
             f"expected members of space {space.name} within {self.mac_limit:,} MACs, got none in {MAX_DRAWS} draws; "

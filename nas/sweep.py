@@ -3,12 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+from nas.metric import metric_in
 from nas.records import Record
 
 SWEPT = "swept_learning_rates"
 RATE = "peak_learning_rate"
-CHAMPION_METRIC = "valid_bleu"
-"""What a design is chosen by, and its learning rate with it."""
 
 
 def swept_rates(record: Record) -> tuple[float, ...]:
@@ -26,8 +25,9 @@ def with_kept_rate(records: Sequence[Record]) -> tuple[Record, ...]:
 
     All of them where nothing was swept, or where no training with seed 0 has a score.
     """
-    scored = [one for one in records if swept_rates(one) and one.seed == 0 and CHAMPION_METRIC in one.metrics]
+    metric = metric_in(records).valid
+    scored = [one for one in records if swept_rates(one) and one.seed == 0 and metric in one.metrics]
     if not scored:
         return tuple(records)
-    kept = max(scored, key=lambda one: one.metrics[CHAMPION_METRIC]).recipe[RATE]
+    kept = max(scored, key=lambda one: one.metrics[metric]).recipe[RATE]
     return tuple(one for one in records if not swept_rates(one) or one.recipe[RATE] == kept)

@@ -53,9 +53,10 @@ def test_random_members_build_and_every_twentieth_trains_a_step(space: Space) ->
     torch.manual_seed(0)
     tokens = torch.randint(1, 20, (2, 5))
     for index, genome in enumerate(samples(space, 500)):
-        model = build(space.decode(genome), SIZES)
+        architecture = space.decode(genome)
+        model = build(architecture, SIZES)
         if index % 20 == 0:
-            loss = model(tokens, tokens).square().mean()
+            loss = model(tokens if architecture.encoder else None, tokens).square().mean()
             loss.backward()
             assert loss.isfinite() and all(one.grad is not None for one in model.parameters())
 
@@ -98,6 +99,20 @@ def test_inactive_genes_do_not_matter() -> None:
 def test_small_hand_designs_are_members_of_lite(name: str) -> None:
     space, design = find_space("lite"), find_design(name)
     assert space.decode(space.encode(design.architecture)) == design.architecture
+
+
+@pytest.mark.parametrize("name", ["lite_transformer-lm-xs", "lite_transformer-lm-s", "lite_transformer-lm-m"])
+def test_lite_transformers_for_language_models_are_members_of_lite_causal(name: str) -> None:
+    space, design = find_space("lite_causal"), find_design(name)
+    assert space.decode(space.encode(design.architecture)) == design.architecture
+    assert {architecture.shape for architecture in (*space.largest(), space.smallest())} == {"decoder-only"}
+
+
+def test_a_model_with_other_stacks_is_refused() -> None:
+    with pytest.raises(OutsideSpace, match="lite_causal: expected decoder, got a model that is encoder-decoder"):
+        find_space("lite_causal").encode(find_design("transformer-xs").architecture)
+    with pytest.raises(OutsideSpace, match="lite: expected encoder and decoder, got a model that is decoder-only"):
+        find_space("lite").encode(find_design("lite_transformer-lm-xs").architecture)
 
 
 @pytest.mark.parametrize("name", ["transformer-wmt-128", "lite_transformer-iwslt-160"])

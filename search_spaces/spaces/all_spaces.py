@@ -6,7 +6,9 @@ from search_spaces.spaces.hat import HatSpace
 from search_spaces.spaces.lite import LiteSpace
 from search_spaces.spaces.mixed import MixedSpace
 
-ALL_SPACES: tuple[Space, ...] = (LiteSpace(), HatSpace(), EvolvedSpace(), MixedSpace())
+LITE_CAUSAL = LiteSpace(name="lite_causal", stacks=("decoder",))
+
+ALL_SPACES: tuple[Space, ...] = (LiteSpace(), LITE_CAUSAL, HatSpace(), EvolvedSpace(), MixedSpace())
 
 
 def find_space(name: str) -> Space:

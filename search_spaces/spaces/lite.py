@@ -3,6 +3,8 @@
 Per layer: the share of channels that go through attention (the rest goes through a convolution), kernel, kind of
 convolution, heads, and the feed-forward ratio; besides these the width and the depth of both stacks. Transformer and Lite
 Transformer of the same width and depth are members. All members are pre-norm with attention of 4 heads to the encoder.
+
+`lite_causal` is the same of a decoder alone, for language models: Lite Transformer's form for them is a member.
 """
 
 from collections.abc import Iterator
@@ -19,10 +21,10 @@ from search_spaces.ops.combinators import Chain, Residual, Split
 from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm
-from search_spaces.space import Choice, Gene, Genome, OutsideSpace, Space, both_stacks
+from search_spaces.space import Choice, Gene, Genome, OutsideSpace, Space
 
 MEMORY_HEADS = 4
-STACKS = ("encoder", "decoder")
+BOTH = ("encoder", "decoder")
 
 
 class LayerGenes(NamedTuple):
@@ -37,9 +39,13 @@ class LayerGenes(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class LiteSpace(Space):
-    """See the module. Channel shares are parts of the width; feed-forward widths are multiples of it."""
+    """See the module. Channel shares are parts of the width; feed-forward widths are multiples of it.
+
+    `stacks` are the encoder and the decoder, or the decoder alone.
+    """
 
     name: str = "lite"
+    stacks: tuple[str, ...] = BOTH
     widths: tuple[int, ...] = (64, 96, 128)
     max_layers: int = 3
     shares: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -51,7 +57,7 @@ class LiteSpace(Space):
     def genes(self) -> tuple[Gene, ...]:
         """width; then per stack its number of layers and the five genes of each layer."""
         result = [Gene("width", self.widths)]
-        for stack in STACKS:
+        for stack in self.stacks:
             result.append(Gene(f"{stack}_layers", tuple(range(1, self.max_layers + 1))))
             for at in range(self.max_layers):
                 choices: tuple[tuple[Choice, ...], ...] = (self.shares, self.kernels, self.convolutions, self.heads, self.ratios)
@@ -63,21 +69,24 @@ class LiteSpace(Space):
         """See Space."""
         self.check(genome)
         width, *rest = genome
-        half = len(rest) // 2
-        stacks = [self._stack(int(width), part, causal) for part, causal in ((rest[:half], False), (rest[half:], True))]
-        return Architecture(encoder=stacks[0], decoder=stacks[1], ends=TokenEnds(tying="all"))
+        step = len(rest) // len(self.stacks)
+        parts = {name: rest[at * step : (at + 1) * step] for at, name in enumerate(self.stacks)}
+        stacks = {name: self._stack(int(width), part, name != self.stacks[0]) for name, part in parts.items()}
+        return Architecture(encoder=stacks.get("encoder"), decoder=stacks.get("decoder"), ends=TokenEnds(tying="all"))
 
-    def _stack(self, width: int, part: list[Choice], causal: bool) -> Stack:
+    def _stack(self, width: int, part: list[Choice], remembers: bool) -> Stack:
         num_layers, genes = int(part[0]), part[1:]
         step = len(LayerGenes._fields)
         layers = [LayerGenes(*genes[at : at + step]) for at in range(0, num_layers * step, step)]  # type: ignore[arg-type]
-        return Stack(width=width, layers=tuple(_layer(width, one, causal) for one in layers), final=Norm())
+        return Stack(width=width, layers=tuple(_layer(width, one, remembers) for one in layers), final=Norm())
 
     def encode(self, architecture: Architecture) -> Genome:
         """See Space. Inactive genes get their first choice."""
-        stacks = both_stacks(architecture)
-        genome: list[Choice] = [stacks[0].width]
-        for stack in stacks:
+        stacks = dict(architecture.stacks)
+        if tuple(stacks) != self.stacks:
+            raise OutsideSpace(f"space {self.name}: expected {' and '.join(self.stacks)}, got a model that is {architecture.shape}")
+        genome: list[Choice] = [stacks[self.stacks[0]].width]
+        for stack in stacks.values():
             if len(stack.layers) > self.max_layers:
                 raise OutsideSpace(f"space {self.name}: expected at most {self.max_layers} layers, got {len(stack.layers)}")
             genome.append(len(stack.layers))
@@ -114,7 +123,7 @@ class LiteSpace(Space):
     def _uniform(self, width: int, num_layers: int, one: LayerGenes) -> Architecture:
         genes: tuple[Choice, ...] = (one.share, one.kernel, one.convolution, one.heads, one.ratio)
         layers = genes * self.max_layers
-        return self.decode((width, *((num_layers, *layers) * 2)))
+        return self.decode((width, *((num_layers, *layers) * len(self.stacks))))
 
     def largest(self) -> tuple[Architecture, ...]:
         """One a share and kind of convolution, at full width, depth, kernel and feed-forward width."""
@@ -131,9 +140,9 @@ class LiteSpace(Space):
         return min(members, key=lambda one: size(one, sizes).macs.paper)
 
 
-def _layer(width: int, genes: LayerGenes, causal: bool) -> Chain:
+def _layer(width: int, genes: LayerGenes, remembers: bool) -> Chain:
     ops: list[Op] = [_mixer(width, genes)]
-    if causal:
+    if remembers:
         ops.append(Attention(heads=MEMORY_HEADS, memory=1))
     ops.append(FeedForward(inner=genes.ratio * width))
     return Chain(tuple(Residual(op=op, placement="pre") for op in ops))

@@ -1,0 +1,77 @@
+"""What designs are judged by: of each kind of task that experiments know, the metric that decides. Standard library only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nas.records import Record
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A metric of which more is better.
+
+    Args:
+        kind: of the tasks that it decides.
+        key: records have it as `valid_<key>` and `test_<key>`, and counts of every row of data as `test_<key>`.
+        unit: what a value is told in.
+        title: what stands at an axis or over a column.
+        gain: one point of it, as in "CO2e per ... gained".
+        places: decimals to show.
+        margin: how far models have to beat what needs no model, unless an experiment says otherwise.
+        rows: what data consists of, for people.
+    """
+
+    kind: str
+    key: str
+    unit: str
+    title: str
+    gain: str
+    places: int
+    margin: float
+    rows: str
+
+    @property
+    def valid(self) -> str:
+        """Its name in a record for validation data."""
+        return f"valid_{self.key}"
+
+    @property
+    def test(self) -> str:
+        """Its name in a record for test data."""
+        return f"test_{self.key}"
+
+    def text(self, value: float) -> str:
+        """A value with its unit."""
+        return f"{value:.{self.places}f} {self.unit}"
+
+
+BLEU = Metric(
+    kind="translation", key="bleu", unit="BLEU", title="BLEU", gain="BLEU", places=2, margin=3.0, rows="sentences"
+)
+# The logarithm (base 2) of the probability of a byte: bits per byte of Gao et al. 2020 (arXiv 2101.00027) with the sign turned,
+# so that more is better, as of every metric here.
+LOG_LIKELIHOOD = Metric(
+    kind="language_model",
+    key="log_likelihood",
+    unit="bits per byte",
+    title="log-likelihood, bits per byte",
+    gain="bit per byte",
+    places=3,
+    margin=0.05,
+    rows="blocks",
+)
+ALL_METRICS = (BLEU, LOG_LIKELIHOOD)
+
+
+def metric_of(kind: str) -> Metric:
+    """The metric that decides tasks of a kind. Raises KeyError where experiments do not know the kind."""
+    for one in ALL_METRICS:
+        if one.kind == kind:
+            return one
+    raise KeyError(f"expected a kind of task of {', '.join(one.kind for one in ALL_METRICS)}; got {kind!r}")
+
+
+def metric_in(records: Iterable[Record]) -> Metric:
+    """The metric that decides, told by the scores in records; BLEU where they have none."""
+    found = (metric for record in records for metric in ALL_METRICS if {metric.valid, metric.test} & set(record.metrics))
+    return next(found, BLEU)
