@@ -6,6 +6,7 @@ A built-in experiment ships in `nas/experiments/`; a path to one's own works the
 import json
 import math
 import tomllib
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -18,7 +19,8 @@ from nas.carbon import intensity
 from nas.configuration_errors import first_error
 from nas.energy.sources import check_choice
 from nas.errors import UserError
-from nas.experiment_parts import Experiment
+from nas.experiment_parts import EXPERIMENTS, Experiment
+from nas.objectives import find_objective
 from nas.pretrained.text import PretrainedText
 from nas.recipe import Recipe
 from nas.search.strategies import ALL_STRATEGIES, resolve_options, strategy
@@ -83,17 +85,41 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
 
 def validated(data: dict[str, Any], origin: str) -> Experiment:
     """The experiment of plain data. Raises UserError naming the first key that is wrong."""
-    task = _task(data.get("task", {}))
-    if isinstance(task, dict) and find_task(task["name"]).kind != "translation":
-        raise UserError(
-            f"{origin}: task.name: expected a translation task in an experiment, got {task['name']!r}; "
-            f"train designs on it with carbon-nas evaluate --task {task['name']}"
-        )
-    experiment = validated_part(Experiment, {**data, "task": task}, origin)
+    task, kind = _task(data.get("task", {})), "translation"
+    given = {**data, "task": task}
+    if isinstance(task, dict):
+        known = find_task(task["name"])
+        kind = known.kind
+        if kind not in EXPERIMENTS:
+            raise UserError(
+                f"{origin}: task.name: expected a task of translation or language modelling in an experiment, got "
+                f"{task['name']!r}; train designs on it with carbon-nas evaluate --task {task['name']}"
+            )
+        given |= _with_defaults(data, kind, known.recipe)
+    experiment = validated_part(EXPERIMENTS[kind], given, origin)
     _check_names(experiment, origin)
     if experiment.search is not None:
+        _check_objectives(experiment.search, kind, origin)
         _check_budget(experiment.search, origin)
     return experiment
+
+
+def _with_defaults(data: dict[str, Any], kind: str, recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The tables [recipe] and [search] with what a kind of task needs otherwise than others."""
+    found: dict[str, Any] = {}
+    if recipe and isinstance(own := data.get("recipe", {}), dict):
+        found["recipe"] = {**recipe, **own}
+    if kind != "translation" and isinstance(own := data.get("search"), dict):
+        found["search"] = {"objective": "valid_loss", **own}
+    return found
+
+
+def _check_objectives(search: SearchPart, kind: str, origin: str) -> None:
+    """Raises UserError for a figure that records of such a task do not have."""
+    for key, names in (("objective", search.objectives), ("limits", tuple(search.limits))):
+        for name in names:
+            if (told_by := find_objective(name).kind) not in (None, kind):
+                raise UserError(f"{origin}: search.{key}: {name} is of tasks of {told_by}, got a task of {kind}; take valid_loss")
 
 
 Model = TypeVar("Model", bound=Part)

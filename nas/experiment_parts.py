@@ -4,13 +4,15 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from nas.errors import UserError
+from nas.metric import BLEU, LOG_LIKELIHOOD
 from nas.phases import Repetition
 from nas.recipe import Recipe, plain_recipe
 from nas.search_parts import LATER, Part, Positive, SearchPart
 from nas.stages.words import parse_stage
+from nas.tasks.text import LanguageModelTask
 from nas.tasks.translation import TranslationTask
 
 
@@ -33,11 +35,13 @@ class FinalPart(Part):
     """Training of hand designs, finalists and champions: one budget for all. Champions run once a fresh seed.
 
     Seed 0 is the one that champions are chosen with, so it is not fresh. Without a search, every hand design runs once a seed.
+    Nothing is concluded of models that do not beat what needs no model by the margin, of the metric that decides the task.
     """
 
     tokens: Positive
     seeds: tuple[Positive, ...] = Field(default=(1, 2, 3), min_length=1)
-    margin_bleu: float = Field(default=3.0, ge=0)
+    margin_bleu: float = Field(default=BLEU.margin, ge=0)
+    margin_bits_per_byte: float = Field(default=LOG_LIKELIHOOD.margin, ge=0)
 
 
 class ExecutionPart(Part):
@@ -144,11 +148,14 @@ class CarbonPart(Part):
 
 
 class Experiment(Part):
-    """One experiment, complete. Without a search it compares the hand designs with each other."""
+    """One experiment, complete. Without a search it compares the hand designs with each other.
+
+    `EXPERIMENTS` are the models by kind of task, each with its own table [task].
+    """
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     description: str = ""
-    task: TranslationTask
+    task: TranslationTask | LanguageModelTask
     recipe: Recipe = Recipe()
     hand: HandPart
     search: SearchPart | None = None
@@ -194,6 +201,8 @@ class Experiment(Part):
         for name in ("mac_limit", "with_seed_0", "elsewhere", "role"):  # came later: at their default, older runs stay the same
             if plain["hand"][name] == HandPart.model_fields[name].default:
                 del plain["hand"][name]
+        if self.final.margin_bits_per_byte == LOG_LIKELIHOOD.margin:  # came later, as these
+            del plain["final"]["margin_bits_per_byte"]
         if not self.compress:
             del plain["compress"]
         return plain
@@ -202,3 +211,8 @@ class Experiment(Part):
         """SHA-256 of what decides the results; where it runs and which regions are looked at do not."""
         decisive = {name: part for name, part in self.describe().items() if name not in ("execution", "carbon", "description")}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+EXPERIMENTS: dict[str, type[Experiment]] = {
+    task.kind: create_model("Experiment", __base__=Experiment, task=(task, ...)) for task in (TranslationTask, LanguageModelTask)
+}

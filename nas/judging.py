@@ -5,23 +5,19 @@ Output is what a model is used for: translations decoded, text scored, classes t
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from nas.decoding import answer_split, decode_split
+from nas.losses import losses_by_row, perplexity, summed_loss, told_labels
 from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
-from nas.tasks.batches import evaluation_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.references import XZ, compressed_nats, copy_source, nearest_neighbour
 from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
-from nas.training import batch_loss, labelled_states, mixed_precision
 from search_spaces.architecture import Architecture
 from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
@@ -151,8 +147,8 @@ class LanguageModelJudge(Judge):
         likelihood = _likelihood(nats, text, {})
         scores = {
             "loss": nats / tokens,
-            "perplexity": _perplexity(nats, tokens),
-            "perplexity_per_word": _perplexity(nats, int(text.words.sum())),
+            "perplexity": perplexity(nats, tokens),
+            "perplexity_per_word": perplexity(nats, int(text.words.sum())),
         }
         counts = tuple((round(1e6 * one), size) for one, size in zip(nats_by_row, text.text_bytes.tolist(), strict=True))
         return replace(
@@ -186,8 +182,8 @@ class MaskedTextJudge(Judge):
 
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
-        loss, accuracy, _ = _told(model, split, recipe)
-        scores = {"loss": loss, "perplexity": _perplexity(loss, 1), "accuracy": accuracy}
+        loss, accuracy, _ = told_labels(model, split, recipe)
+        scores = {"loss": loss, "perplexity": perplexity(loss, 1), "accuracy": accuracy}
         return Output(scores=scores, tokens=len(split.sources.tokens), rows=len(split))
 
 
@@ -207,7 +203,7 @@ class ClassificationJudge(Judge):
 
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge. The counts of a row are 1 where its class was told."""
-        loss, accuracy, right = _told(model, split, recipe)
+        loss, accuracy, right = told_labels(model, split, recipe)
         return Output(
             scores={"loss": loss, "accuracy": accuracy},
             tokens=len(split.sources.tokens),
@@ -258,46 +254,3 @@ ALL_JUDGES: tuple[Judge, ...] = (
 def judge_of(kind: str) -> Judge:
     """The judge of a kind of task."""
     return next(one for one in ALL_JUDGES if one.kind == kind)
-
-
-def _perplexity(nats: float, count: int) -> float:
-    """exp(nats a piece); a model that is worse than e ** 700 stays a number."""
-    return math.exp(min(700.0, nats / max(1, count)))
-
-
-@torch.inference_mode()
-def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
-    """Cross-entropy in nats over all labels of a split, without label smoothing."""
-    return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
-
-
-@torch.inference_mode()
-def losses_by_row(model: Model, split: EncodedSplit, recipe: Recipe) -> list[float]:
-    """Cross-entropy in nats over the labels of each row of a split, without label smoothing."""
-    by_row: dict[int, float] = {}
-    for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
-        states, labels, places = labelled_states(model, batch)
-        for at, row in enumerate(rows.tolist()):
-            mine = places == at
-            with mixed_precision():
-                by_row[row] = float(model.ends.cross_entropy(states[mine], labels[mine], 0.0))
-    return [by_row[row] for row in range(len(split))]
-
-
-@torch.inference_mode()
-def _told(model: Model, split: EncodedSplit, recipe: Recipe) -> tuple[float, float, list[int]]:
-    """Mean loss (nats a label), per cent of labels told, and for each label whether it was, in the order of the split."""
-    nats, by_row = 0.0, {}
-    for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
-        states, labels, places = labelled_states(model, batch)
-        nats += float(model.ends.cross_entropy(states, labels, 0.0))
-        right = model.head(states).argmax(-1) == labels
-        for row, told in zip(rows.tolist(), _by_row(right, places, len(rows)), strict=True):
-            by_row[row] = told
-    flat = [one for row in sorted(by_row) for one in by_row[row]]
-    return nats / len(flat), 100 * sum(flat) / len(flat), flat
-
-
-def _by_row(right_n: Tensor, places_n: Tensor, num_rows: int) -> Iterator[list[int]]:
-    for row in range(num_rows):
-        yield right_n[places_n == row].int().tolist()

@@ -45,9 +45,7 @@ class Metric:
         return f"{value:.{self.places}f} {self.unit}"
 
 
-BLEU = Metric(
-    kind="translation", key="bleu", unit="BLEU", title="BLEU", gain="BLEU", places=2, margin=3.0, rows="sentences"
-)
+BLEU = Metric(kind="translation", key="bleu", unit="BLEU", title="BLEU", gain="BLEU", places=2, margin=3.0, rows="sentences")
 # The logarithm (base 2) of the probability of a byte: bits per byte of Gao et al. 2020 (arXiv 2101.00027) with the sign turned,
 # so that more is better, as of every metric here.
 LOG_LIKELIHOOD = Metric(

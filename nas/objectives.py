@@ -22,6 +22,7 @@ class Objective:
         need: what an evaluation has to do beside training and the validation loss.
         untrained: whether it is known without training.
         unit: what it is measured in, for people.
+        kind: of the tasks whose records have it; None for all.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Objective:
     need: Need | None = None
     untrained: bool = False
     unit: str = ""
+    kind: str | None = None
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
@@ -58,11 +60,11 @@ def _joules_per_1000_outputs(record: Record) -> float | None:
 
 
 ALL_OBJECTIVES: tuple[Objective, ...] = (
-    Objective(name="valid_bits_per_character", of=_metric("valid_bits_per_character")),
+    Objective(name="valid_bits_per_character", of=_metric("valid_bits_per_character"), kind="translation"),
     Objective(name="valid_loss", of=_metric("valid_loss"), unit="nats a token"),
     Objective(name="valid_perplexity", of=_perplexity),
-    Objective(name="valid_bleu", maximised=True, of=_metric("valid_bleu"), need="outputs"),
-    Objective(name="valid_chrf", maximised=True, of=_metric("valid_chrf"), need="outputs"),
+    Objective(name="valid_bleu", maximised=True, of=_metric("valid_bleu"), need="outputs", kind="translation"),
+    Objective(name="valid_chrf", maximised=True, of=_metric("valid_chrf"), need="outputs", kind="translation"),
     Objective(name="macs", of=lambda one: float(one.counts.macs_paper) if one.counts else None, untrained=True),
     Objective(name="params", of=lambda one: float(one.counts.params_paper) if one.counts else None, untrained=True),
     Objective(name="latency_ms", of=_metric("latency_ms"), need="latency", unit="ms a sentence"),

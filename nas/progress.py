@@ -18,8 +18,16 @@ METRIC_WORDS = {
     "valid_bleu": "valid BLEU",
     "valid_chrf": "valid chrF",
     "test_bleu": "test BLEU",
+    "valid_log_likelihood": "valid bits/byte",
+    "test_log_likelihood": "test bits/byte",
 }
-SHOWN_METRICS = ("valid_bits_per_character", "valid_bleu", "test_bleu")
+SHOWN_METRICS = (
+    "valid_bits_per_character",
+    "valid_bleu",
+    "test_bleu",
+    "valid_log_likelihood",
+    "test_log_likelihood",
+)
 
 
 class Terminal:

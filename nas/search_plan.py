@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from manual_designs.all_designs import find_design
 from nas.errors import UserError

@@ -18,6 +18,7 @@ from nas.errors import UserError
 from nas.experiment import check_limits, run_experiment
 from nas.experiment_parts import Experiment
 from nas.files import sync_folder, unwritable
+from nas.metric import metric_of
 from nas.progress import Terminal, clock
 from nas.run_folder import check_new, differences
 from nas.study_parts import PlanPart
@@ -125,7 +126,7 @@ def most_tokens(experiment: Experiment) -> int:
 
 
 def detectable(plan: PlanPart, seeds: int, comparisons: int) -> float:
-    """The least true difference in BLEU that two designs of so many seeds each show in four of five studies.
+    """The least true difference of the metric that decides which two designs of so many seeds each show in four of five studies.
 
     At 5 % after Bonferroni's correction for all comparisons, which Holm's never exceeds: normal errors of seeds, and of test
     sentences, which both designs translate.
@@ -192,7 +193,8 @@ def plan_rows(found: Sequence[Shard], plan: PlanPart) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("run", "million tokens", "hours", "detectable", "records")]
     for one in found:
         seeds = len(one.experiment.final.seeds)
-        shown = "-" if one.experiment.search is None else f"{detectable(plan, seeds, searches):.2f} BLEU"
+        least = metric_of(one.experiment.task.kind).text(detectable(plan, seeds, searches))
+        shown = "-" if one.experiment.search is None else least
         state = "there" if one.done else "begun" if one.begun else "missing"
         rows.append((one.name, f"{one.tokens / 1e6:,.1f}", f"{pace.expected_s(one) / 3600:.2f}", shown, state))
     left = [one for one in found if not one.done]

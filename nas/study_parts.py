@@ -18,8 +18,8 @@ Tables = Mapping[str, Any]
 class PlanPart(Part):
     """What a plan rests on, each from an earlier run: how fast a worker trains, and how much results scatter.
 
-    `seed_sd` is the standard deviation of one design's test BLEU over seeds, `sentence_se` the standard error that the choice
-    of test sentences leaves on a difference of two designs, `hours` the longest that a run may take.
+    `seed_sd` is the standard deviation of one design's test score over seeds, `sentence_se` the standard error that the choice
+    of test data leaves on a difference of two designs, `hours` the longest that a run may take.
     """
 
     tokens_per_second: float = Field(gt=0)

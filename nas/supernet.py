@@ -18,7 +18,7 @@ from nas.recipe import Recipe
 from nas.tasks.splits import Batch
 from nas.training import Learner, batch_loss, set_dropout
 from search_spaces.architecture import Architecture
-from search_spaces.counting import parameters, size
+from search_spaces.counting import COUNTED_TOKENS, parameters, size
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
 from search_spaces.parameter import shape

@@ -17,7 +17,8 @@ from nas.decoding import answer_split, greedy
 from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, fitted, sizes_of
-from nas.judging import judge_of, summed_loss
+from nas.judging import judge_of
+from nas.losses import summed_loss
 from nas.latency import LatencyProtocol, latency_ms
 from nas.phases import Repetition
 from nas.recipe import Recipe

@@ -19,7 +19,8 @@ from nas.corpora.corpus import Corpus, Pair, Splits, Text, TextCorpus, TextSplit
 from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, fitted, sizes_of
-from nas.judging import ALL_JUDGES, judge_of, summed_loss
+from nas.judging import ALL_JUDGES, judge_of
+from nas.losses import summed_loss
 from nas.legs import Leg
 from nas.phases import Repetition
 from nas.recipe import Recipe
@@ -205,8 +206,37 @@ def test_an_untrained_model_is_near_chance(tasks: dict[str, EncodedTask], kind: 
 
 
 def test_a_hopeless_model_has_a_finite_perplexity(tasks: dict[str, EncodedTask], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nas.judging, "summed_loss", lambda model, split, recipe: 1e9)
+    monkeypatch.setattr(nas.judging, "losses_by_row", lambda model, split, recipe: [1e9] * len(split))
     assert math.isfinite(scores(tasks["language_model"], None)["perplexity_per_word"])
+
+
+def test_a_texts_log_likelihood_is_that_of_its_blocks(tasks: dict[str, EncodedTask]) -> None:
+    task = tasks["language_model"]
+    assert task.test is not None
+    model, judge = fresh(task, "gpt2-xs"), judge_of("language_model")
+    output = judge.output(task, model, task.test, RECIPE)
+    nats, size = np.array(output.sentence_counts["log_likelihood"]).T
+    assert len(nats) == len(task.test) and size.sum() == task.test.text_bytes.sum()
+    assert output.scores["log_likelihood"] == -output.scores["bits_per_byte"]
+    assert -nats.sum() / 1e6 / math.log(2) / size.sum() == pytest.approx(output.scores["log_likelihood"], abs=1e-5)
+    assert nats.sum() / 1e6 == pytest.approx(summed_loss(model, task.test, RECIPE), rel=1e-3)
+    for row in (0, len(task.test) - 1):
+        alone = task.test.take(np.array([row]))
+        assert nats[row] / 1e6 == pytest.approx(summed_loss(model, alone, RECIPE), rel=1e-3)
+
+
+def test_what_needs_no_model_is_scored_as_models_are(tasks: dict[str, EncodedTask]) -> None:
+    task = tasks["language_model"]
+    assert task.test is not None
+    assert list(judge_of("translation").references) == ["copy", "nearest_neighbour"]
+    (xz,) = judge_of("language_model").references.values()
+    seen, fresh_text = xz(task, task.train), xz(task, task.test)
+    assert set(fresh_text.scores) <= set(
+        judge_of("language_model").output(task, fresh(task, "gpt2-xs"), task.test, RECIPE).scores
+    )
+    assert -8 < fresh_text.scores["log_likelihood"] < seen.scores["log_likelihood"] < 0, (
+        "a text seen before takes next to nothing"
+    )
 
 
 def test_rouge_knows_letters_of_any_script() -> None:

@@ -16,8 +16,8 @@ from manual_designs.all_designs import find_design
 from nas.energy.client import NoMeter, PhaseEnergy
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, sizes_of
-from nas.judging import summed_loss
 from nas.legs import Leg, Measures
+from nas.losses import summed_loss
 from nas.phases import Repetition
 from nas.proxies import ALL_PROXIES, Subject, find_proxies, gradient_norm, mac_count, parameter_count, synaptic_flow
 from nas.tasks.encoding import EncodedTask

@@ -7,7 +7,7 @@ import torch
 
 from nas.decoding import decode_split
 from nas.evaluation import sizes_of
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.stages import int8_linear
 from nas.stages.all_stages import work_of
 from nas.stages.coded import Clustered, Scaled

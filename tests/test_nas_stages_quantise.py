@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from nas.evaluation import sizes_of
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.stages.all_stages import work_of
 from nas.stages.coded import LEAST_ENTRIES, Clustered, Scaled, Sparse
 from nas.stages.counted import POSITION_CODES, counted_bytes, entropy_bytes, gap_bytes, share_needed

@@ -14,7 +14,7 @@ from manual_designs.all_designs import ALL_DESIGNS, find_design
 from manual_designs.transformer import SMALL_SIZES
 from nas.decoding import greedy
 from nas.evaluation import sizes_of
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.machine import supports_bf16
 from nas.recipe import DROPOUT_PLACES, Recipe
 from nas.tasks.batches import decoding_batches, evaluation_batches, training_batches

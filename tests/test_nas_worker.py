@@ -11,7 +11,7 @@ from nas.evaluation import Assignment, sizes_of
 from nas.execution.executor import Answer, Arrays, Job
 from nas.execution.local import LocalExecutor
 from nas.inheritance import weights_in
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.phases import Repetition
 from nas.records import Record, merged
 from nas.supernet import Sandwich, extracted

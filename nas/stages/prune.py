@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.recipe import Recipe
 from nas.stages.coded import Sparse, least_bytes
 from nas.stages.matrices import check_not_coded, check_not_ternary, fine_tuning, hold, matrices

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from nas.judging import summed_loss
+from nas.losses import summed_loss
 from nas.recipe import Recipe
 from nas.tasks.splits import EncodedSplit
 from search_spaces.model import Model

@@ -50,6 +50,11 @@ class TextTask:
         _ = self.split_rule
 
     @property
+    def counted_tokens(self) -> int:
+        """Tokens of the pass that MACs are counted of."""
+        return self.block_tokens
+
+    @property
     def split_rule(self) -> SplitRule:
         """Sizes and seed of the splits."""
         return split_rule(self, "texts")

@@ -13,6 +13,7 @@ from nas.tasks.rows import TokenRows
 from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
+from search_spaces.counting import COUNTED_TOKENS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +38,7 @@ class TranslationTask:
     max_training_tokens: int = 128
 
     kind = "translation"
+    counted_tokens: ClassVar[int] = COUNTED_TOKENS
     recipe: ClassVar[Mapping[str, Any]] = {}
 
     def __post_init__(self) -> None:

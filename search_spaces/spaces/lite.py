@@ -84,7 +84,8 @@ class LiteSpace(Space):
         """See Space. Inactive genes get their first choice."""
         stacks = dict(architecture.stacks)
         if tuple(stacks) != self.stacks:
-            raise OutsideSpace(f"space {self.name}: expected {' and '.join(self.stacks)}, got a model that is {architecture.shape}")
+            wanted = " and ".join(self.stacks)
+            raise OutsideSpace(f"space {self.name}: expected {wanted}, got a model that is {architecture.shape}")
         genome: list[Choice] = [stacks[self.stacks[0]].width]
         for stack in stacks.values():
             if len(stack.layers) > self.max_layers:
