@@ -18,8 +18,8 @@ from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, fitted, sizes_of
 from nas.judging import judge_of
-from nas.losses import summed_loss
 from nas.latency import LatencyProtocol, latency_ms
+from nas.losses import summed_loss
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.stages.all_stages import work_of

@@ -20,8 +20,8 @@ from nas.energy.client import NoMeter
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, fitted, sizes_of
 from nas.judging import ALL_JUDGES, judge_of
-from nas.losses import summed_loss
 from nas.legs import Leg
+from nas.losses import summed_loss
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import Record
