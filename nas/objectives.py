@@ -65,6 +65,13 @@ ALL_OBJECTIVES: tuple[Objective, ...] = (
     Objective(name="valid_perplexity", of=_perplexity),
     Objective(name="valid_bleu", maximised=True, of=_metric("valid_bleu"), need="outputs", kind="translation"),
     Objective(name="valid_chrf", maximised=True, of=_metric("valid_chrf"), need="outputs", kind="translation"),
+    Objective(
+        name="valid_log_likelihood",
+        maximised=True,
+        of=_metric("valid_log_likelihood"),
+        kind="language_model",
+        unit="bits per byte",
+    ),
     Objective(name="macs", of=lambda one: float(one.counts.macs_paper) if one.counts else None, untrained=True),
     Objective(name="params", of=lambda one: float(one.counts.params_paper) if one.counts else None, untrained=True),
     Objective(name="latency_ms", of=_metric("latency_ms"), need="latency", unit="ms a sentence"),

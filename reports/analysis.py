@@ -98,5 +98,5 @@ def _evidence(runs: Sequence[Run], settings: Settings) -> Evidence:
         hand=champion(models, searched=False),
         cost=search_cost(runs),
         rates=(settings.rates, *settings.rate_corners),
-        margin_bleu=margin_of(runs[0]),
+        margin=margin_of(runs[0]),
     )

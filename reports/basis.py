@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from nas.metric import Metric, metric_in
 from nas.records import EnergySource, Record
 from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
@@ -15,8 +16,8 @@ from reports.scenarios import Range, Worlds
 from reports.settings import Settings
 from reports.words import energy_total, mass_total, percent
 
-DEFAULT_MARGIN_BLEU = 3.0
-"""A model must beat the better reference by this much, or nothing is concluded."""
+MARGINS = {"bleu": "margin_bleu", "log_likelihood": "margin_bits_per_byte"}
+"""Keys of an experiment's [final], by that of the metric."""
 # A trial on a core of its own gets nearly all of it; below this share its wall time says more of its neighbours.
 CROWDED_SHARE = 0.85
 
@@ -39,6 +40,11 @@ class Basis:
     def run(self) -> Run:
         """The first run, whose configuration stands for all."""
         return self.runs[0]
+
+    @cached_property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return metric_in(record for run in self.runs for record in run.records)
 
     @cached_property
     def accounts(self) -> Accounts:
@@ -86,9 +92,10 @@ def configured(run: Run, *keys: str) -> Any:
 
 
 def margin_of(run: Run) -> float:
-    """How far a model has to beat the answers that need no model."""
-    margin = configured(run, "final", "margin_bleu")
-    return float(margin) if isinstance(margin, int | float) else DEFAULT_MARGIN_BLEU
+    """How far a model has to beat the answers that need no model, or nothing is concluded: in points of the deciding metric."""
+    metric = metric_in(run.records)
+    margin = configured(run, "final", MARGINS[metric.key])
+    return float(margin) if isinstance(margin, int | float) else metric.margin
 
 
 def common_source(runs: Sequence[Run]) -> EnergySource:

@@ -11,7 +11,6 @@ from reports.basis import Basis, common_source, configured, margin_of, region_wa
 from reports.draws import Draws, draw
 from reports.energy import run_cost_uj, split_energy
 from reports.load import CONTROL, Run
-from reports.metric import TEST_BLEU, Metric
 from reports.models import Model, Reference, collect_compared, collect_references
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
@@ -71,7 +70,6 @@ class Compared(Basis):
     of a design's mean over seeds: `intervals` of the metric, `output_intervals` of the loaded microjoules of an output.
     """
 
-    metric: Metric
     ranked: tuple[Model, ...]
     rivals: tuple[Rival, ...]
     intervals: Mapping[str, Interval]
@@ -94,7 +92,7 @@ class Compared(Basis):
 
     def score(self, model: Model) -> float:
         """Mean score of a ranked design."""
-        value = self.metric.of(model)
+        value = self.model.test_score
         if value is None:
             raise ValueError(f"expected a design with a score, got {model.design}")
         return value
@@ -110,11 +108,11 @@ class Compared(Basis):
     @property
     def best_reference(self) -> tuple[str, float] | None:
         """The answer without a model that scores best, and its score; None where none was scored."""
-        scored = [(one.design, one.record.metrics[self.metric.key]) for one in self.references if self._scored(one)]
+        scored = [(one.design, one.record.metrics[self.metric.test]) for one in self.references if self._scored(one)]
         return max(scored, key=lambda one: one[1], default=None)
 
     def _scored(self, reference: Reference) -> bool:
-        return self.metric.key in reference.record.metrics
+        return self.metric.test in reference.record.metrics
 
     @property
     def weak(self) -> tuple[Model, ...]:
@@ -152,9 +150,9 @@ class Compared(Basis):
 
 def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     """Draws the conclusions from runs without a search."""
-    models, metric = collect_compared(runs), TEST_BLEU
-    scored = [model for model in models if metric.of(model) is not None]
-    ranked = tuple(sorted(scored, key=lambda one: -(metric.of(one) or 0.0)))
+    models = collect_compared(runs)
+    scored = [model for model in models if model.test_score is not None]
+    ranked = tuple(sorted(scored, key=lambda one: -(one.test_score or 0.0)))
     num_draws = max(NUM_DRAWS, DRAWS_PER_PAIR * comb(len(ranked), 2))
     draws = draw(ranked, num_draws)
     references = collect_references(runs)
@@ -167,9 +165,8 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         split=split_energy(runs),
         source=common_source(runs),
         warnings=(*run_warnings(runs), *draws.warnings, *_gap_warnings(gaps, ranked, references), *unlike),
-        metric=metric,
         ranked=ranked,
-        rivals=_rivals(ranked, draws, metric),
+        rivals=_rivals(ranked, draws),
         intervals=draws.intervals(),
         output_intervals=_output_intervals(ranked, draws),
         num_sentences=draws.num_sentences,
@@ -187,7 +184,7 @@ def _output_intervals(ranked: Sequence[Model], draws: Draws) -> dict[str, Interv
     return {name: percentile_interval(with_tails(drawn[name], (spread,))) for name, spread in known}
 
 
-def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Rival, ...]:
+def _rivals(ranked: Sequence[Model], draws: Draws) -> tuple[Rival, ...]:
     """The others beside the first, under the same resampled sentences."""
     if not ranked:
         return ()
@@ -195,13 +192,13 @@ def _rivals(ranked: Sequence[Model], draws: Draws, metric: Metric) -> tuple[Riva
     # Whichever design comes first is the best, so the pairs that do not have it are part of what was tried. Those of the
     # best come first among all pairs.
     pairs = combinations([one.design for one in ranked], 2)
-    away = [(draws.bleu[second] - draws.bleu[first], draws.spreads_of(first, second)) for first, second in pairs]
+    away = [(draws.scores[second] - draws.scores[first], draws.spreads_of(first, second)) for first, second in pairs]
     p_values = [two_sided_p(with_tails(drawn, spreads)) for drawn, spreads in away]
     adjusted_p_values = holm(p_values)[: len(others)]
     return tuple(
         Rival(
             model=model,
-            difference=compare((metric.of(model) or 0.0) - (metric.of(best) or 0.0), drawn, spreads),
+            difference=compare((model.test_score or 0.0) - (best.test_score or 0.0), drawn, spreads),
             p_value=p_value,
             holm_p_value=adjusted,
         )

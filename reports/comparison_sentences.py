@@ -173,8 +173,8 @@ def _references(compared: Compared) -> Sentence | None:
     if best is None or not compared.ranked:
         return None
     name, value = best
-    margin = f"{shortest(compared.margin)} {compared.metric.name}"
-    without = f"Without any model, {name.replace('_', ' ')} scores {compared.metric.text(value)} on the same sentences"
+    margin = f"{shortest(compared.margin)} {compared.metric.unit}"
+    without = f"Without any model, {name.replace('_', ' ')} scores {compared.metric.text(value)} on the same {compared.metric.rows}"
     if compared.too_weak:
         return Sentence("Strength", f"{without}; no design beats that by {margin}, so nothing is concluded.")
     if compared.weak:

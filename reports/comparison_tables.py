@@ -22,7 +22,7 @@ from reports.words import (
 
 def designs_table(compared: Compared) -> Table:
     """Every design that was planned, by quality."""
-    name = compared.metric.name
+    name = compared.metric.title
     heads = (
         "Design",
         "Verdict",
@@ -128,8 +128,8 @@ def seeds_table(compared: Compared) -> Table:
     seeds = sorted({record.seed for model in compared.ranked for record in model.runs} | {one.seed for one in compared.gaps})
     rows = []
     for model in compared.ranked:
-        scores = {record.seed: record.metrics.get(compared.metric.key) for record in model.runs}
+        scores = {record.seed: record.metrics.get(compared.metric.test) for record in model.runs}
         cells = (scores.get(seed) for seed in seeds)
         rows.append((model.design, *(NOT_RUN if one is None else f"{one:.{compared.metric.places}f}" for one in cells)))
     heads = ("Design", *(f"Seed {seed}" for seed in seeds))
-    return Table(f"Test {compared.metric.name} of every training", heads, tuple(rows), frozenset(range(1, len(heads))))
+    return Table(f"Test {compared.metric.title} of every training", heads, tuple(rows), frozenset(range(1, len(heads))))

@@ -28,7 +28,7 @@ class LongerTraining:
 
     design: str
     budget_tokens: int
-    test_bleu: tuple[float, ...]
+    test_scores: tuple[float, ...]
     training_uj: Range | None
 
 
@@ -42,8 +42,8 @@ class RandomControl:
 
     random: Cell
     energy_uj: float
-    own_bleu: float | None
-    random_bleu: float | None
+    own_score: float | None
+    random_score: float | None
     told: bool
 
 
@@ -72,11 +72,12 @@ def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining
         known = [one for one in found if one is not None]
         return sum(known) / len(known) if known and len(known) == len(found) else None
 
-    scores = tuple(one.metrics["test_bleu"] for one in chosen(basis.runs) if "test_bleu" in one.metrics)
+    metric = basis.metric.test
+    scores = tuple(one.metrics[metric] for one in chosen(basis.runs) if metric in one.metrics)
     if not scores:
         return None
     energy_uj = basis.worlds.optional_range(once)
-    return LongerTraining(design=like.design, budget_tokens=budget_tokens, test_bleu=scores, training_uj=energy_uj)
+    return LongerTraining(design=like.design, budget_tokens=budget_tokens, test_scores=scores, training_uj=energy_uj)
 
 
 def random_controls(cell: Cell, cells: Sequence[Cell]) -> tuple[RandomControl, ...]:
@@ -94,8 +95,8 @@ def _random_control(cell: Cell, random: Cell) -> RandomControl:
     return RandomControl(
         random=random,
         energy_uj=energy_uj,
-        own_bleu=own,
-        random_bleu=other,
+        own_score=own,
+        random_score=other,
         told=not own_budgets or not other_budgets or own_budgets == other_budgets,
     )
 
@@ -107,7 +108,7 @@ def _best_by(cell: Cell, energy_uj: float) -> tuple[float | None, set[int]]:
         whole = {one.record.record_id for one in trials_of(run) if one.outcome.kind == "complete"}
         points = search_progress(run)
         found += [one.record for one in points if one.cumulative_uj <= energy_uj and one.record.record_id in whole]
-    scores = [one.metrics["valid_bleu"] for one in found]
+    scores = [one.metrics[cell.analysis.metric.valid] for one in found]
     return max(scores, default=None), {one.budget_tokens for one in found}
 
 

@@ -14,7 +14,7 @@ from reports.study import Cell
 from reports.tables import NOT_RUN, Table
 from reports.words import UNKNOWN, energy_between, number, optional, shortest, signed
 
-HEADS = ("Instead", "Energy", "Share of the search's", "Test BLEU", "Less hand champion", "Less search champion")
+HEADS = ("Instead", "Energy", "Share of the search's", "Test score", "Less hand champion", "Less search champion")
 
 
 def controls_section(basis: Analysis, cells: Sequence[Cell]) -> Section | None:
@@ -99,19 +99,20 @@ def _row(
         UNKNOWN if spent is None else energy_between(spent),
         share,
         optional(mean) + ("" if deviation is None else f" ± {deviation:.2f}"),
-        *(NOT_RUN if one.test_bleu is None else signed(mean - one.test_bleu) for one in champions),
+        *(NOT_RUN if one.test_score is None else signed(mean - one.test_score) for one in champions),
     )
 
 
 def _longer_row(one: LongerTraining, hand: Model, total: Range, champions: tuple[Model, Model]) -> tuple[str, ...]:
     times = one.budget_tokens / hand.runs[0].budget_tokens
     name = f"{one.design} trained on {number(one.budget_tokens)} tokens, {shortest(times)} times the budget"
-    return _row(name, one.training_uj, total, one.test_bleu, champions)
+    return _row(name, one.training_uj, total, one.test_scores, champions)
 
 
 def _ladder_row(ladder: Ladder, spent: Range | None, total: Range, champions: tuple[Model, Model]) -> tuple[str, ...]:
     last = ladder.rungs[-1]
-    scores = [one.metrics["test_bleu"] for one in last.records if "test_bleu" in one.metrics]
+    metric = champions[0].metric.test
+    scores = [one.metrics[metric] for one in last.records if metric in one.metrics]
     size = ladder.ratio(last, "stored_bytes")
     name = f"{ladder.design} after {' and '.join(last.stages)}".replace(",", ", ")
     name += "" if size is None else f" (file {shortest(size)} times smaller)"
@@ -125,7 +126,7 @@ def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
     rows = []
     for cell in whole:
         for one in random_controls(cell, cells):
-            pair = (one.own_bleu, one.random_bleu)
+            pair = (one.own_score, one.random_score)
             away = "no trial trained from scratch by then"
             if pair[0] is not None and pair[1] is not None:
                 away = signed(pair[0] - pair[1]) if one.told else "other trial budgets"
@@ -136,12 +137,12 @@ def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
                     energy_between(Range(one.energy_uj, one.energy_uj, one.energy_uj)),
                     *(NOT_RUN if score is None else optional(score) for score in pair),
                     away,
-                    NOT_RUN if champion is None else optional(champion.test_bleu),
+                    NOT_RUN if champion is None else optional(champion.test_score),
                 )
             )
     if not rows:
         return None
-    heads = ("Search", "Read at", "Its best trial, valid BLEU", "Random's best", "Difference", "Random's champion, test BLEU")
+    heads = ("Search", "Read at", "Its best trial, valid score", "Random's best", "Difference", "Random's champion, test score")
     note = (
         "Both searches within the same MAC limit, read at the energy that the cheaper of them drew: the best trial by then that "
         "was trained from scratch to its end, on validation data with one seed, so small differences say little. Random search's "

@@ -1,40 +1,40 @@
-"""Bootstrap draws of models: test sentences jointly for all, seeds for each."""
+"""Bootstrap draws of models: rows of test data jointly for all, seeds for each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
+from nas.metric import Metric
 from nas.records import Record
-from reports.models import Model, View
+from reports.models import Model, View, metric_of_models
 from reports.statistics import (
     NUM_DRAWS,
+    ROW_COUNTS,
     FloatArray,
     IntArray,
     Interval,
     SeedSpread,
-    corpus_bleu,
     mean_over_seeds,
     percentile_interval,
     pick_seeds,
-    resampled_bleu,
-    same_sentences,
+    resampled,
+    same_rows,
     spread_of,
     with_tails,
 )
 
-COUNT_TOLERANCE_BLEU = 0.05
 BOOTSTRAP_SEED = 20260101
 
 
 @dataclass(frozen=True)
 class Draws:
-    """Bootstrap draws of each model's mean test BLEU and of its energy per output in either view, by design name.
+    """Bootstrap draws of each model's mean test score and of its energy per output in either view, by design name.
 
-    `picks` [draws, seeds] are the seeds drawn for each design, `spreads` how much its mean BLEU varies with them.
+    `picks` [draws, seeds] are the seeds drawn for each design, `spreads` how much its mean score varies with them.
     """
 
-    bleu: Mapping[str, FloatArray]
+    scores: Mapping[str, FloatArray]
     output_uj: Mapping[View, Mapping[str, FloatArray]]
     picks: Mapping[str, IntArray]
     spreads: Mapping[str, SeedSpread]
@@ -46,18 +46,18 @@ class Draws:
         return tuple(self.spreads[one] for one in designs)
 
     def intervals(self) -> dict[str, Interval]:
-        """95 % of each design's mean BLEU."""
-        return {name: percentile_interval(with_tails(drawn, self.spreads_of(name))) for name, drawn in self.bleu.items()}
+        """95 % of each design's mean score."""
+        return {name: percentile_interval(with_tails(drawn, self.spreads_of(name))) for name, drawn in self.scores.items()}
 
 
 def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
     """Resamples test sentences jointly for all models, and each model's seeds."""
-    rng = np.random.default_rng(BOOTSTRAP_SEED)
+    rng, metric = np.random.default_rng(BOOTSTRAP_SEED), metric_of_models(models)
     trained = (one for model in models for record in model.runs for one in model.of_seed(record))
-    records = {_key(record): record for record in trained if "test_bleu" in record.metrics}
-    tables, warnings = _count_tables(records)
-    columns = dict(zip(tables, resampled_bleu(list(tables.values()), num_draws, rng).T, strict=True))
-    bleu: dict[str, FloatArray] = {}
+    records = {_key(record): record for record in trained if metric.test in record.metrics}
+    tables, warnings = _count_tables(records, metric)
+    columns = dict(zip(tables, resampled(list(tables.values()), ROW_COUNTS[metric.key], num_draws, rng).T, strict=True))
+    scores: dict[str, FloatArray] = {}
     picked: dict[str, IntArray] = {}
     spreads: dict[str, SeedSpread] = {}
     for model in models:
@@ -66,12 +66,12 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
         if not scored:
             continue
         picks = pick_seeds(len(scored), num_draws, rng)
-        fixed = {key: np.full(num_draws, records[key].metrics["test_bleu"]) for keys in scored for key in keys}
+        fixed = {key: np.full(num_draws, records[key].metrics[metric.test]) for keys in scored for key in keys}
         drawn = [np.mean([columns.get(key, fixed[key]) for key in keys], axis=0) for keys in scored]
-        bleu[model.design] = mean_over_seeds(np.stack(drawn, axis=1), picks)
+        scores[model.design] = mean_over_seeds(np.stack(drawn, axis=1), picks)
         picked[model.design] = picks
         spreads[model.design] = spread_of(model.test_scores)
-    return Draws(bleu, _output_draws(models, picked), picked, spreads, len(next(iter(tables.values()), ())), tuple(warnings))
+    return Draws(scores, _output_draws(models, picked), picked, spreads, len(next(iter(tables.values()), ())), tuple(warnings))
 
 
 def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:
@@ -94,21 +94,22 @@ def _key(record: Record) -> str:
     return f"{record.run_id}/{record.record_id}"
 
 
-def _count_tables(records: Mapping[str, Record]) -> tuple[dict[str, IntArray], list[str]]:
+def _count_tables(records: Mapping[str, Record], metric: Metric) -> tuple[dict[str, IntArray], list[str]]:
     """Count tables about the same sentences, and a warning for every record that has none."""
     found: dict[str, IntArray] = {}
     for name, record in records.items():
-        rows = record.sentence_counts.get("test_bleu", ())
+        rows = record.sentence_counts.get(metric.test, ())
         if rows and len({len(row) for row in rows}) == 1:
             found[name] = np.asarray(rows, dtype=np.int64)
-    kept = same_sentences(found)
+    told = ROW_COUNTS[metric.key]
+    kept = same_rows(found, told)
     warnings = [
-        f"{name}: no counts of the same test sentences, so its score is held fixed when sentences are resampled"
+        f"{name}: no counts of the same test {metric.rows}, so its score is held fixed when {metric.rows} are resampled"
         for name in sorted(set(records) - set(kept))
     ]
     for name, table in kept.items():
-        recomputed = float(corpus_bleu(table.sum(axis=0)))
-        stored = records[name].metrics["test_bleu"]
-        if abs(recomputed - stored) > COUNT_TOLERANCE_BLEU:
-            warnings.append(f"{name}: stored test BLEU {stored:.2f}, but its sentence counts give {recomputed:.2f}")
+        recomputed = float(told.score(table.sum(axis=0)))
+        stored = records[name].metrics[metric.test]
+        if abs(recomputed - stored) > told.tolerance:
+            warnings.append(f"{name}: stored test {metric.text(stored)}, but the counts of its {metric.rows} give {metric.text(recomputed)}")
     return kept, warnings

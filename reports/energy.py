@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from nas.metric import metric_in
 from nas.records import Phase, Record
 from reports.ledgers import Machine, Tick
 from reports.load import COMPRESSED, CONTROL, SEARCH_ROLES, Run
@@ -76,7 +77,7 @@ class ProgressPoint:
 
     record: Record
     cumulative_uj: float
-    valid_bleu: float
+    valid_score: float
 
 
 def role_of(trial: str) -> str:
@@ -257,8 +258,9 @@ def search_progress(run: Run) -> tuple[ProgressPoint, ...]:
             index += 1
         if not run.machines:
             spent += sum(phase.loaded_uj or 0 for phase in record.phases)
-        if record.status == "complete" and "valid_bleu" in record.metrics:
-            points.append(ProgressPoint(record, spent, record.metrics["valid_bleu"]))
+        score = record.metrics.get(metric_in([record]).valid)
+        if record.status == "complete" and score is not None:
+            points.append(ProgressPoint(record, spent, score))
     return tuple(points)
 
 

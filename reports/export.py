@@ -57,12 +57,12 @@ def conclusion_results(analysis: Analysis) -> dict[str, Any]:
             "emissions_g_co2e_range": plain(asdict(analysis.search_g)),
             "embodied_g_co2e_range": plain(asdict(analysis.search_embodied_g)) if analysis.search_embodied_g else None,
         },
-        "g_co2e_per_bleu": plain(findings.per_bleu_g),
-        "g_co2e_per_bleu_interval": plain(asdict(findings.per_bleu_interval)) if findings.per_bleu_interval else None,
+        "g_co2e_per_bleu": plain(findings.per_point_g),
+        "g_co2e_per_point_interval": plain(asdict(findings.per_point_interval)) if findings.per_point_interval else None,
         "investment": plain(asdict(findings.investment)) if findings.investment else None,
         "break_even_loaded": _answer(findings.answer),
         "break_even_dynamic": _answer(findings.answer_dynamic),
-        "margin_bleu": analysis.evidence.margin_bleu,
+        "margin_bleu": analysis.evidence.margin,
         "too_weak": list(findings.too_weak),
     }
 
@@ -178,13 +178,13 @@ def _design(compared: Compared, model: Model) -> dict[str, Any]:
 
 
 def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
-    interval = analysis.findings.bleu_intervals.get(model.design)
+    interval = analysis.findings.score_intervals.get(model.design)
     return {
         "design": model.design,
         "family": model.family,
         "champion": model in analysis.champions,
         "counts": plain(asdict(model.counts)) if model.counts else None,
-        "valid_bleu": plain(model.valid_bleu),
+        "valid_bleu": plain(model.valid_score),
         "test_bleu": list(model.test_scores),
         "test_bleu_interval": plain(asdict(interval)) if interval else None,
         "output_uj_loaded": plain(model.output_uj("loaded")),

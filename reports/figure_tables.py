@@ -44,7 +44,7 @@ TRIAL_COLUMNS = {
     "outcome": "what became of it, a kind of `reports.trials`",
     "inherited": "whether it began with its parent's weights",
     "macs_m": "millions of MACs in the paper's convention",
-    "valid": "validation BLEU",
+    "valid": "validation score",
 }
 """A table of trials: one row a trial of a search."""
 
@@ -55,7 +55,7 @@ PROGRESS_COLUMNS = {
     "role": "`search` or `finalist`",
     "inherited": "whether it began with its parent's weights",
     "emitted_g": "grams of CO2e of the search when it was finished, idle power and overhead included",
-    "valid": "validation BLEU",
+    "valid": "validation score",
     "best": "the best of the run's trials up to it; NaN of finalists, which had a longer training",
 }
 """A table of a search's progress: one row a scored model, in the order that they were finished in."""
@@ -65,9 +65,9 @@ def analysis_models(analysis: Analysis) -> pd.DataFrame:
     """The models of a report on a search, see MODEL_COLUMNS."""
     evidence = analysis.evidence
     champions = {one.design: "search" if one.searched else "hand" for one in analysis.champions}
-    intervals = analysis.findings.bleu_intervals
+    intervals = analysis.findings.score_intervals
     rows = [
-        _model(one, "BLEU", one.test_bleu, intervals.get(one.design), analysis.settings)
+        _model(one, one.metric.title, one.test_score, intervals.get(one.design), analysis.settings)
         | {"champion": champions.get(one.design, "")}
         for one in evidence.models
     ]
@@ -81,7 +81,7 @@ def compared_models(compared: Compared) -> pd.DataFrame:
     """The designs of a comparison, the best first, see MODEL_COLUMNS."""
     rows = []
     for model in compared.ranked:
-        row = _model(model, compared.metric.name, compared.score(model), compared.intervals.get(model.design), compared.settings)
+        row = _model(model, compared.metric.title, compared.score(model), compared.intervals.get(model.design), compared.settings)
         across = compared.output_intervals.get(model.design)
         if across is not None:
             row |= {"output_low_j": across.low * J_PER_1000_OF_UJ, "output_high_j": across.high * J_PER_1000_OF_UJ}
@@ -97,7 +97,7 @@ def _model(model: Model, metric: str, score: float | None, interval: Interval | 
         "searched": model.searched,
         "metric": metric,
         "macs_m": model.counts.macs_paper / 1e6 if model.counts else None,
-        "valid": model.valid_bleu,
+        "valid": model.valid_score,
         "test": score,
         "test_low": interval.low if interval else None,
         "test_high": interval.high if interval else None,
@@ -115,7 +115,7 @@ def trial_table(trials: Iterable[Trial]) -> pd.DataFrame:
             "outcome": one.outcome.kind,
             "inherited": inherited(one.record),
             "macs_m": one.record.counts.macs_paper / 1e6 if one.record.counts else None,
-            "valid": one.record.metrics.get("valid_bleu"),
+            "valid": one.record.metrics.get(metric_in([one.record]).valid),
         }
         for one in trials
     ]
@@ -129,7 +129,7 @@ def progress_table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:
     several = len({key.mac_limit for key in keys.values()}) > 1
     for run in sorted((one for one in runs if one.searched), key=lambda one: keys[one.run_id].mac_limit or 0):
         points, key = search_progress(run), keys[run.run_id]
-        scores = [one.valid_bleu if one.record.role == "search" else float("-inf") for one in points]
+        scores = [one.valid_score if one.record.role == "search" else float("-inf") for one in points]
         for one, best in zip(points, accumulate(scores, max), strict=True):
             rows.append(
                 {
@@ -139,7 +139,7 @@ def progress_table(runs: Sequence[Run], settings: Settings) -> pd.DataFrame:
                     "role": one.record.role,
                     "inherited": inherited(one.record),
                     "emitted_g": settings.searched_g(one.cumulative_uj),
-                    "valid": one.valid_bleu,
+                    "valid": one.valid_score,
                     "best": best if one.record.role == "search" else None,
                 }
             )

@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from nas.metric import metric_in
 from nas.records import Counts, Record
 from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
@@ -23,7 +24,6 @@ from reports.basis import Basis
 from reports.comparison import Compared
 from reports.design_costs import mean_training_uj
 from reports.export import plain
-from reports.metric import TEST_BLEU
 from reports.models import SEARCHED, Model
 from reports.op_words import LOOKS
 from reports.payback import cell_data, payback_data, settings_data, words_data
@@ -130,10 +130,10 @@ def interactive_search(analysis: Analysis) -> Interactive:
     champions = [one for one in (analysis.evidence.search, analysis.evidence.hand) if one is not None]
     for model in analysis.evidence.models:
         kind = "champion" if any(model is one for one in champions) else "finalist" if model.searched else "hand"
-        _add_model(gathering, model, kind, analysis.findings.bleu_intervals.get(model.design))
+        _add_model(gathering, model, kind, analysis.findings.score_intervals.get(model.design))
     for trial in analysis.trials:
         _add_trial(gathering, trial, len(analysis.runs) > 1)
-    return _interactive(gathering, analysis, champions, TEST_BLEU.name, [payback_data(analysis)])
+    return _interactive(gathering, analysis, champions, [payback_data(analysis)])
 
 
 def interactive_study(study: Study) -> Interactive:
@@ -143,13 +143,13 @@ def interactive_study(study: Study) -> Interactive:
     names = {one.design for one in champions}
     for model in study.evidence.models:
         kind = "champion" if model.design in names else "finalist" if model.searched else "hand"
-        _add_model(gathering, model, kind, study.findings.bleu_intervals.get(model.design))
+        _add_model(gathering, model, kind, study.findings.score_intervals.get(model.design))
     for trial in study.trials:
         _add_trial(gathering, trial, len(study.runs) > 1)
     first = [one for one in study.cells if one.key.mac_limit == study.cells[0].key.mac_limit]
     unfolded = {one.design for cell in first for one in cell.analysis.champions}
     shown = [one for one in champions if one.design in unfolded] or list(champions)
-    found = _interactive(gathering, study, shown, TEST_BLEU.name, [cell_data(cell) for cell in study.cells])
+    found = _interactive(gathering, study, shown, [cell_data(cell) for cell in study.cells])
     return replace(found, folded=_pictures(gathering, [one for one in champions if one not in shown]))
 
 
@@ -159,14 +159,15 @@ def interactive_comparison(compared: Compared) -> Interactive:
     for model in compared.ranked:
         _add_model(gathering, model, "hand", compared.intervals.get(model.design))
     best = [] if compared.best is None else [compared.best]
-    return _interactive(gathering, compared, best, compared.metric.name, [])
+    return _interactive(gathering, compared, best, [])
 
 
 def _interactive(
-    gathering: _Gathering, basis: Basis, shown: Sequence[Model], metric: str, cells: list[dict[str, Any]]
+    gathering: _Gathering, basis: Basis, shown: Sequence[Model], cells: list[dict[str, Any]]
 ) -> Interactive:
     data = {
-        "metric": metric,
+        "metric": basis.metric.title,
+        "places": basis.metric.places,
         "columns": COLUMNS,
         "models": gathering.models,
         **gathering.drawings(),
@@ -198,8 +199,8 @@ def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interva
         family=model.family,
         note=f"full budget, {tested}",
         architecture=gathering.place(model.runs),
-        valid=model.valid_bleu,
-        test=model.test_bleu,
+        valid=model.valid_score,
+        test=model.test_score,
         test_low=interval.low if interval else None,
         test_high=interval.high if interval else None,
         output_j=None if output_uj is None else output_uj * 1000 / MICROJOULES_PER_JOULE,
@@ -217,7 +218,7 @@ def _add_trial(gathering: _Gathering, trial: Trial, several: bool) -> None:
         family=SEARCHED,
         note=trial.outcome.words,
         architecture=gathering.place([record]),
-        valid=record.metrics.get("valid_bleu"),
+        valid=record.metrics.get(metric_in([record]).valid),
         train_uj=train.loaded_uj if train else None,
         **_sizes(record.counts),
     )

@@ -15,6 +15,7 @@ from reports.statistics import mean_and_spread
 
 QUALITIES = (
     ("test_bleu", "test BLEU", True),
+    ("test_log_likelihood", "test log-likelihood, bits per byte", True),
     ("test_accuracy", "test accuracy, %", True),
     ("test_rougeL", "test ROUGE-L", True),
     ("test_perplexity", "test perplexity", False),

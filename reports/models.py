@@ -3,8 +3,10 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import inf
 from typing import Literal
 
+from nas.metric import BLEU, Metric, metric_in
 from nas.records import Counts, Phase, Record
 from nas.sweep import RATE, swept_rates, with_kept_rate
 from reports.energy import per_output_uj
@@ -32,6 +34,8 @@ class Model:
     In a run with a search, `finals` is empty for every design that is not a champion. `repeats` are further trainings of
     seeds that it has: the same seed in another run. They count as measurements of their seed, whose figures are means over
     them, and not as seeds, since a seed that is trained again says nothing of how much seeds differ, and costs once.
+
+    Scores are of the metric that decides its task.
     """
 
     design: str
@@ -39,6 +43,7 @@ class Model:
     first: Record | None
     finals: tuple[Record, ...]
     repeats: tuple[Record, ...] = ()
+    metric: Metric = BLEU
 
     @property
     def runs(self) -> tuple[Record, ...]:
@@ -66,27 +71,27 @@ class Model:
 
     @property
     def chosen_by(self) -> float | None:
-        """Validation BLEU with seed 0, by which champions are chosen; None where it was not trained with it."""
-        return None if self.first is None else self._of_seed(self.first, "valid_bleu")
+        """Validation score with seed 0, by which champions are chosen; None where it was not trained with it."""
+        return None if self.first is None else self._of_seed(self.first, self.metric.valid)
 
     @property
-    def valid_bleu(self) -> float | None:
-        """Validation BLEU of the run on which it was chosen, else the mean over its fresh seeds."""
-        return self.mean("valid_bleu") if self.chosen_by is None else self.chosen_by
+    def valid_score(self) -> float | None:
+        """Validation score of the run on which it was chosen, else the mean over its fresh seeds."""
+        return self.mean(self.metric.valid) if self.chosen_by is None else self.chosen_by
 
     @property
     def test_scores(self) -> tuple[float, ...]:
-        """Test BLEU of each reported run."""
-        return self._by_seed("test_bleu")
+        """Test score of each reported run."""
+        return self._by_seed(self.metric.test)
 
     @property
-    def test_bleu(self) -> float | None:
-        """Mean test BLEU."""
-        return self.mean("test_bleu")
+    def test_score(self) -> float | None:
+        """Mean test score."""
+        return self.mean(self.metric.test)
 
     @property
     def test_spread(self) -> float | None:
-        """Standard deviation of test BLEU over seeds; None with fewer than two."""
+        """Standard deviation of test scores over seeds; None with fewer than two."""
         return mean_and_spread(self.test_scores)[1] if self.test_scores else None
 
     def mean(self, metric: str) -> float | None:
@@ -158,7 +163,7 @@ def _model(design: str, family: str, records: Sequence[Record]) -> Model:
     chosen_on = [record for record in records if record.role != "final" and record.seed == 0]
     fresh = [record for record in records if record not in chosen_on]
     finals, repeats = _seeds(fresh)
-    return Model(design, family, next(iter(chosen_on), None), finals, (*chosen_on[1:], *repeats))
+    return Model(design, family, next(iter(chosen_on), None), finals, (*chosen_on[1:], *repeats), metric_in(records))
 
 
 def _seeds(records: Iterable[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
@@ -181,14 +186,23 @@ def collect_compared(runs: Iterable[Run]) -> tuple[Model, ...]:
     fresh = {
         key: [one for one in with_kept_rate(records) if one.seed or not swept_rates(one)] for key, records in grouped.items()
     }
-    models = [Model(design, family, None, *_seeds(records)) for (family, design), records in fresh.items() if records]
+    models = [
+        Model(design, family, None, *_seeds(records), metric=metric_in(records))
+        for (family, design), records in fresh.items()
+        if records
+    ]
     return tuple(sorted(models, key=lambda one: (one.family, one.counts.macs_paper if one.counts else 0, one.design)))
+
+
+def metric_of_models(models: Sequence[Model]) -> Metric:
+    """The metric that decides, which all models of a report share."""
+    return models[0].metric if models else BLEU
 
 
 def champion(models: Iterable[Model], searched: bool) -> Model | None:
     """The search's or the hand designs' champion: of the designs with fresh seeds, the best on validation."""
     candidates = [model for model in models if model.finals and model.searched == searched]
-    return max(candidates, key=lambda one: one.chosen_by or 0.0, default=None)
+    return max(candidates, key=lambda one: -inf if one.chosen_by is None else one.chosen_by, default=None)
 
 
 def within(models: Iterable[Model], mac_limit: float | None) -> tuple[Model, ...]:
@@ -198,15 +212,25 @@ def within(models: Iterable[Model], mac_limit: float | None) -> tuple[Model, ...
 
 @dataclass(frozen=True)
 class Reference:
-    """What needs no model: copying the source, or the translation of the nearest training source."""
+    """What needs no model, such as the translation of the nearest training source."""
 
     design: str
     record: Record
 
     @property
-    def test_bleu(self) -> float | None:
-        """Test BLEU."""
-        return self.record.metrics.get("test_bleu")
+    def test_score(self) -> float | None:
+        """Test score, of the metric that decides."""
+        return self.record.metrics.get(self.metric.test)
+
+    @property
+    def valid_score(self) -> float | None:
+        """Validation score."""
+        return self.record.metrics.get(self.metric.valid)
+
+    @property
+    def metric(self) -> Metric:
+        """The metric that decides."""
+        return metric_in([self.record])
 
 
 def collect_references(runs: Iterable[Run]) -> tuple[Reference, ...]:

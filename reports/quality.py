@@ -10,6 +10,7 @@ WORDS = {
     "valid_loss": "valid loss",
     "valid_perplexity": "valid perplexity",
     "valid_bleu": "valid BLEU",
+    "valid_log_likelihood": "valid log-likelihood, bits per byte",
     "valid_chrf": "valid chrF",
     "macs": "MACs, M",
     "params": "params, M",

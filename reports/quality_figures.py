@@ -33,6 +33,10 @@ SEARCH = ["strategy", "limit"]
 DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)))
 
 
+def _metric(models: pd.DataFrame) -> str:
+    return str(models["metric"].iloc[0]) if len(models) else "score"
+
+
 def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
     """Validation and test quality against MACs: hand families, search trials, champions.
 
@@ -54,7 +58,7 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
         for axes, title in ((valid, "Validation, seed 0"), (test, "Test")):
             axes.set_title(title)
             axes.set_xlabel("million MACs (paper's convention)")
-            axes.set_ylabel("BLEU")
+            axes.set_ylabel(_metric(models))
             axes.margins(0.1, 0.14)
             scale_x(axes, models["macs_m"].dropna())
         legend(figure, (valid, test), paper)
@@ -64,12 +68,12 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
         Sketch(
             name="quality-macs",
             title="Quality against work",
-            caption="Left, what was chosen on: validation BLEU of the hand designs and finalists at the full budget, and of "
-            "search trials at their short one. Right, the verdict's test BLEU; bars are 95 % intervals over seeds and test "
-            "sentences, wider than that of a difference between models, which share their sentences. Dashed: the hand designs "
-            "that no other beats in both. MACs: 30 source and 30 target tokens, linear layers and attention."
+            caption="Left, what was chosen on: validation scores of the hand designs and finalists at the full budget, and of "
+            "search trials at their short one. Right, the verdict's test scores; bars are 95 % intervals over seeds and test "
+            "data, wider than that of a difference between models, which share their test data. Dashed: the hand designs "
+            "that no other beats in both. MACs: linear layers and attention, of 30 source and 30 target tokens, of a block of text in language models."
             f"{unequal_words(trials['outcome'])}",
-            alt=f"BLEU against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
+            alt=f"{_metric(models)} against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
             draw=draw,
         )
     )
@@ -84,7 +88,7 @@ def quality_against_energy(models: pd.DataFrame) -> Drawing:
         draw_families(axes, models, "output_j", "test")
         draw_champions(axes, models, "output_j")
         axes.set_xlabel("joules per 1,000 outputs, fully loaded")
-        axes.set_ylabel("test BLEU")
+        axes.set_ylabel(f"test {_metric(models)}")
         axes.margins(0.08, 0.14)
         scale_x(axes, models["output_j"].dropna())
         legend(figure, (axes,), paper)
@@ -96,7 +100,7 @@ def quality_against_energy(models: pd.DataFrame) -> Drawing:
             title="Quality against energy per use",
             caption="Up and to the left is better. The saving per use is the horizontal distance from the search champion to "
             "the dashed line: the least energy among hand designs of that quality or better.",
-            alt=f"Test BLEU against joules per 1,000 outputs for {model_words(models)}.",
+            alt=f"Test {_metric(models)} against joules per 1,000 outputs for {model_words(models)}.",
             draw=draw,
         )
     )
@@ -119,7 +123,7 @@ def quality_against_training(models: pd.DataFrame) -> Drawing | None:
             axes.plot([one["training_g"]], [one["test"]], markersize=7, label="its training alone", **DIAMOND)
         log_x(axes)
         axes.set_xlabel("g CO2e to get the model (log)")
-        axes.set_ylabel(f"test {known['metric'].iloc[0]}")
+        axes.set_ylabel(f"test {_metric(known)}")
         axes.margins(0.12, 0.14)
         legend(figure, (axes,), paper)
         return figure
@@ -165,7 +169,7 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
         _draw_levels(axes, levels, paper, high - low + 2 * pad)
         axes.set_xlim(left=0)
         axes.set_xlabel("g CO2e of the search so far" + ("" if paper.narrow else ", idle and overhead included"))
-        axes.set_ylabel("validation BLEU")
+        axes.set_ylabel(f"validation {_metric(models)}")
         legend(figure, (axes,), paper)
         return figure
 
@@ -177,7 +181,7 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
             caption="Trials ran at a short budget, finalists and hand designs (dashed levels) at the full one, so only diamonds "
             "compare with the levels. Every trial, idle power and supervision are on the horizontal axis."
             f"{bands if banded else ''}{unequal_words(outcomes)}",
-            alt=f"Best validation BLEU of the {whose} so far, {ending}against cumulative grams of CO2e, "
+            alt=f"Best validation {_metric(models)} of the {whose} so far, {ending}against cumulative grams of CO2e, "
             f"with {len(levels)} hand designs as horizontal lines.",
             draw=draw,
         )

@@ -37,8 +37,8 @@ def search_content(analysis: Analysis) -> Content:
     """Everything on the page of a search."""
     verdict = make_verdict(analysis)
     champions = [one.design for one in analysis.champions]
-    margin = analysis.evidence.margin_bleu
-    passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
+    margin = analysis.evidence.margin
+    passed = f"Champions must beat the better one by {shortest(margin)} {analysis.metric.unit} on the test {analysis.metric.rows}."
     references = references_table(analysis.evidence.references, passed)
     spent = [table for table in (budget_table(analysis), uses_table(analysis)) if table is not None]
     models, payers = models_table(analysis), payers_tables(analysis)
@@ -107,7 +107,8 @@ def _difference_tile(analysis: Analysis) -> Tile:
     judged = f"{outcome}; 80 % chance to find {comparison.minimum_detectable:.2f}"
     if analysis.findings.too_weak:
         judged = "not judged: models too weak"
-    difference = f"{signed(comparison.difference)} BLEU"
+    metric = analysis.metric
+    difference = f"{signed(comparison.difference, metric.places)} {metric.unit}"
     return Tile("Search against hand", difference, f"95 %: {low} to {high}; {judged}", "scored")
 
 
@@ -127,15 +128,15 @@ def _cost_tile(analysis: Analysis) -> Tile:
 
 def _gain_tile(analysis: Analysis) -> Tile:
     findings = analysis.findings
-    if findings.per_bleu_g is None or findings.per_bleu_interval is None:
+    if findings.per_point_g is None or findings.per_point_interval is None:
         told = ("no gain shown", "no gain that could be told from zero")
         if findings.comparison is None:
             told = ("unknown", "a champion is missing")
         elif findings.too_weak:
             told = ("not judged", "models too weak")
-        return Tile("Carbon per BLEU gained", *told)
-    interval = f"95 %: {mass_range(findings.per_bleu_interval)}"
-    return Tile("Carbon per BLEU gained", f"{mass(findings.per_bleu_g)} CO2e", interval, analysis.source.provenance)
+        return Tile(f"Carbon per {analysis.metric.gain} gained", *told)
+    interval = f"95 %: {mass_range(findings.per_point_interval)}"
+    return Tile(f"Carbon per {analysis.metric.gain} gained", f"{mass(findings.per_point_g)} CO2e", interval, analysis.source.provenance)
 
 
 def _break_even_tile(analysis: Analysis) -> Tile:

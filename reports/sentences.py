@@ -64,7 +64,7 @@ def make_verdict(analysis: Analysis) -> Verdict:
         _quality(analysis),
         references_sentence(analysis),
         _cost(analysis),
-        _per_bleu(analysis),
+        _per_point(analysis),
         _break_even(analysis),
         _dynamic(analysis),
         not_counted(analysis),
@@ -89,7 +89,7 @@ def winner_words(analysis: Analysis) -> str:
     if comparison.sign == 0:
         return f"These runs cannot tell whether the search or the hand design is better{corrected}. "
     winner = "search" if comparison.sign > 0 else "hand design"
-    return f"The {winner} won by {abs(comparison.difference):.2f} BLEU{corrected}. "
+    return f"The {winner} won by {analysis.metric.text(abs(comparison.difference))}{corrected}. "
 
 
 def corrected_words(comparison: Comparison) -> str:
@@ -151,24 +151,24 @@ def sweep_sentence(models: Sequence[Model]) -> Sentence | None:
 
 def _quality(analysis: Analysis) -> Sentence | None:
     comparison, search, hand = analysis.findings.comparison, analysis.evidence.search, analysis.evidence.hand
-    if comparison is None or search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
+    if comparison is None or search is None or hand is None or search.test_score is None or hand.test_score is None:
         return None
     low, high = signed(comparison.interval.low), signed(comparison.interval.high)
     difference = (
-        f"a difference of {signed(comparison.difference)} BLEU (95 % interval {low} to {high}, over seeds and test sentences)"
+        f"a difference of {signed(comparison.difference, metric.places)} {metric.unit} (95 % interval {low} to {high}, over seeds and test sentences)"
     )
     if analysis.findings.too_weak:
         return Sentence(
             "Quality",
-            f"The search champion ({search.design}) scored {search.test_bleu:.2f} BLEU, the hand champion ({hand.design}) "
-            f"{hand.test_bleu:.2f}: {difference}. Both are only described, since models are too weak.",
+            f"The search champion ({search.design}) scored {metric.text(search.test_score)}, the hand champion ({hand.design}) "
+            f"{hand.test_score:.2f}: {difference}. Both are only described, since models are too weak.",
             "scored",
         )
     return Sentence(
         "Quality",
-        f"The search champion ({search.design}, {search.test_bleu:.2f} BLEU) {COMPARED[comparison.sign]} the hand champion "
-        f"({hand.design}, {hand.test_bleu:.2f} BLEU){corrected_words(comparison)}: {difference}. A true difference of "
-        f"{comparison.minimum_detectable:.2f} BLEU or more would be found in four of five such comparisons; smaller ones are "
+        f"The search champion ({search.design}, {metric.text(search.test_score)}) {COMPARED[comparison.sign]} the hand champion "
+        f"({hand.design}, {metric.text(hand.test_score)}){corrected_words(comparison)}: {difference}. A true difference of "
+        f"{metric.text(comparison.minimum_detectable)} or more would be found in four of five such comparisons; smaller ones are "
         "found less often.",
         "scored",
     )
@@ -176,15 +176,15 @@ def _quality(analysis: Analysis) -> Sentence | None:
 
 def references_sentence(analysis: Analysis) -> Sentence | None:
     """How strong a model has to be to count; None where no answer without a model was scored."""
-    best, margin = analysis.findings.best_reference, analysis.evidence.margin_bleu
-    if best is None or best.test_bleu is None:
+    best, margin = analysis.findings.best_reference, analysis.evidence.margin
+    if best is None or best.test_score is None:
         return None
-    without = f"Without any model, {best.design.replace('_', ' ')} scores {best.test_bleu:.2f} BLEU on the same sentences"
+    without = f"Without any model, {best.design.replace('_', ' ')} scores {metric.text(best.test_score)} on the same {metric.rows}"
     weak = analysis.findings.too_weak
     if weak:
         names = " and ".join(weak)
-        return Sentence("Strength", f"{without}; {names} did not beat that by {shortest(margin)} BLEU, so nothing is concluded.")
-    return Sentence("Strength", f"{without}; a champion must beat that by {shortest(margin)} BLEU to count.")
+        return Sentence("Strength", f"{without}; {names} did not beat that by {shortest(margin)} {metric.unit}, so nothing is concluded.")
+    return Sentence("Strength", f"{without}; a champion must beat that by {shortest(margin)} {metric.unit} to count.")
 
 
 def _cost(analysis: Analysis) -> Sentence:
@@ -227,21 +227,21 @@ def _embodied(analysis: Analysis) -> str:
     return f" Making the hardware adds {mass_between(grams)} CO2e for that time, in no other figure."
 
 
-def _per_bleu(analysis: Analysis) -> Sentence | None:
+def _per_point(analysis: Analysis) -> Sentence | None:
     findings = analysis.findings
     if findings.comparison is None:
         return None
-    if findings.per_bleu_g is None or findings.per_bleu_interval is None:
+    if findings.per_point_g is None or findings.per_point_interval is None:
         why = "no gain over the hand champion could be told from zero"
         if findings.too_weak:
             why = "the models are too weak to conclude anything"
         elif findings.comparison.sign < 0:
             why = "the search lost quality"
-        return Sentence("Carbon per gain", f"There is no figure of CO2e per BLEU gained, since {why}.")
+        return Sentence("Carbon per gain", f"There is no figure of CO2e per {analysis.metric.gain} gained, since {why}.")
     return Sentence(
         "Carbon per gain",
-        f"That is {mass(findings.per_bleu_g)} CO2e per BLEU gained over the hand champion "
-        f"(95 % interval {mass_range(findings.per_bleu_interval)}).",
+        f"That is {mass(findings.per_point_g)} CO2e per {analysis.metric.gain} gained over the hand champion "
+        f"(95 % interval {mass_range(findings.per_point_interval)}).",
         analysis.source.provenance,
     )
 

@@ -1,6 +1,6 @@
-"""Corpus BLEU from per-sentence counts, and the hierarchical bootstrap over seeds and test sentences."""
+"""Scores from counts of every row of test data, and the hierarchical bootstrap over seeds and rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from statistics import NormalDist
@@ -91,10 +91,32 @@ def corpus_bleu(sums: npt.ArrayLike) -> FloatArray:
     return np.asarray(np.where(scorable, 100.0 * np.exp(mean_log + penalty), 0.0), dtype=np.float64)
 
 
-def resampled_bleu(counts: Sequence[IntArray], num_draws: int, rng: np.random.Generator) -> FloatArray:
-    """BLEU of each table of counts [sentences, 10] under jointly resampled sentences: an array [draws, tables].
+def mean_log_likelihood(sums: npt.ArrayLike) -> FloatArray:
+    """Bits per byte with the sign turned, of summed counts [..., 2]: millionths of nats, and bytes."""
+    counts = np.asarray(sums, dtype=np.float64)
+    return np.asarray(-counts[..., 0] / (1e6 * np.log(2) * np.maximum(counts[..., 1], 1.0)), dtype=np.float64)
 
-    Every table must be about the same sentences in the same order; each draw weighs them alike for all tables.
+
+@dataclass(frozen=True)
+class RowCounts:
+    """How a metric comes from the counts of rows: a row's columns, the score of their sums, how far rounding may put it off.
+
+    The second column is the same for all models, for it counts the reference.
+    """
+
+    columns: int
+    score: Callable[[npt.ArrayLike], FloatArray]
+    tolerance: float
+
+
+ROW_COUNTS = {"bleu": RowCounts(2 + 2 * ORDERS, corpus_bleu, 0.05), "log_likelihood": RowCounts(2, mean_log_likelihood, 1e-3)}
+"""By the key of the metric that decides."""
+
+
+def resampled(counts: Sequence[IntArray], told: RowCounts, num_draws: int, rng: np.random.Generator) -> FloatArray:
+    """The score of each table of counts [rows, columns] under jointly resampled rows: an array [draws, tables].
+
+    Every table must be about the same rows of data in the same order; each draw weighs them alike for all tables.
     """
     if not counts:
         return np.empty((num_draws, 0))
@@ -104,7 +126,7 @@ def resampled_bleu(counts: Sequence[IntArray], num_draws: int, rng: np.random.Ge
     for start in range(0, num_draws, _CHUNK):
         chunk = min(_CHUNK, num_draws - start)
         weights = rng.multinomial(num_sentences, np.full(num_sentences, 1 / num_sentences), size=chunk)
-        rows.append(corpus_bleu(np.einsum("ds,tsc->dtc", weights.astype(np.float64), stacked, optimize=True)))
+        rows.append(told.score(np.einsum("ds,tsc->dtc", weights.astype(np.float64), stacked, optimize=True)))
     return np.concatenate(rows)
 
 
@@ -232,10 +254,10 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
 
 
-def same_sentences(counts: Mapping[str, IntArray]) -> dict[str, IntArray]:
-    """The largest group of tables that are about the same sentences: equal reference lengths, row by row."""
+def same_rows(counts: Mapping[str, IntArray], told: RowCounts) -> dict[str, IntArray]:
+    """The largest group of tables that are about the same rows of data: references equally long, row by row."""
     groups: dict[bytes, dict[str, IntArray]] = {}
     for name, table in counts.items():
-        if table.ndim == 2 and table.shape[1] == 2 + 2 * ORDERS and len(table):
+        if table.ndim == 2 and table.shape[1] == told.columns and len(table):
             groups.setdefault(np.ascontiguousarray(table[:, 1]).tobytes(), {})[name] = table
     return max(groups.values(), key=len, default={})

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from math import inf
 from typing import Literal
 
 from nas.records import Scenario
@@ -154,7 +155,7 @@ def _evidences(
             hand=_hand_champion(own, cell.key.mac_limit),
             cost=search_cost(run for run in runs if run.run_id in ids),
             rates=(settings.rates, *settings.rate_corners),
-            margin_bleu=margin_of(cell.runs[0]),
+            margin=margin_of(cell.runs[0]),
         )
     return found
 
@@ -162,7 +163,7 @@ def _evidences(
 def _best_by_hand(models: Sequence[Model], mac_limit: int | None) -> Model | None:
     """The hand design within the limit that is best on validation with seed 0, whether or not it has fresh seeds yet."""
     candidates = [one for one in within(models, mac_limit) if not one.searched and one.chosen_by is not None]
-    return max(candidates, key=lambda one: one.chosen_by or 0.0, default=None)
+    return max(candidates, key=lambda one: -inf if one.chosen_by is None else one.chosen_by, default=None)
 
 
 def _hand_champion(models: Sequence[Model], mac_limit: int | None) -> Model | None:
@@ -228,7 +229,7 @@ def _pooled(runs: Sequence[Run], models: Sequence[Model], settings: Settings) ->
         hand=None,
         cost=search_cost(runs),
         rates=(settings.rates, *settings.rate_corners),
-        margin_bleu=margin_of(runs[0]),
+        margin=margin_of(runs[0]),
     )
 
 
@@ -244,7 +245,7 @@ def _trend(cells: Sequence[Cell], draws: Draws) -> Trend | None:
                     group=cell.group,
                     mac_limit=cell.key.mac_limit,
                     difference=comparison.difference,
-                    draws=draws.bleu[pair[0]] - draws.bleu[pair[1]],
+                    draws=draws.scores[pair[0]] - draws.scores[pair[1]],
                     spreads=draws.spreads_of(*pair),
                 )
             )

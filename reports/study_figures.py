@@ -51,7 +51,7 @@ def study_models(study: Study) -> pd.DataFrame:
 
 
 def differences(study: Study) -> Sketch:
-    """The difference of the champions' test BLEU in every cell, with its interval."""
+    """The difference of the champions' test scores in every cell, with its interval."""
     found = [(cell, one) for cell in study.cells if (one := cell.analysis.findings.comparison) and cell.standing != "unfinished"]
 
     def draw(paper: Paper) -> Figure:
@@ -71,7 +71,7 @@ def differences(study: Study) -> Sketch:
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.set_title("◂ hand design better", loc="left", fontsize=11, color=INK)
         axes.set_title("search better ▸", loc="right", fontsize=11, color=INK)
-        axes.set_xlabel("search less hand design, test BLEU")
+        axes.set_xlabel(f"search less hand design, test {study.metric.title}")
         return figure
 
     told = "; ".join(f"{cell.label}: {_words(one)}, {cell.standing}" for cell, one in found)
@@ -79,9 +79,9 @@ def differences(study: Study) -> Sketch:
     return Sketch(
         name="differences",
         title="Search against hand design, the tightest budget on top",
-        caption="Points are differences of the champions' mean test BLEU, bars their 95 % intervals over seeds and test "
+        caption="Points are differences of the champions' mean test scores, bars their 95 % intervals over seeds and test "
         f"sentences. {_colour_words(count)}{_trend(study)}",
-        alt=f"Difference of test BLEU, search less hand design. {told}." if told else "No search has a difference yet.",
+        alt=f"Difference of test {study.metric.title}, search less hand design. {told}." if told else "No search has a difference yet.",
         draw=draw,
     )
 

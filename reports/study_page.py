@@ -32,8 +32,8 @@ from reports.work_page import work_section
 def study_content(study: Study) -> Content:
     """Everything on the page of a study."""
     verdict = make_study_verdict(study)
-    margin = study.evidence.margin_bleu
-    passed = f"Champions must beat the better one by {shortest(margin)} BLEU on the test sentences."
+    margin = study.evidence.margin
+    passed = f"Champions must beat the better one by {shortest(margin)} {study.metric.unit} on the test {study.metric.rows}."
     references = references_table(study.evidence.references, passed)
     sections = (
         controls_section(study, study.cells),
@@ -104,7 +104,7 @@ def _trend_tile(study: Study) -> Tile:
     detail = (
         f"95 %: {signed(low)} to {signed(high)}; “the tighter, the better by hand” is {trend_words(trend)}{trend_limit(trend)}"
     )
-    return Tile(title, f"{signed(trend.per_halving.difference)} BLEU", detail)
+    return Tile(title, f"{signed(trend.per_halving.difference, study.metric.places)} {study.metric.unit}", detail)
 
 
 def _cost_tile(study: Study) -> Tile:

@@ -111,10 +111,10 @@ def _compared(study: Study) -> Sentence:
     )
 
 
-def difference_words(found: Comparison) -> str:
-    """A difference of BLEU with its interval."""
-    low, high = signed(found.interval.low), signed(found.interval.high)
-    return f"{signed(found.difference)} BLEU (95 % interval {low} to {high})"
+def difference_words(found: Comparison, metric: Metric) -> str:
+    """A difference of test scores with its interval."""
+    low, high, difference = (signed(one, metric.places) for one in (found.interval.low, found.interval.high, found.difference))
+    return f"{difference} {metric.unit} (95 % interval {low} to {high})"
 
 
 def _won(study: Study) -> Sentence | None:
@@ -136,7 +136,7 @@ def _won(study: Study) -> Sentence | None:
     return Sentence(
         "Better on the test set",
         f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
-        f"sentences); a true difference of {least:.2f} BLEU or more would be found in four of five such studies.",
+        f"sentences); a true difference of {study.metric.text(least)} or more would be found in four of five such studies.",
     )
 
 
@@ -163,9 +163,9 @@ def _paying(study: Study) -> Sentence | None:
         elif findings.answer.uses is not None and findings.answer.interval is not None:
             ends = findings.answer.interval
             told.append(f"{cell.label}: after {number(findings.answer.uses)} uses ({number(ends.low)} to {number(ends.high)})")
-        if findings.per_bleu_g is not None and findings.per_bleu_interval is not None and cell.judged:
+        if findings.per_point_g is not None and findings.per_point_interval is not None and cell.judged:
             told.append(
-                f"{cell.label}: {mass(findings.per_bleu_g)} CO2e per BLEU gained ({mass_range(findings.per_bleu_interval)})"
+                f"{cell.label}: {mass(findings.per_point_g)} CO2e per {study.metric.gain} gained ({mass_range(findings.per_point_interval)})"
             )
     words = _paying_words(study)
     if not words:
@@ -181,7 +181,7 @@ def _tightest(study: Study) -> Sentence | None:
         return None
     found = [cell for cell in study.judged if cell.key.mac_limit == min(limits)]
     told = [
-        f"{cell.key.strategy} (seed {cell.key.search_seed}) {difference_words(one)}, {cell.standing}"
+        f"{cell.key.strategy} (seed {cell.key.search_seed}) {difference_words(one, study.metric)}, {cell.standing}"
         for cell in found
         if (one := cell.analysis.findings.comparison)
     ]
@@ -196,9 +196,9 @@ def _tighter(study: Study) -> Sentence:
         text = f"{claim} was not tested: that takes verdicts of one strategy at two MAC limits or more."
         return Sentence("The tighter, the better by hand?", text)
     slope, interval = trend.per_halving, trend.per_halving.interval
-    gains = f"gains {slope.difference:.2f} BLEU on the search"
+    gains = f"gains {study.metric.text(slope.difference)} on the search"
     if slope.difference < 0:
-        gains = f"loses {-slope.difference:.2f} BLEU to the search"
+        gains = f"loses {study.metric.text(-slope.difference)} to the search"
     text = (
         f"{claim} is {trend_words(trend)} by {_searches(trend.num_cells)} at {trend.num_limits} limits: each time the limit is "
         f"halved, the hand design {gains} (95 % interval of its gain {signed(interval.low)} to {signed(interval.high)}, over "

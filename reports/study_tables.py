@@ -35,10 +35,10 @@ class Shown:
 HEADS = (
     ("Search", "configured"),
     ("Verdict", None),
-    ("Search less hand, test BLEU", "scored"),
-    ("Champions, test BLEU", "scored"),
+    ("Search less hand, test score", "scored"),
+    ("Champions, test score", "scored"),
     ("Cost of the search, CO2e", None),
-    ("CO2e per BLEU gained", None),
+    ("CO2e per point gained", None),
     ("Break-even uses", None),
 )
 """Columns of the verdict table, each with how its numbers are known where that is the same for all of them."""
@@ -71,7 +71,7 @@ def _difference(cell: Cell) -> Shown:
 def _champions(cell: Cell) -> Shown:
     evidence = cell.analysis.evidence
     pair = [(name, one) for name, one in (("search", evidence.search), ("hand", evidence.hand)) if one is not None]
-    scores = [f"{optional(one.test_bleu)} {name}" for name, one in pair]
+    scores = [f"{optional(one.test_score)} {name}" for name, one in pair]
     return Shown(", ".join(scores) or UNKNOWN, tuple(f"{one.design}, {plural(len(one.test_scores), 'seed')}" for _, one in pair))
 
 
@@ -86,10 +86,10 @@ def _cost(cell: Cell) -> Shown:
 
 def _per_gain(cell: Cell) -> Shown:
     findings = cell.analysis.findings
-    if findings.per_bleu_g is None or findings.per_bleu_interval is None or not cell.judged:
+    if findings.per_point_g is None or findings.per_point_interval is None or not cell.judged:
         lacking = {"unfinished": UNKNOWN, "models too weak": "not judged"}
         return Shown(lacking.get(cell.standing, "no gain shown"))
-    return Shown(mass(findings.per_bleu_g), (mass_range(findings.per_bleu_interval),), cell.analysis.source.provenance)
+    return Shown(mass(findings.per_point_g), (mass_range(findings.per_point_interval),), cell.analysis.source.provenance)
 
 
 def _break_even(cell: Cell) -> Shown:

@@ -38,12 +38,13 @@ class Table:
 
 def models_table(analysis: Analysis) -> Table:
     """Every design trained at the full budget."""
+    metric = analysis.metric
     heads = (
         "Design",
         "Params, M, paper / all",
         "MACs, M, paper / all",
-        "Valid BLEU",
-        "Test BLEU",
+        f"Valid {metric.title}",
+        f"Test {metric.title}",
         "Seeds",
         "J per 1,000 outputs, loaded",
         "J per 1,000 outputs, dynamic",
@@ -56,7 +57,7 @@ def models_table(analysis: Analysis) -> Table:
         heads,
         tuple(_model_row(model) for model in models),
         frozenset(range(1, len(heads))),
-        "Champions are marked; their test BLEU is mean ± standard deviation over fresh seeds, their validation BLEU that of "
+        "Champions are marked; their test score is mean ± standard deviation over fresh seeds, their validation score that of "
         "seed 0. Finalists that were not chosen never met the test set. “Paper” leaves out embeddings and the vocabulary "
         "projection, “all” leaves out nothing. Training is of all seeds together, loaded." + kept_rates(models),
         frozenset(index for index, model in enumerate(models) if id(model) in champions),
@@ -67,14 +68,15 @@ def _model_row(model: Model) -> tuple[str, ...]:
     counts = model.counts
     sizes = (None,) * 4 if counts is None else (counts.params_paper, counts.params, counts.macs_paper, counts.macs)
     test = NOT_RUN
-    if model.test_bleu is not None:
-        test = f"{model.test_bleu:.2f}" + ("" if model.test_spread is None else f" ± {model.test_spread:.2f}")
+    if model.test_score is not None:
+        places = model.metric.places
+        test = f"{model.test_score:.{places}f}" + ("" if model.test_spread is None else f" ± {model.test_spread:.{places}f}")
     training = model.training_uj("loaded")
     return (
         model.design,
         f"{millions(sizes[0])} / {millions(sizes[1])}",
         f"{millions(sizes[2])} / {millions(sizes[3])}",
-        optional(model.valid_bleu),
+        optional(model.valid_score, model.metric.places),
         test,
         str(len(model.test_scores) or NOT_RUN),
         per_thousand(model, "loaded"),
@@ -102,12 +104,12 @@ def references_table(references: Sequence[Reference], note: str) -> Table:
     rows = tuple(
         (
             reference.design.replace("_", " "),
-            optional(reference.record.metrics.get("valid_bleu")),
-            optional(reference.test_bleu),
+            optional(reference.valid_score, reference.metric.places),
+            optional(reference.test_score, reference.metric.places),
         )
         for reference in references
     )
-    return Table("Without any model", ("Reference", "Valid BLEU", "Test BLEU"), rows, frozenset((1, 2)), note)
+    return Table("Without any model", ("Reference", "Valid score", "Test score"), rows, frozenset((1, 2)), note)
 
 
 def results_table() -> Table:

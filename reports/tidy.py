@@ -171,14 +171,14 @@ def anytime(runs: Sequence[Run]) -> pd.DataFrame:
         best: dict[str, float] = {}
         for point in search_progress(run):
             role = point.record.role
-            best[role] = max(point.valid_bleu, best.get(role, point.valid_bleu))
+            best[role] = max(point.valid_score, best.get(role, point.valid_score))
             rows.append(
                 {
                     "run_id": run.run_id,
                     "record_id": point.record.record_id,
                     "strategy": point.record.strategy,
                     "role": role,
-                    "valid_bleu": point.valid_bleu,
+                    "valid_bleu": point.valid_score,
                     "best_valid_bleu": best[role],
                     "cumulative_uj": point.cumulative_uj,
                 }
@@ -201,8 +201,8 @@ def _model_row(model: Model) -> dict[str, Any]:
         "searched": model.searched,
         "seeds": len(model.runs),
         "peak_learning_rate": model.kept_rate,
-        "valid_bleu": model.valid_bleu,
-        "test_bleu": model.test_bleu,
+        "valid_bleu": model.valid_score,
+        "test_bleu": model.test_score,
         "test_bleu_sd": model.test_spread,
     }
     row |= {name: getattr(model.counts, name) if model.counts else None for name in sizes}

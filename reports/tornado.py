@@ -134,11 +134,11 @@ def _joules(cell: Cell, runs: tuple[Run, ...], view: View) -> _Joules | None:
     ids = {run.run_id for run in cell.analysis.runs}
     models = {one.design: one for one in collect_models(runs) if not one.searched or one.runs[0].run_id in ids}
     search, hand = (_same(models, one) for one in (cell.analysis.evidence.search, cell.analysis.evidence.hand))
-    if search is None or hand is None or search.test_bleu is None:
+    if search is None or hand is None or search.test_score is None:
         return None
     final_uj, hand_uj = champions_training_uj(search, hand, view)
     used = search.mean_output_uj(view)
-    saved = None if used is None else saving_per_use(envelope_of(tuple(models.values()), view), search.test_bleu, used)
+    saved = None if used is None else saving_per_use(envelope_of(tuple(models.values()), view), search.test_score, used)
     if saved is None or final_uj is None or hand_uj is None:
         return None
     cost = search_cost(run for run in runs if run.run_id in ids)

@@ -19,13 +19,14 @@ from reports.words import UNKNOWN, millions, significant
 def trials_table(analysis: Analysis) -> Table:
     """Every trial of the search: those trained to the end first, then by quality, those without a score last."""
     trials, quality = analysis.trials, quality_of(analysis.run)
+    decides = find_objective(analysis.metric.valid)
     told = any(quality.of(one.record) is not None for one in trials)
-    by = quality if told else find_objective("valid_bleu")
+    by = quality if told else decides
     ordered = sorted(trials, key=lambda one: (one.outcome.place, -_score(one.record, by), one.record.trial or 0))
     columns: list[tuple[str, Callable[[Trial], str]]] = [
         ("MACs, M", lambda one: millions(one.record.counts.macs_paper if one.record.counts else None)),
         ("Tokens", lambda one: f"{train_tokens(one.record):,}" if train_tokens(one.record) else NOT_RUN),
-        *((_head(one), partial(_value, one)) for one in dict.fromkeys((by, find_objective("valid_bleu")))),
+        *((_head(one), partial(_value, one)) for one in dict.fromkeys((by, decides))),
         ("J loaded", _spent),
     ]
     columns = [(head, cell) for head, cell in columns if any(cell(one) != NOT_RUN for one in trials)]

@@ -34,21 +34,21 @@ class Evidence:
     hand: Model | None
     cost: SearchCost
     rates: tuple[Rates, ...]
-    margin_bleu: float
+    margin: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """The numbers behind the verdict, each None when it cannot be had.
 
-    `per_bleu_g` is the search's g CO2e per BLEU gained over the hand champion, only where the gain's interval leaves out
-    zero. `bleu_intervals` are of each model's mean test BLEU, by design name. `answer` unites those of `assumed`, one for
+    `per_point_g` is the search's g CO2e per point gained over the hand champion, only where the gain's interval leaves out
+    zero. `score_intervals` are of each model's mean test score, by design name. `answer` unites those of `assumed`, one for
     every scenario and corner of the grams' rates.
     """
 
     comparison: Comparison | None
-    per_bleu_g: float | None
-    per_bleu_interval: Interval | None
+    per_point_g: float | None
+    per_point_interval: Interval | None
     answer: BreakEven
     answer_dynamic: BreakEven
     assumed: tuple[tuple[BreakEven, Rates], ...]
@@ -56,17 +56,17 @@ class Findings:
     best_reference: Reference | None
     investment: Investment | None
     num_sentences: int
-    bleu_intervals: Mapping[str, Interval]
+    score_intervals: Mapping[str, Interval]
     warnings: tuple[str, ...]
 
 
 def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...]:
     """Designs of champions that do not beat the better reference by the margin."""
-    if best is None or best.test_bleu is None:
+    if best is None or best.test_score is None:
         return ()
-    needed = best.test_bleu + evidence.margin_bleu
+    needed = best.test_score + evidence.margin
     pair = (evidence.search, evidence.hand)
-    return tuple(one.design for one in pair if one and one.test_bleu is not None and one.test_bleu < needed)
+    return tuple(one.design for one in pair if one and one.test_score is not None and one.test_score < needed)
 
 
 def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, comparison: Comparison | None = None) -> Findings:
@@ -80,11 +80,11 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     evidence = evidences["central"]
     draws = draws or draw(evidence.models)
     drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
-    scored = [one for one in evidence.references if one.test_bleu is not None]
-    best = max(scored, key=lambda one: one.test_bleu or 0.0, default=None)
+    scored = [one for one in evidence.references if one.test_score is not None]
+    best = max(scored, key=lambda one: one.test_score or 0.0, default=None)
     weak = weak_champions(evidence, best)
     comparison = comparison or compare_champions(evidence, draws)
-    per_bleu, per_bleu_interval = _per_bleu(evidences, draws, comparison)
+    per_point, per_point_interval = _per_point(evidences, draws, comparison)
     order = sorted(evidences, key=lambda scenario: scenario != "central")
     answers: dict[View, tuple[tuple[BreakEven, Rates], ...]] = {}
     views: tuple[View, ...] = ("loaded", "dynamic")
@@ -93,8 +93,8 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     warnings = (*draws.warnings, *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
-        per_bleu_g=None if weak else per_bleu,
-        per_bleu_interval=None if weak else per_bleu_interval,
+        per_point_g=None if weak else per_point,
+        per_point_interval=None if weak else per_point_interval,
         answer=united([answer for answer, _ in answers["loaded"]]),
         answer_dynamic=united([answer for answer, _ in answers["dynamic"]]),
         assumed=answers["loaded"],
@@ -102,7 +102,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
         best_reference=best,
         investment=_investment(evidence, "loaded"),
         num_sentences=draws.num_sentences,
-        bleu_intervals=draws.intervals(),
+        score_intervals=draws.intervals(),
         warnings=warnings,
     )
 
@@ -110,7 +110,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
 def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     """What the evidence lacks, in words."""
     found = [] if best else ["no reference scores: whether models are too weak is unknown"]
-    hands = [one for one in evidence.models if not one.searched and one.test_bleu is not None]
+    hands = [one for one in evidence.models if not one.searched and one.test_score is not None]
     if off := [one.design for one in hands if one.output_uj("loaded") is None]:
         found.append(f"off the hand designs' curve, since the energy of an output is not known for every seed: {', '.join(off)}")
     for one in (evidence.search, evidence.hand):
@@ -120,15 +120,15 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
 
 
 def compare_champions(evidence: Evidence, draws: Draws) -> Comparison | None:
-    """The search champion's test BLEU less the hand champion's; None where one is missing or has none."""
+    """The search champion's test score less the hand champion's; None where one is missing or has none."""
     search, hand = evidence.search, evidence.hand
-    if search is None or hand is None or search.test_bleu is None or hand.test_bleu is None:
+    if search is None or hand is None or search.test_score is None or hand.test_score is None:
         return None
-    drawn = draws.bleu[search.design] - draws.bleu[hand.design]
-    return compare(search.test_bleu - hand.test_bleu, drawn, draws.spreads_of(search.design, hand.design))
+    drawn = draws.scores[search.design] - draws.scores[hand.design]
+    return compare(search.test_score - hand.test_score, drawn, draws.spreads_of(search.design, hand.design))
 
 
-def _per_bleu(
+def _per_point(
     evidences: Mapping[Scenario, Evidence], draws: Draws, comparison: Comparison | None
 ) -> tuple[float | None, Interval | None]:
     evidence = evidences["central"]
@@ -137,7 +137,7 @@ def _per_bleu(
     grams = evidence.cost.loaded_uj * evidence.rates[0].searched_g_per_uj
     assumed = [one.cost.loaded_uj * rates.searched_g_per_uj for one in evidences.values() for rates in one.rates]
     pair = evidence.search.design, evidence.hand.design
-    gains = with_tails(draws.bleu[pair[0]] - draws.bleu[pair[1]], draws.spreads_of(*pair))
+    gains = with_tails(draws.scores[pair[0]] - draws.scores[pair[1]], draws.spreads_of(*pair))
     with np.errstate(divide="ignore"):
         per_gram = percentile_interval(np.where(gains > 0, 1 / np.maximum(gains, 0.0), np.inf))
     return grams / comparison.difference, Interval(min(assumed) * per_gram.low, max(assumed) * per_gram.high)
@@ -162,12 +162,12 @@ def champions_training_uj(search: Model, hand: Model, view: View) -> tuple[int |
 
 
 def envelope_of(models: Sequence[Model], view: View) -> Envelope:
-    """The hand designs' energy per output against test BLEU, from every hand model whose two numbers are known."""
+    """The hand designs' energy per output against test score, from every hand model whose two numbers are known."""
     return Envelope(
         tuple(
-            (model.test_bleu, cost)
+            (model.test_score, cost)
             for model in models
-            if not model.searched and model.test_bleu is not None and (cost := model.mean_output_uj(view)) is not None
+            if not model.searched and model.test_score is not None and (cost := model.mean_output_uj(view)) is not None
         )
     )
 
@@ -181,7 +181,7 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
     if weak:
         return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
     investment = _investment(evidence, view)
-    cost, quality = search.mean_output_uj(view), search.test_bleu
+    cost, quality = search.mean_output_uj(view), search.test_score
     drawn_costs = draws.output_uj[view]
     if investment is None or cost is None or quality is None or search.design not in drawn_costs:
         return _without(evidence, "unknown", "a champion's energy or test score is not known")
@@ -189,9 +189,9 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
     if not hands:
         return _without(evidence, "unknown", "no hand design has a known energy per output")
     savings = saving_draws(
-        np.stack([draws.bleu[name] for name in hands], axis=1),
+        np.stack([draws.scores[name] for name in hands], axis=1),
         np.stack([drawn_costs[name] for name in hands], axis=1),
-        draws.bleu[search.design],
+        draws.scores[search.design],
         drawn_costs[search.design],
     )
     # The hand champion stands for the hand designs: which of them are the curve's neighbours differs from draw to draw.

@@ -174,7 +174,7 @@ def test_a_seed_trained_in_two_runs_is_one_seed_at_the_mean_of_both(folder: Path
     other = STUDY.hand_run(tmp_path / "other", doubled, seeds=(0, 1))
     alone, pooled = (model_of(load_runs(runs), "lite_transformer-m") for runs in ([folder / "hand"], [folder / "hand", other]))
     assert [one.seed for one in pooled.runs] == [1, 2, 3] and len(pooled.repeats) == 2
-    assert pooled.valid_bleu == pytest.approx((alone.valid_bleu or 0) + 1)
+    assert pooled.valid_score == pytest.approx((alone.valid_score or 0) + 1)
     assert pooled.test_scores == pytest.approx((alone.test_scores[0] + 1, *alone.test_scores[1:]))
     energies = [one.phase("train").loaded_uj for one in alone.runs]  # type: ignore[union-attr]
     assert pooled.training_uj("loaded") == round(1.5 * (energies[0] or 0)) + sum(one or 0 for one in energies[1:])
@@ -213,7 +213,7 @@ def test_every_cell_has_its_own_verdict(study: Study) -> None:
     for cell in study.cells:
         hand = cell.analysis.evidence.hand
         candidates = within([one for one in cell.analysis.evidence.models if not one.searched], cell.key.mac_limit)
-        assert hand is not None and hand.valid_bleu == max(one.valid_bleu or 0 for one in candidates)
+        assert hand is not None and hand.valid_score == max(one.valid_score or 0 for one in candidates)
         assert {one.runs[0].run_id for one in cell.analysis.evidence.models if one.searched} == {cell.analysis.runs[0].run_id}
 
 
@@ -246,7 +246,7 @@ def test_what_the_searches_drew_is_never_told_as_zero(study: Study, loaded_uj: i
 
 
 def test_carbon_per_gain_only_where_the_search_won(study: Study) -> None:
-    priced = [cell.standing for cell in study.cells if cell.analysis.findings.per_bleu_g is not None]
+    priced = [cell.standing for cell in study.cells if cell.analysis.findings.per_point_g is not None]
     assert priced == ["search won"]
 
 
@@ -467,7 +467,7 @@ def test_longer_training_of_the_hand_champion(study: Study) -> None:
     hand = study.cells[2].analysis.evidence.hand
     assert hand is not None
     (found,) = longer_trainings(study, hand)
-    assert found.budget_tokens == 1_600_000 and len(found.test_bleu) == 2
+    assert found.budget_tokens == 1_600_000 and len(found.test_score) == 2
     records = [one for one in study.records("control")]
     energies = [one.phase("train").loaded_uj or 0 for one in records]  # type: ignore[union-attr]
     assert found.training_uj is not None and found.training_uj.central == pytest.approx(sum(energies) / 2)
@@ -483,7 +483,7 @@ def test_random_search_is_read_where_the_cheaper_ended(study: Study) -> None:
     (found,) = random_controls(study.cells[0], study.cells)
     assert found.random is study.cells[1] and found.told
     assert found.energy_uj == min(one.analysis.search_uj.central for one in study.cells[:2])
-    assert found.own_bleu is not None and found.random_bleu is not None
+    assert found.own_score is not None and found.random_score is not None
     assert random_controls(study.cells[1], study.cells) == ()
     assert random_controls(study.cells[0], (study.cells[0],)) == ()
 
@@ -508,7 +508,7 @@ def test_scores_at_the_same_energy_that_do_not_compare(folder: Path, tmp_path: P
     found = analysed(folder / "hand", folder / "random-7m", other)
     cell = next(one for one in found.cells if one.key.strategy != "random")
     (control,) = random_controls(cell, found.cells)
-    assert control.told == told and control.random_bleu is not None
+    assert control.told == told and control.random_score is not None
     section = controls_section(found, found.cells)
     assert section is not None and section.tables[-1].rows[0][4] == words
 

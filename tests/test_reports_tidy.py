@@ -58,7 +58,7 @@ def test_models_are_those_of_the_report(runs: tuple[Run, ...]) -> None:
     for model in collect_models(runs):
         row = table.loc[model.design]
         assert row["training_loaded_uj"] == model.training_uj("loaded")
-        assert (pd.isna(row["test_bleu"]) and model.test_bleu is None) or row["test_bleu"] == model.test_bleu
+        assert (pd.isna(row["test_bleu"]) and model.test_score is None) or row["test_bleu"] == model.test_score
 
 
 def test_unknown_energy_is_missing_and_never_zero(runs: tuple[Run, ...]) -> None:
