@@ -26,9 +26,10 @@ from reports.work_page import work_section
 def comparison_content(compared: Compared) -> Content:
     """Everything on the page of a comparison."""
     verdict = make_comparison_verdict(compared)
-    passed = f"A design must beat the better one by {shortest(compared.margin)} {compared.metric.unit} on the test {compared.metric.rows}."
+    metric = compared.metric
+    passed = f"A design must beat the better one by {shortest(compared.margin)} {metric.unit} on the test {metric.rows}."
     own: dict[str, Any] = {
-        "metric": compared.metric.unit,
+        "metric": metric.unit,
         "num_draws": compared.num_draws,
         "designs": designs_table(compared),
         "limits": make_limits(compared),

@@ -97,7 +97,8 @@ def _compared(compared: Compared) -> Sentence | None:
     return Sentence(
         "What was compared",
         f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} target "
-        f"tokens with {seeds_words(compared.ranked)} each, scored on {compared.num_sentences:,} test sentences, on one meter.",
+        f"tokens with {seeds_words(compared.ranked)} each, scored on "
+        f"{compared.num_sentences:,} test {compared.metric.rows}, on one meter.",
     )
 
 
@@ -107,7 +108,7 @@ def _best(compared: Compared) -> Sentence | None:
         return None
     mean, interval = compared.metric.text(compared.score(best)), compared.intervals[best.design]
     low, high = (optional(one, compared.metric.places) for one in (interval.low, interval.high))
-    text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test sentences)"
+    text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test {compared.metric.rows})"
     if compared.rivals:
         after = compared.rivals[0]
         low, high = signed(-after.difference.interval.high), signed(-after.difference.interval.low)
@@ -151,7 +152,8 @@ def correction(compared: Compared) -> str:
     count = compared.num_pairs
     corrected = f", corrected by Holm's method for all {count} pairs of designs" if count > 1 else ""
     return (
-        f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same test sentences and over "
+        f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same "
+        f"test {compared.metric.rows} and over "
         f"seeds{corrected}; below 0.05 counts."
     )
 
@@ -174,7 +176,8 @@ def _references(compared: Compared) -> Sentence | None:
         return None
     name, value = best
     margin = f"{shortest(compared.margin)} {compared.metric.unit}"
-    without = f"Without any model, {name.replace('_', ' ')} scores {compared.metric.text(value)} on the same {compared.metric.rows}"
+    scored = f"{compared.metric.text(value)} on the same {compared.metric.rows}"
+    without = f"Without any model, {name.replace('_', ' ')} scores {scored}"
     if compared.too_weak:
         return Sentence("Strength", f"{without}; no design beats that by {margin}, so nothing is concluded.")
     if compared.weak:
@@ -247,7 +250,7 @@ def make_limits(compared: Compared) -> tuple[Sentence, ...]:
         ),
         Sentence(
             "The best was chosen by the result",
-            "It is the best on the very test sentences on which it is compared, which flatters its lead a little; the p-values "
+            "It is the best on the very test data on which it is compared, which flatters its lead a little; the p-values "
             "are corrected for that, being adjusted for all pairs of designs.",
         ),
         Sentence("Not counted", f"What it took people to invent and tune the designs{making}."),

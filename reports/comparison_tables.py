@@ -42,7 +42,7 @@ def designs_table(compared: Compared) -> Table:
     count = compared.num_pairs
     corrected = f" after Holm's correction for all {count} pairs" if count > 1 else ""
     note = (
-        f"Test {name} is mean ± standard deviation over seeds; intervals are over seeds and test sentences. “Worse” is a "
+        f"Test {name} is mean ± standard deviation over seeds; intervals are over seeds and test data. “Worse” is a "
         f"difference to the best that is significant at 5 %{corrected}; the interval beside it is of that difference alone, "
         "uncorrected. MACs by the convention of Lite Transformer's tables (30 source and 30 target tokens, linear layers and "
         "attention), parameters without embeddings. Training is of one seed, the mean; it and the outputs are fully loaded, "

@@ -92,14 +92,14 @@ def _table(basis: Analysis, cell: Cell, several: bool) -> Table:
 def _row(
     name: str, spent: Range | None, total: Range, scores: Sequence[float], champions: tuple[Model, Model]
 ) -> tuple[str, ...]:
-    mean, deviation = mean_and_spread(scores)
+    (mean, deviation), places = mean_and_spread(scores), champions[0].metric.places
     share = UNKNOWN if spent is None or not total.central else f"{shortest(100 * spent.central / total.central)} %"
     return (
         name,
         UNKNOWN if spent is None else energy_between(spent),
         share,
-        optional(mean) + ("" if deviation is None else f" ± {deviation:.2f}"),
-        *(NOT_RUN if one.test_score is None else signed(mean - one.test_score) for one in champions),
+        optional(mean, places) + ("" if deviation is None else f" ± {deviation:.{places}f}"),
+        *(NOT_RUN if one.test_score is None else signed(mean - one.test_score, places) for one in champions),
     )
 
 
@@ -126,18 +126,18 @@ def _random_table(whole: Sequence[Cell], cells: Sequence[Cell]) -> Table | None:
     rows = []
     for cell in whole:
         for one in random_controls(cell, cells):
-            pair = (one.own_score, one.random_score)
+            pair, places = (one.own_score, one.random_score), cell.analysis.metric.places
             away = "no trial trained from scratch by then"
             if pair[0] is not None and pair[1] is not None:
-                away = signed(pair[0] - pair[1]) if one.told else "other trial budgets"
+                away = signed(pair[0] - pair[1], places) if one.told else "other trial budgets"
             champion = one.random.analysis.evidence.search
             rows.append(
                 (
                     cell.label,
                     energy_between(Range(one.energy_uj, one.energy_uj, one.energy_uj)),
-                    *(NOT_RUN if score is None else optional(score) for score in pair),
+                    *(NOT_RUN if score is None else optional(score, places) for score in pair),
                     away,
-                    NOT_RUN if champion is None else optional(champion.test_score),
+                    NOT_RUN if champion is None else optional(champion.test_score, places),
                 )
             )
     if not rows:

@@ -111,5 +111,6 @@ def _count_tables(records: Mapping[str, Record], metric: Metric) -> tuple[dict[s
         recomputed = float(told.score(table.sum(axis=0)))
         stored = records[name].metrics[metric.test]
         if abs(recomputed - stored) > told.tolerance:
-            warnings.append(f"{name}: stored test {metric.text(stored)}, but the counts of its {metric.rows} give {metric.text(recomputed)}")
+            counted = f"the counts of its {metric.rows} give {metric.text(recomputed)}"
+            warnings.append(f"{name}: stored test {metric.text(stored)}, but {counted}")
     return kept, warnings

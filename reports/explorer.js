@@ -122,8 +122,8 @@
     const used = one.output_j === null ? null : one.output_j * 1e6 * Payback.gramsPerUj(choice.used, choice.pue);
     return [
       ["What it is", `${KINDS[one.kind]}; ${one.note}`],
-      [`Test ${data.metric}`, one.test === null ? null : `${optional(one.test, 2)}${interval}`],
-      [`Validation ${data.metric}`, one.valid === null ? null : optional(one.valid, 2)],
+      [`Test ${data.metric}`, one.test === null ? null : `${optional(one.test, data.places)}${interval}`],
+      [`Validation ${data.metric}`, one.valid === null ? null : optional(one.valid, data.places)],
       ["Work", known(one.macs, (value) => significant(value / 1e6), "million MACs (paper's convention)")],
       ["Size", known(one.params, (value) => significant(value / 1e6), "million parameters, all")],
       ["Use", one.output_j === null ? null : `${significant(one.output_j)} J per 1,000 outputs, ${mass(used)} CO2e`],

@@ -12,6 +12,7 @@ import pandas as pd
 
 from reports import tidy
 from reports.analysis import Analysis
+from reports.basis import Basis
 from reports.break_even import BreakEven
 from reports.cheap_scores import Agreement
 from reports.comparison import Compared
@@ -24,7 +25,7 @@ from reports.sentences import Verdict
 from reports.statistics import LEVEL
 from reports.trials import Trial, train_tokens
 
-RESULTS_SCHEMA = 2
+RESULTS_SCHEMA = 3
 TABLE_FILES = ("trials", "phases", "anytime", "models")
 """Tidy tables that are written as CSV; `records` is results.csv, and energy by reading is as long as the energy ledger."""
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -38,9 +39,15 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         "settings": plain(asdict(analysis.settings)),
         "energy_source": plain(asdict(analysis.source)),
         "verdict": plain(asdict(verdict)),
+        "metric": metric_results(analysis),
         **conclusion_results(analysis),
         **evidence_results(analysis),
     }
+
+
+def metric_results(basis: Basis) -> dict[str, Any]:
+    """The metric that decides, as plain JSON."""
+    return {name: getattr(basis.metric, name) for name in ("key", "unit", "title", "places")}
 
 
 def conclusion_results(analysis: Analysis) -> dict[str, Any]:
@@ -49,7 +56,7 @@ def conclusion_results(analysis: Analysis) -> dict[str, Any]:
     return {
         "comparison": None
         if comparison is None
-        else plain(asdict(comparison) | {"minimum_detectable_bleu": comparison.minimum_detectable}),
+        else plain(asdict(comparison) | {"minimum_detectable": comparison.minimum_detectable}),
         "search": plain(asdict(cost))
         | {
             "loaded_uj_range": plain(asdict(analysis.search_uj)),
@@ -57,12 +64,12 @@ def conclusion_results(analysis: Analysis) -> dict[str, Any]:
             "emissions_g_co2e_range": plain(asdict(analysis.search_g)),
             "embodied_g_co2e_range": plain(asdict(analysis.search_embodied_g)) if analysis.search_embodied_g else None,
         },
-        "g_co2e_per_bleu": plain(findings.per_point_g),
+        "g_co2e_per_point": plain(findings.per_point_g),
         "g_co2e_per_point_interval": plain(asdict(findings.per_point_interval)) if findings.per_point_interval else None,
         "investment": plain(asdict(findings.investment)) if findings.investment else None,
         "break_even_loaded": _answer(findings.answer),
         "break_even_dynamic": _answer(findings.answer_dynamic),
-        "margin_bleu": analysis.evidence.margin,
+        "margin": analysis.evidence.margin,
         "too_weak": list(findings.too_weak),
     }
 
@@ -130,7 +137,7 @@ def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
         "settings": plain(asdict(compared.settings)),
         "energy_source": plain(asdict(compared.source)),
         "verdict": plain(asdict(verdict)),
-        "metric": plain(asdict(compared.metric)),
+        "metric": metric_results(compared),
         "best": compared.best.design if compared.best else None,
         "minimum_detectable": plain(compared.detectable),
         "correction": "Holm",
@@ -184,9 +191,9 @@ def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
         "family": model.family,
         "champion": model in analysis.champions,
         "counts": plain(asdict(model.counts)) if model.counts else None,
-        "valid_bleu": plain(model.valid_score),
-        "test_bleu": list(model.test_scores),
-        "test_bleu_interval": plain(asdict(interval)) if interval else None,
+        "valid_score": plain(model.valid_score),
+        "test_scores": list(model.test_scores),
+        "test_score_interval": plain(asdict(interval)) if interval else None,
         "output_uj_loaded": plain(model.output_uj("loaded")),
         "output_uj_dynamic": plain(model.output_uj("dynamic")),
         "training_uj_loaded": model.training_uj("loaded"),

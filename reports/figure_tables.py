@@ -5,6 +5,7 @@ from itertools import accumulate
 
 import pandas as pd
 
+from nas.metric import metric_in
 from nas.units import MICROJOULES_PER_JOULE
 from reports.analysis import Analysis
 from reports.cells import key_of

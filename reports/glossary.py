@@ -17,6 +17,11 @@ GLOSSARY: tuple[Term, ...] = (
         "BLEU",
         "Overlap of words and word sequences with a reference translation, 0 to 100, by sacrebleu. Higher is better.",
     ),
+    Term(
+        "Log-likelihood, bits per byte",
+        "Of language models: the logarithm (base 2) of the probability that they give a byte of text, on average: bits per byte "
+        "with the sign turned. Higher, nearer to zero, is better.",
+    ),
     Term("Break-even uses", "Outputs after which the energy saved per output has made up for what the search cost more."),
     Term(
         "Champion",
@@ -33,7 +38,7 @@ GLOSSARY: tuple[Term, ...] = (
         "g CO2e",
         "Grams of carbon dioxide and other greenhouse gases by warming effect: energy times the grid's intensity.",
     ),
-    Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test sentences are drawn again 2,000 times."),
+    Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test data are drawn again 2,000 times."),
     Term(
         "Low, central, high",
         "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "
@@ -126,7 +131,7 @@ COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(
         (
             *(term for term in GLOSSARY if term.name not in (*OF_SEARCHES, "Interval")),
             HOLM,
-            Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test sentences are drawn again and again."),
+            Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test data are drawn again and again."),
             NOT_SEPARABLE,
             P_VALUE,
             Term(

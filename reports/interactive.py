@@ -162,9 +162,7 @@ def interactive_comparison(compared: Compared) -> Interactive:
     return _interactive(gathering, compared, best, [])
 
 
-def _interactive(
-    gathering: _Gathering, basis: Basis, shown: Sequence[Model], cells: list[dict[str, Any]]
-) -> Interactive:
+def _interactive(gathering: _Gathering, basis: Basis, shown: Sequence[Model], cells: list[dict[str, Any]]) -> Interactive:
     data = {
         "metric": basis.metric.title,
         "places": basis.metric.places,

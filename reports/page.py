@@ -39,7 +39,7 @@ PROVENANCE_WORDS = {
     "sampled": "from power readings at intervals",
     "estimated": "from a power model, with an interval",
     "unattributed": "the meter could not say",
-    "scored": "from the models' outputs on the test sentences",
+    "scored": "from the models' outputs on the test data",
     "counted": "counted exactly from the architecture",
     "configured": "as the run was configured",
 }

@@ -71,7 +71,8 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
             caption="Left, what was chosen on: validation scores of the hand designs and finalists at the full budget, and of "
             "search trials at their short one. Right, the verdict's test scores; bars are 95 % intervals over seeds and test "
             "data, wider than that of a difference between models, which share their test data. Dashed: the hand designs "
-            "that no other beats in both. MACs: linear layers and attention, of 30 source and 30 target tokens, of a block of text in language models."
+            "that no other beats in both. MACs: linear layers and attention, of 30 source and 30 target tokens, of one block of "
+            "text in language models."
             f"{unequal_words(trials['outcome'])}",
             alt=f"{_metric(models)} against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
             draw=draw,

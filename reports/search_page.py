@@ -38,7 +38,9 @@ def search_content(analysis: Analysis) -> Content:
     verdict = make_verdict(analysis)
     champions = [one.design for one in analysis.champions]
     margin = analysis.evidence.margin
-    passed = f"Champions must beat the better one by {shortest(margin)} {analysis.metric.unit} on the test {analysis.metric.rows}."
+    passed = (
+        f"Champions must beat the better one by {shortest(margin)} {analysis.metric.unit} on the test {analysis.metric.rows}."
+    )
     references = references_table(analysis.evidence.references, passed)
     spent = [table for table in (budget_table(analysis), uses_table(analysis)) if table is not None]
     models, payers = models_table(analysis), payers_tables(analysis)
@@ -102,12 +104,12 @@ def _difference_tile(analysis: Analysis) -> Tile:
     comparison = analysis.findings.comparison
     if comparison is None:
         return Tile("Search against hand", "unknown", "a champion is missing")
-    low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+    metric = analysis.metric
+    low, high = (signed(one, metric.places) for one in (comparison.interval.low, comparison.interval.high))
     outcome = "cannot be told apart" if comparison.sign == 0 else f"search {COMPARED[comparison.sign]} hand"
-    judged = f"{outcome}; 80 % chance to find {comparison.minimum_detectable:.2f}"
+    judged = f"{outcome}; 80 % chance to find {comparison.minimum_detectable:.{metric.places}f}"
     if analysis.findings.too_weak:
         judged = "not judged: models too weak"
-    metric = analysis.metric
     difference = f"{signed(comparison.difference, metric.places)} {metric.unit}"
     return Tile("Search against hand", difference, f"95 %: {low} to {high}; {judged}", "scored")
 
@@ -136,7 +138,9 @@ def _gain_tile(analysis: Analysis) -> Tile:
             told = ("not judged", "models too weak")
         return Tile(f"Carbon per {analysis.metric.gain} gained", *told)
     interval = f"95 %: {mass_range(findings.per_point_interval)}"
-    return Tile(f"Carbon per {analysis.metric.gain} gained", f"{mass(findings.per_point_g)} CO2e", interval, analysis.source.provenance)
+    return Tile(
+        f"Carbon per {analysis.metric.gain} gained", f"{mass(findings.per_point_g)} CO2e", interval, analysis.source.provenance
+    )
 
 
 def _break_even_tile(analysis: Analysis) -> Tile:

@@ -116,7 +116,7 @@ def _compared(analysis: Analysis) -> Sentence:
         text += (
             f" One champion each, {within}chosen on validation data with seed 0, was retrained with "
             f"{plural(seeds[0], 'fresh seed') if len(seeds) == 1 else 'fresh seeds'} and scored on "
-            f"{analysis.findings.num_sentences:,} test sentences."
+            f"{analysis.findings.num_sentences:,} test {analysis.metric.rows}."
         )
     return Sentence("What was compared", text)
 
@@ -153,15 +153,15 @@ def _quality(analysis: Analysis) -> Sentence | None:
     comparison, search, hand = analysis.findings.comparison, analysis.evidence.search, analysis.evidence.hand
     if comparison is None or search is None or hand is None or search.test_score is None or hand.test_score is None:
         return None
-    low, high = signed(comparison.interval.low), signed(comparison.interval.high)
-    difference = (
-        f"a difference of {signed(comparison.difference, metric.places)} {metric.unit} (95 % interval {low} to {high}, over seeds and test sentences)"
-    )
+    metric = analysis.metric
+    ends = (comparison.interval.low, comparison.interval.high, comparison.difference)
+    low, high, away = (signed(one, metric.places) for one in ends)
+    difference = f"a difference of {away} {metric.unit} (95 % interval {low} to {high}, over seeds and test {metric.rows})"
     if analysis.findings.too_weak:
         return Sentence(
             "Quality",
             f"The search champion ({search.design}) scored {metric.text(search.test_score)}, the hand champion ({hand.design}) "
-            f"{hand.test_score:.2f}: {difference}. Both are only described, since models are too weak.",
+            f"{hand.test_score:.{metric.places}f}: {difference}. Both are only described, since models are too weak.",
             "scored",
         )
     return Sentence(
@@ -176,15 +176,16 @@ def _quality(analysis: Analysis) -> Sentence | None:
 
 def references_sentence(analysis: Analysis) -> Sentence | None:
     """How strong a model has to be to count; None where no answer without a model was scored."""
-    best, margin = analysis.findings.best_reference, analysis.evidence.margin
+    best, margin, metric = analysis.findings.best_reference, analysis.evidence.margin, analysis.metric
     if best is None or best.test_score is None:
         return None
-    without = f"Without any model, {best.design.replace('_', ' ')} scores {metric.text(best.test_score)} on the same {metric.rows}"
+    scored = f"{metric.text(best.test_score)} on the same {metric.rows}"
+    without, needed = f"Without any model, {best.design.replace('_', ' ')} scores {scored}", f"{shortest(margin)} {metric.unit}"
     weak = analysis.findings.too_weak
     if weak:
         names = " and ".join(weak)
-        return Sentence("Strength", f"{without}; {names} did not beat that by {shortest(margin)} {metric.unit}, so nothing is concluded.")
-    return Sentence("Strength", f"{without}; a champion must beat that by {shortest(margin)} {metric.unit} to count.")
+        return Sentence("Strength", f"{without}; {names} did not beat that by {needed}, so nothing is concluded.")
+    return Sentence("Strength", f"{without}; a champion must beat that by {needed} to count.")
 
 
 def _cost(analysis: Analysis) -> Sentence:

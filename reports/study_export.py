@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, plain
+from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, metric_results, plain
 from reports.sentences import Verdict
 from reports.statistics import LEVEL
 from reports.study import Cell, Study
@@ -20,6 +20,7 @@ def study_results(study: Study, verdict: Verdict) -> dict[str, Any]:
         "settings": plain(asdict(study.settings)),
         "energy_source": plain(asdict(study.source)),
         "verdict": plain(asdict(verdict)),
+        "metric": metric_results(study),
         "correction": "Holm",
         "level": LEVEL,
         "cells": [_cell(cell) for cell in study.cells],

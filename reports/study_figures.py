@@ -74,14 +74,16 @@ def differences(study: Study) -> Sketch:
         axes.set_xlabel(f"search less hand design, test {study.metric.title}")
         return figure
 
-    told = "; ".join(f"{cell.label}: {_words(one)}, {cell.standing}" for cell, one in found)
+    told = "; ".join(f"{cell.label}: {_words(one, study.metric.places)}, {cell.standing}" for cell, one in found)
     count = found[0][1].num_comparisons if found else 1
     return Sketch(
         name="differences",
         title="Search against hand design, the tightest budget on top",
         caption="Points are differences of the champions' mean test scores, bars their 95 % intervals over seeds and test "
         f"sentences. {_colour_words(count)}{_trend(study)}",
-        alt=f"Difference of test {study.metric.title}, search less hand design. {told}." if told else "No search has a difference yet.",
+        alt=f"Difference of test {study.metric.title}, search less hand design. {told}."
+        if told
+        else "No search has a difference yet.",
         draw=draw,
     )
 
@@ -94,8 +96,9 @@ def _colour_words(count: int) -> str:
     )
 
 
-def _words(one: Comparison) -> str:
-    return f"{signed(one.difference)} ({signed(one.interval.low)} to {signed(one.interval.high)})"
+def _words(one: Comparison, places: int) -> str:
+    low, high, difference = (signed(each, places) for each in (one.interval.low, one.interval.high, one.difference))
+    return f"{difference} ({low} to {high})"
 
 
 def _name(cell: Cell, paper: Paper) -> str:

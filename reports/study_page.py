@@ -100,11 +100,10 @@ def _trend_tile(study: Study) -> Tile:
     title, trend = "Hand design's gain as the limit halves", study.trend
     if trend is None:
         return Tile(title, "not tested", "needs verdicts of one strategy at two MAC limits")
-    low, high = trend.per_halving.interval.low, trend.per_halving.interval.high
-    detail = (
-        f"95 %: {signed(low)} to {signed(high)}; “the tighter, the better by hand” is {trend_words(trend)}{trend_limit(trend)}"
-    )
-    return Tile(title, f"{signed(trend.per_halving.difference, study.metric.places)} {study.metric.unit}", detail)
+    places = study.metric.places
+    low, high = (signed(one, places) for one in (trend.per_halving.interval.low, trend.per_halving.interval.high))
+    detail = f"95 %: {low} to {high}; “the tighter, the better by hand” is {trend_words(trend)}{trend_limit(trend)}"
+    return Tile(title, f"{signed(trend.per_halving.difference, places)} {study.metric.unit}", detail)
 
 
 def _cost_tile(study: Study) -> Tile:

@@ -3,6 +3,7 @@
 from collections import Counter
 from dataclasses import dataclass
 
+from nas.metric import Metric
 from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
@@ -165,7 +166,8 @@ def _paying(study: Study) -> Sentence | None:
             told.append(f"{cell.label}: after {number(findings.answer.uses)} uses ({number(ends.low)} to {number(ends.high)})")
         if findings.per_point_g is not None and findings.per_point_interval is not None and cell.judged:
             told.append(
-                f"{cell.label}: {mass(findings.per_point_g)} CO2e per {study.metric.gain} gained ({mass_range(findings.per_point_interval)})"
+                f"{cell.label}: {mass(findings.per_point_g)} CO2e per {study.metric.gain} gained "
+                f"({mass_range(findings.per_point_interval)})"
             )
     words = _paying_words(study)
     if not words:
@@ -195,14 +197,15 @@ def _tighter(study: Study) -> Sentence:
     if trend is None:
         text = f"{claim} was not tested: that takes verdicts of one strategy at two MAC limits or more."
         return Sentence("The tighter, the better by hand?", text)
-    slope, interval = trend.per_halving, trend.per_halving.interval
+    slope = trend.per_halving
+    low, high = (signed(one, study.metric.places) for one in (slope.interval.low, slope.interval.high))
     gains = f"gains {study.metric.text(slope.difference)} on the search"
     if slope.difference < 0:
         gains = f"loses {study.metric.text(-slope.difference)} to the search"
     text = (
         f"{claim} is {trend_words(trend)} by {_searches(trend.num_cells)} at {trend.num_limits} limits: each time the limit is "
-        f"halved, the hand design {gains} (95 % interval of its gain {signed(interval.low)} to {signed(interval.high)}, over "
-        "seeds and test sentences"
+        f"halved, the hand design {gains} (95 % interval of its gain {low} to {high}, over "
+        f"seeds and test {study.metric.rows}"
     )
     text += " and searches)." if trend.repeated else "). How much another search would differ is not in that interval."
     return Sentence("The tighter, the better by hand?", text)

@@ -62,16 +62,18 @@ def _difference(cell: Cell) -> Shown:
     if one is None or cell.standing == "unfinished":
         return Shown(UNKNOWN)
     adjusted = one.p_value if one.holm_p_value is None else one.holm_p_value
-    ends = f"{signed(one.interval.low)} to {signed(one.interval.high)}"
+    places = cell.analysis.metric.places
+    ends = f"{signed(one.interval.low, places)} to {signed(one.interval.high, places)}"
     return Shown(
-        signed(one.difference), (ends, f"p = {shortest(adjusted)}", f"detectable from {optional(one.minimum_detectable)}")
+        signed(one.difference, places),
+        (ends, f"p = {shortest(adjusted)}", f"detectable from {optional(one.minimum_detectable, places)}"),
     )
 
 
 def _champions(cell: Cell) -> Shown:
     evidence = cell.analysis.evidence
     pair = [(name, one) for name, one in (("search", evidence.search), ("hand", evidence.hand)) if one is not None]
-    scores = [f"{optional(one.test_score)} {name}" for name, one in pair]
+    scores = [f"{optional(one.test_score, one.metric.places)} {name}" for name, one in pair]
     return Shown(", ".join(scores) or UNKNOWN, tuple(f"{one.design}, {plural(len(one.test_scores), 'seed')}" for _, one in pair))
 
 

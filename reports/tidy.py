@@ -5,7 +5,7 @@
     from reports.tidy import anytime, models, trials
 
     runs = load_runs([Path("results/translation_small")])
-    models(runs).sort_values("test_bleu")
+    models(runs).sort_values("test_score")
 
 Energies are integer microjoules: dynamic (`energy_uj`) or with a trial's share of idle power and overhead (`loaded_uj`). What
 is not known is missing (NaN, NA or None), never zero. Carbon is not in the tables: it depends on the region and is applied by
@@ -75,8 +75,8 @@ COLUMNS: dict[str, dict[str, str]] = {
         "record_id": "the trial or finalist that was finished",
         "strategy": "what proposed it",
         "role": "search or finalist",
-        "valid_bleu": "its validation BLEU",
-        "best_valid_bleu": "the best of its role until then",
+        "valid_score": "its validation score, of the metric that decides",
+        "best_valid_score": "the best of its role until then",
         "cumulative_uj": "what the search had drawn by then, idle power and overhead included",
     },
     "models": {
@@ -89,9 +89,10 @@ COLUMNS: dict[str, dict[str, str]] = {
         "macs": "all MACs",
         "macs_paper": "MACs by the paper's convention",
         "peak_learning_rate": "what a sweep of learning rates chose for it; empty where there was none",
-        "valid_bleu": "validation BLEU it was chosen by",
-        "test_bleu": "mean test BLEU",
-        "test_bleu_sd": "standard deviation over seeds",
+        "metric": "the metric that decides, more of it being better",
+        "valid_score": "validation score it was chosen by",
+        "test_score": "mean test score",
+        "test_score_sd": "standard deviation over seeds",
         "output_uj": "dynamic energy of one output, mean over seeds",
         "output_loaded_uj": "with its share of idle power and overhead",
         "training_uj": "dynamic energy of training all seeds",
@@ -178,8 +179,8 @@ def anytime(runs: Sequence[Run]) -> pd.DataFrame:
                     "record_id": point.record.record_id,
                     "strategy": point.record.strategy,
                     "role": role,
-                    "valid_bleu": point.valid_score,
-                    "best_valid_bleu": best[role],
+                    "valid_score": point.valid_score,
+                    "best_valid_score": best[role],
                     "cumulative_uj": point.cumulative_uj,
                 }
             )
@@ -201,9 +202,10 @@ def _model_row(model: Model) -> dict[str, Any]:
         "searched": model.searched,
         "seeds": len(model.runs),
         "peak_learning_rate": model.kept_rate,
-        "valid_bleu": model.valid_score,
-        "test_bleu": model.test_score,
-        "test_bleu_sd": model.test_spread,
+        "metric": model.metric.title,
+        "valid_score": model.valid_score,
+        "test_score": model.test_score,
+        "test_score_sd": model.test_spread,
     }
     row |= {name: getattr(model.counts, name) if model.counts else None for name in sizes}
     for view, suffix in views:

@@ -212,7 +212,7 @@ def _bootstrap_bar(central: _Joules, rates: Rates, saving: Interval | None) -> B
     found: list[Answer | None] = [None, None]
     if saving is not None:
         found = [replace(central, saved_uj=one).at(rates) for one in (saving.high, saving.low)]
-    return Bar(name="seeds and test sentences", ends=("most saved (97.5 %)", "least saved (2.5 %)"), answers=(found[0], found[1]))
+    return Bar(name="seeds and test data", ends=("most saved (97.5 %)", "least saved (2.5 %)"), answers=(found[0], found[1]))
 
 
 def _idle_bar(cell: Cell, runs: Varied) -> Bar:

@@ -56,7 +56,7 @@ def test_results_of_a_search_keep_to_their_schema(results: dict[str, Any]) -> No
 
 def test_the_schema_sees_what_is_wrong(results: dict[str, Any]) -> None:
     missing = {name: one for name, one in results.items() if name != "verdict"}
-    for wrong in (missing, results | {"new": 1}, results | {"margin_bleu": "3"}, results | {"schema": 1}):
+    for wrong in (missing, results | {"new": 1}, results | {"margin": "3"}, results | {"schema": 1}):
         assert complaints(wrong)
 
 

@@ -117,7 +117,7 @@ def test_difference_is_that_of_the_means(results: dict[str, Any]) -> None:
     assert comparison["interval"]["low"] < comparison["difference"] < comparison["interval"]["high"]
     freedom = comparison["degrees_of_freedom"]
     quantiles = student_quantile(0.975, freedom) + student_quantile(0.8, freedom)
-    assert comparison["minimum_detectable_bleu"] == pytest.approx(quantiles * comparison["standard_error"])
+    assert comparison["minimum_detectable"] == pytest.approx(quantiles * comparison["standard_error"])
 
 
 def test_break_even_by_hand(results: dict[str, Any]) -> None:
@@ -127,7 +127,7 @@ def test_break_even_by_hand(results: dict[str, Any]) -> None:
 
     def point(design: str) -> tuple[float, float]:
         model = next(one for one in results["models"] if one["design"] == design)
-        return sum(model["test_bleu"]) / len(model["test_bleu"]), sum(model["output_uj_loaded"]) / len(model["test_bleu"])
+        return sum(model["test_scores"]) / len(model["test_scores"]), sum(model["output_uj_loaded"]) / len(model["test_scores"])
 
     quality, cost = point("search-trial7")
     (q_low, c_low), (q_high, c_high) = point("lite_transformer-m"), point("lite_transformer-l")
@@ -430,7 +430,7 @@ def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "report" / "results.json").read_text())
     assert "beat the hand champion" in verdict.plain()
     expected = found["search"]["emissions_g_co2e"] / found["comparison"]["difference"]
-    assert found["g_co2e_per_bleu"] == pytest.approx(expected)
+    assert found["g_co2e_per_point"] == pytest.approx(expected)
     assert any("sentence counts" in one for one in found["warnings"]) is False
 
 

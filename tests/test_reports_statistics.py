@@ -7,6 +7,7 @@ import pytest
 from sacrebleu.metrics import BLEU
 
 from reports.statistics import (
+    ROW_COUNTS,
     Interval,
     SeedSpread,
     compare,
@@ -15,13 +16,14 @@ from reports.statistics import (
     mean_and_spread,
     mean_over_seeds,
     percentile_interval,
-    resampled_bleu,
-    same_sentences,
+    resampled,
+    same_rows,
     spread_of,
     student_quantile,
     with_tails,
 )
 
+BLEU_ROWS = ROW_COUNTS["bleu"]
 HYPOTHESES = ["the cat sat on the mat today", "there is a dog in the garden", "yes", "a b c d e f"]
 REFERENCES = ["the cat sat on a mat", "there is a big dog in our garden", "yes indeed", "a b c x e f"]
 
@@ -60,7 +62,7 @@ def test_nothing_produced_scores_zero() -> None:
 
 def test_sentences_are_resampled_jointly() -> None:
     table = rows(HYPOTHESES, REFERENCES)
-    drawn = resampled_bleu([table, table], 300, np.random.default_rng(0))
+    drawn = resampled([table, table], BLEU_ROWS, 300, np.random.default_rng(0))
     assert drawn.shape == (300, 2)
     assert np.array_equal(drawn[:, 0], drawn[:, 1])
     assert drawn[:, 0].std() > 1
@@ -70,7 +72,16 @@ def test_each_draw_is_bleu_of_the_drawn_sentences() -> None:
     table = rows(HYPOTHESES, REFERENCES)
     weights = np.random.default_rng(7).multinomial(4, np.full(4, 0.25), size=5)
     expected = [float(corpus_bleu(weight @ table)) for weight in weights]
-    assert resampled_bleu([table], 5, np.random.default_rng(7))[:, 0] == pytest.approx(expected)
+    assert resampled([table], BLEU_ROWS, 5, np.random.default_rng(7))[:, 0] == pytest.approx(expected)
+
+
+def test_log_likelihood_of_summed_counts_is_bits_per_byte_with_the_sign_turned() -> None:
+    told = ROW_COUNTS["log_likelihood"]
+    rows = np.array([[2_000_000, 3], [1_000_000, 1]])  # 3 nats for 4 bytes
+    assert told.score(rows.sum(axis=0)) == pytest.approx(-3 / math.log(2) / 4)
+    drawn = resampled([rows, 2 * rows], told, 200, np.random.default_rng(0))
+    assert drawn[:, 0] == pytest.approx(drawn[:, 1]) and drawn[:, 0].std() > 0
+    assert set(same_rows({"a": rows, "b": rows * [2, 1], "c": rows * [1, 2]}, told)) == {"a", "b"}
 
 
 def test_seed_spread_is_that_of_the_mean() -> None:
@@ -145,8 +156,8 @@ def test_a_comparison_of_few_seeds_is_as_wide_as_welchs() -> None:
 def test_only_tables_of_the_same_sentences_are_kept() -> None:
     table = rows(HYPOTHESES, REFERENCES)
     other = table[::-1].copy()
-    assert set(same_sentences({"a": table, "b": table + 0, "c": other, "d": table[:2]})) == {"a", "b"}
-    assert same_sentences({"short": table[:, :5]}) == {}
+    assert set(same_rows({"a": table, "b": table + 0, "c": other, "d": table[:2]}, BLEU_ROWS)) == {"a", "b"}
+    assert same_rows({"short": table[:, :5]}, BLEU_ROWS) == {}
 
 
 def test_mean_and_spread() -> None:

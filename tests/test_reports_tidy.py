@@ -49,8 +49,8 @@ def test_anytime_ends_at_what_the_search_cost(runs: tuple[Run, ...]) -> None:
     assert table["cumulative_uj"].is_monotonic_increasing
     assert table["cumulative_uj"].iloc[-1] <= search_cost(runs).loaded_uj
     for _, part in table.groupby("role"):
-        assert part["best_valid_bleu"].is_monotonic_increasing
-        assert (part["best_valid_bleu"] == part["valid_bleu"].cummax()).all()
+        assert part["best_valid_score"].is_monotonic_increasing
+        assert (part["best_valid_score"] == part["valid_score"].cummax()).all()
 
 
 def test_models_are_those_of_the_report(runs: tuple[Run, ...]) -> None:
@@ -58,7 +58,7 @@ def test_models_are_those_of_the_report(runs: tuple[Run, ...]) -> None:
     for model in collect_models(runs):
         row = table.loc[model.design]
         assert row["training_loaded_uj"] == model.training_uj("loaded")
-        assert (pd.isna(row["test_bleu"]) and model.test_score is None) or row["test_bleu"] == model.test_score
+        assert (pd.isna(row["test_score"]) and model.test_score is None) or row["test_score"] == model.test_score
 
 
 def test_unknown_energy_is_missing_and_never_zero(runs: tuple[Run, ...]) -> None:
