@@ -1,10 +1,13 @@
 """Experiments on language modelling: from a user's own text to records, by the same path as translation."""
 
+import json
 import random
 from pathlib import Path
 
+import jsonschema
 import pytest
 
+import reports
 from nas.configuration import load_experiment
 from nas.errors import UserError
 from nas.experiment import run_experiment
@@ -12,6 +15,7 @@ from nas.experiment_parts import Experiment
 from nas.metric import BLEU, LOG_LIKELIHOOD, metric_in, metric_of
 from nas.progress import Terminal
 from nas.records import Record, read_records
+from reports.page import write_report
 
 HAND = ("gpt2-xs", "lite_transformer-lm-xs")
 TEXT = """
@@ -90,6 +94,32 @@ def test_macs_and_limits_are_of_a_block(found: tuple[Experiment, list[Record]], 
         run_experiment(load_experiment(str(file), ("hand.mac_limit=1000",)), file.parent / "none", Terminal())
     trials = [one.counts for one in records if one.role == "search"]
     assert all(one is not None and one.macs_paper <= 3_000_000 for one in trials)
+
+
+def test_its_report_speaks_of_bits_per_byte(found: tuple[Experiment, list[Record]], file: Path) -> None:
+    verdict = write_report([file.parent / "run"], file.parent / "report", "DEU", "FRA")
+    results = json.loads((file.parent / "report" / "results.json").read_text(encoding="utf-8"))
+    jsonschema.validate(results, json.loads((Path(reports.__file__).parent / "results.schema.json").read_text(encoding="utf-8")))
+    assert results["metric"]["key"] == "log_likelihood" and results["margin"] == LOG_LIKELIHOOD.margin
+    finals = [one for one in found[1] if one.role == "final"]
+    scores = {one["design"]: one["test_scores"] for one in results["models"]}
+    assert all(scores[one.design] == [one.metrics["test_log_likelihood"]] for one in finals)
+    assert (
+        "bits per byte" in verdict.plain()
+        and "BLEU" not in verdict.plain()
+        and "Without any model, xz scores -" in verdict.plain()
+    )
+    page = (file.parent / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Test log-likelihood, bits per byte" in page and "no counts of the same test" not in page
+
+
+def test_hand_designs_of_language_alone_are_compared(file: Path, tmp_path: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    without = text[: text.index("[search]")] + text[text.index("[final]") :]
+    (tmp_path / "hand.toml").write_text(without, encoding="utf-8")
+    run = run_experiment(load_experiment(str(tmp_path / "hand.toml")), tmp_path / "run", Terminal())
+    verdict = write_report([run.path], tmp_path / "report", "DEU", "FRA")
+    assert "bits per byte" in verdict.plain() and "BLEU" not in verdict.plain()
 
 
 @pytest.mark.parametrize(
