@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from nas.records import Record
 
 
+MINUS = "−"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """A metric of which more is better.
@@ -41,8 +44,8 @@ class Metric:
         return f"test_{self.key}"
 
     def text(self, value: float) -> str:
-        """A value with its unit."""
-        return f"{value:.{self.places}f} {self.unit}"
+        """A value with its unit, and with a minus that is one."""
+        return f"{value:.{self.places}f} {self.unit}".replace("-", MINUS)
 
 
 BLEU = Metric(kind="translation", key="bleu", unit="BLEU", title="BLEU", gain="BLEU", places=2, margin=3.0, rows="sentences")
