@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from nas.records import Record
 
-
 MINUS = "−"
 
 
