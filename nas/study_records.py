@@ -7,8 +7,8 @@ from typing import Any
 
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
+from nas.metric import metric_of
 from nas.records import Record, read_records
-from nas.sweep import CHAMPION_METRIC
 
 
 def read_info(folder: Path) -> Mapping[str, Any]:
@@ -55,7 +55,7 @@ def missing_trainings(experiment: Experiment, records: Sequence[Record]) -> tupl
     hand, searched = experiment.hand, experiment.search is not None
     first = (0,) if searched or hand.with_seed_0 or experiment.recipe.swept_learning_rates else ()
     seeds = first if searched else (*first, *experiment.final.seeds)
-    planned = [("hand", design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)]
+    planned = [(hand.role, design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)]
     planned += [("finalist", design, 0) for design in dict.fromkeys(one.design for one in records if one.role == "finalist")]
     missing = [f"{role}/{design}/seed{seed}" for role, design, seed in planned if (role, design, seed) not in there]
     return (*missing, *(_missing_finals(experiment, complete) if searched else ()))
@@ -66,17 +66,18 @@ def _missing_finals(experiment: Experiment, complete: Sequence[Record]) -> Itera
     for role in ("finalist",) if experiment.hand.elsewhere else ("hand", "finalist"):
         lacking = [
             [f"final/{design}/seed{seed}" for seed in experiment.final.seeds if (design, seed) not in there]
-            for design in _best([one for one in complete if one.role == role], experiment.search_part.mac_limit)
+            for design in _best([one for one in complete if one.role == role], experiment)
         ]
         yield from min(lacking, key=len, default=[f"a {role} within the MAC limit"])
 
 
-def _best(records: Sequence[Record], mac_limit: int) -> tuple[str, ...]:
+def _best(records: Sequence[Record], experiment: Experiment) -> tuple[str, ...]:
     """The designs that a champion may be: the best on validation within the limit, several where they are equal."""
+    metric, mac_limit = metric_of(experiment.task.kind).valid, experiment.search_part.mac_limit
     scores = {
-        one.record_id: (one.metrics[CHAMPION_METRIC], one.design)
+        one.record_id: (one.metrics[metric], one.design)
         for one in records
-        if CHAMPION_METRIC in one.metrics and one.counts is not None and one.counts.macs_paper <= mac_limit
+        if metric in one.metrics and one.counts is not None and one.counts.macs_paper <= mac_limit
     }
     most = max((score for score, _ in scores.values()), default=0.0)
     return tuple(dict.fromkeys(design for score, design in scores.values() if score == most))
