@@ -277,7 +277,7 @@ def pretrained_configuration(overrides: tuple[str, ...]) -> tuple[PretrainedText
 
 def _single(task: type[Any], data: dict[str, Any]) -> Any:
     single = create_model("Single", __base__=Part, task=(task, ...), recipe=(Recipe, Recipe()))
-    found = validated_part(single, data, "--set")
+    found: Any = validated_part(single, data, "--set")
     no_sweep(found.recipe, "--set", "in a single evaluation")
     return found
 

@@ -119,12 +119,12 @@ class ProbeLine:
             raise ProbeError(f"expected schema {SCHEMA} or older, got {schema!r}")
         known = {one.name for one in fields(cls)}
         try:
-            line = cls(**{name: value for name, value in data.items() if name in known} | {"rows": tuple(data["rows"])})
+            told = cls(**{name: value for name, value in data.items() if name in known} | {"rows": tuple(data["rows"])})
         except (KeyError, TypeError) as error:
             raise ProbeError(f"expected a table, got one with missing parts: {error}") from error
-        if wrong := [*_wrong_about(line), *(name for row in line.rows for name in _wrong_in_row(row))]:
-            raise ProbeError(f"expected numbers and texts of {line.kind}, got others in {', '.join(dict.fromkeys(wrong))}")
-        return line
+        if wrong := [*_wrong_about(told), *(name for row in told.rows for name in _wrong_in_row(row))]:
+            raise ProbeError(f"expected numbers and texts of {told.kind}, got others in {', '.join(dict.fromkeys(wrong))}")
+        return told
 
 
 def _wrong_about(line: ProbeLine) -> list[str]:

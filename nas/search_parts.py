@@ -39,7 +39,7 @@ class HurdlesPart(Part):
     """
 
     kind: Literal["none", "pdh", "successive_halving", "asha"] = "none"
-    rungs: int = Field(default=3, ge=2)
+    rungs: int = Field(default=3, ge=2, le=100)
     eta: int = Field(default=3, ge=2)
     every: Positive = 10
     population: Positive = 20

@@ -193,8 +193,8 @@ def plan_rows(found: Sequence[Shard], plan: PlanPart) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [("run", "million tokens", "hours", "detectable", "records")]
     for one in found:
         seeds = len(one.experiment.final.seeds)
-        least = metric_of(one.experiment.task.kind).text(detectable(plan, seeds, searches))
-        shown = "-" if one.experiment.search is None else least
+        metric, by_hand = metric_of(one.experiment.task.kind), one.experiment.search is None
+        shown = "-" if by_hand else metric.text(detectable(plan, seeds, searches))
         state = "there" if one.done else "begun" if one.begun else "missing"
         rows.append((one.name, f"{one.tokens / 1e6:,.1f}", f"{pace.expected_s(one) / 3600:.2f}", shown, state))
     left = [one for one in found if not one.done]

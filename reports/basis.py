@@ -124,6 +124,13 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             "several machines were metered; the errors of all their meters are taken to go the same way, so a ratio between "
             "machines may be less certain than its interval says"
         )
+    kinds = {(str(one.machine.get("cpu")), one.machine.get("bf16")) for run in runs for one in run.records if one.phases}
+    if len(kinds) > 1:
+        names = sorted(f"{cpu} {'with' if bf16 else 'without'} bf16" for cpu, bf16 in kinds)
+        found.append(
+            f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside that "
+            "of another, so savings and break-evens between them say nothing"
+        )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""
         found += [prefix + one for one in (*run.warnings, *changes_of(run))]

@@ -92,7 +92,7 @@ class Compared(Basis):
 
     def score(self, model: Model) -> float:
         """Mean score of a ranked design."""
-        value = self.model.test_score
+        value = model.test_score
         if value is None:
             raise ValueError(f"expected a design with a score, got {model.design}")
         return value

@@ -170,7 +170,7 @@ def _design(compared: Compared, model: Model) -> dict[str, Any]:
         "verdict": compared.standing(model),
         "counts": plain(asdict(model.counts)) if model.counts else None,
         "seeds": [record.seed for record in model.runs],
-        "scores": [plain(record.metrics.get(compared.metric.key)) for record in model.runs],
+        "scores": [plain(record.metrics.get(compared.metric.test)) for record in model.runs],
         "mean": compared.score(model),
         "interval": plain(asdict(compared.intervals[model.design])),
         "to_the_best": None if rival is None else plain(asdict(rival.difference)),

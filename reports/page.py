@@ -74,6 +74,10 @@ def write_report(
     settings = make_settings(searched_in, used_in, assumptions)
     folders = run_folders(run_dirs)
     runs = load_runs(folders.folders)
+    try:
+        output.mkdir(parents=True, exist_ok=True)  # before anything is drawn, not after it
+    except OSError as error:
+        raise unwritable(output, error) from error
     if is_study(runs):
         content = study_content(analyse_study(runs, settings, folders))
     elif runs[0].searched:
@@ -82,7 +86,6 @@ def write_report(
         content = comparison_content(compare_designs(runs, settings))
     page = render_page(content)
     try:
-        output.mkdir(parents=True, exist_ok=True)
         remove_older_figures(output, content.all_drawings)
         (output / "index.html").write_text(page, encoding="utf-8")
         for drawing in content.all_drawings:
@@ -95,8 +98,13 @@ def write_report(
         (output / "emissions.csv").write_text(emissions_csv(content.basis), encoding="utf-8")
         _write_cards(content.cards, output / "model_cards")
     except OSError as error:
-        raise UserError(f"expected a folder that can be written, got {output}: {error}; choose another") from error
+        raise unwritable(output, error) from error
     return content.verdict
+
+
+def unwritable(output: Path, error: OSError) -> UserError:
+    """What a user is told of a folder that cannot be written."""
+    return UserError(f"expected a folder that can be written, got {output}: {error}; choose another")
 
 
 def _markdown(content: Content) -> dict[str, str]:

@@ -295,7 +295,7 @@ def test_a_design_above_the_limit_is_refused_before_anything_is_written(
 
 # The command, but it halts as soon as its ledger has that a job was started: a fast machine would end it before the signal.
 HALTING = """
-import sys, time
+import signal, sys, time
 from nas.cli import main
 from nas.ledger import Ledger
 append, job = Ledger.append, sys.argv.pop(1)
@@ -305,6 +305,7 @@ def halting(self, kind, **fields):
         time.sleep(1)
     return event
 Ledger.append = halting
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whatever the shell that runs the tests ignores
 main()
 """
 

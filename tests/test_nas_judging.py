@@ -143,7 +143,14 @@ def test_every_task_has_its_judge() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_perfect_model_scores_perfectly(tasks: dict[str, EncodedTask], kind: str) -> None:
     found = scores(tasks[kind], Oracle(tasks[kind].valid, tasks[kind].target_vocabulary))
-    best = {"loss": 0.0, "bits_per_byte": 0.0, "perplexity": 1.0, "perplexity_per_word": 1.0, "accuracy": 100.0}
+    best = {
+        "loss": 0.0,
+        "bits_per_byte": 0.0,
+        "log_likelihood": 0.0,
+        "perplexity": 1.0,
+        "perplexity_per_word": 1.0,
+        "accuracy": 100.0,
+    }
     assert found == pytest.approx({name: best[name] for name in found}, abs=1e-9) and "loss" in found
 
 
@@ -309,7 +316,12 @@ def test_a_classifier_takes_the_place_of_the_vocabulary(tasks: dict[str, Encoded
 @pytest.mark.parametrize(
     ("kind", "name", "phases", "scored"),
     [
-        ("language_model", "gpt2-xs", ["train"], {"loss", "perplexity", "perplexity_per_word", "bits_per_byte"}),
+        (
+            "language_model",
+            "gpt2-xs",
+            ["train"],
+            {"loss", "perplexity", "perplexity_per_word", "bits_per_byte", "log_likelihood"},
+        ),
         ("masked_text", "roberta-xs", ["train"], {"loss", "perplexity", "accuracy"}),
         ("classification", "roberta-xs", ["train"], {"loss", "accuracy"}),
         ("summarisation", "transformer-xs", ["train"], {"rouge1", "rouge2", "rougeL"}),

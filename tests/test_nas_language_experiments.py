@@ -76,7 +76,7 @@ def test_models_of_language_are_searched_chosen_and_scored(found: tuple[Experime
     }
     assert [one.design for one in by_role["reference"]] == ["xz"]
     assert [one.design for one in by_role["hand"]] == list(HAND)
-    assert all(one.status == "complete" for one in records)
+    assert {one.status for one in records} <= {"complete", "infeasible"}
     best = max(by_role["hand"], key=lambda one: one.metrics["valid_log_likelihood"])
     assert {one.design for one in by_role["final"]} == {best.design, by_role["finalist"][0].design}
     for one in (*by_role["hand"], *by_role["final"]):
@@ -90,9 +90,9 @@ def test_macs_and_limits_are_of_a_block(found: tuple[Experiment, list[Record]], 
     _, records = found
     at_16 = next(one.counts for one in records if one.design == "gpt2-xs")
     assert at_16 is not None
-    with pytest.raises(UserError, match=f"with {at_16.macs_paper:,}; leave them out or raise the limit"):
+    with pytest.raises(UserError, match=f"within 1,000 MACs, got gpt2-xs with {at_16.macs_paper:,}, "):
         run_experiment(load_experiment(str(file), ("hand.mac_limit=1000",)), file.parent / "none", Terminal())
-    trials = [one.counts for one in records if one.role == "search"]
+    trials = [one.counts for one in records if one.role == "search" and one.status == "complete"]
     assert all(one is not None and one.macs_paper <= 3_000_000 for one in trials)
 
 

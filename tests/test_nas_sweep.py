@@ -102,7 +102,7 @@ def test_the_report_takes_the_kept_rate_for_the_design_and_says_so(
     analysis = analyse(load_runs([folder]), SETTINGS)
     for model in collect_models(load_runs([folder])):
         tried = [one for one in records if one.design == model.design and one.seed == 0 and one.role in ("hand", "finalist")]
-        assert model.valid_bleu == max(one.metrics["valid_bleu"] for one in tried)
+        assert model.valid_score == max(one.metrics["valid_bleu"] for one in tried)
         assert model.kept_rate in RATES and model.repeats == ()
     assert not [one for one in analysis.warnings if "differ" in one]
     write_report([folder], tmp_path / "report", "DEU", "FRA")

@@ -3,6 +3,7 @@
 import csv
 import importlib.util
 import json
+import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
@@ -195,8 +196,8 @@ def test_p_values_are_adjusted_for_all_pairs(report: Judged) -> None:
     assert all(one["holm_p_value"] >= holm([two["p_value"] for two in rivals])[at] for at, one in enumerate(rivals))
     assert all((one["verdict"] == "worse") == (one["holm_p_value"] < 0.05) for one in rivals)
     assert rivals[-1]["holm_p_value"] > rivals[-1]["p_value"]
-    errors = [one["to_the_best"]["standard_error"] for one in rivals]
-    assert report.results["minimum_detectable"] == pytest.approx(detectable(max(errors), 6))
+    pairs = [(one["to_the_best"]["standard_error"], one["to_the_best"]["degrees_of_freedom"] or math.inf) for one in rivals]
+    assert report.results["minimum_detectable"] == pytest.approx(max(detectable(error, 6, freedom) for error, freedom in pairs))
     assert "Holm's method for all 6 pairs of designs" in report.verdict.plain()
 
 

@@ -431,7 +431,7 @@ def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
     assert "beat the hand champion" in verdict.plain()
     expected = found["search"]["emissions_g_co2e"] / found["comparison"]["difference"]
     assert found["g_co2e_per_point"] == pytest.approx(expected)
-    assert any("sentence counts" in one for one in found["warnings"]) is False
+    assert any("counts of its sentences" in one for one in found["warnings"]) is False
 
 
 def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> None:
@@ -440,7 +440,7 @@ def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> N
             record["metrics"]["test_bleu"] += 1
 
     write_report([edited_run(tmp_path / "run", shift)], tmp_path / "report", "DEU", "FRA")
-    assert "but its sentence counts give" in (tmp_path / "report" / "index.html").read_text()
+    assert "but the counts of its sentences give" in (tmp_path / "report" / "index.html").read_text()
 
 
 def test_two_runs_merge(tmp_path: Path, results: dict[str, Any]) -> None:

@@ -33,7 +33,7 @@ from reports.probes import lines_of
 from reports.quality_figures import best_against_carbon
 from reports.sentences import Verdict
 from reports.settings import make_settings
-from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm
+from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm, student_quantile
 from reports.study import Cell, Study, analyse_study, is_study, sole_cell
 from reports.study_figures import differences, pays, study_models
 from reports.study_page import study_tiles
@@ -221,8 +221,10 @@ def test_p_values_are_corrected_for_the_number_of_cells(study: Study) -> None:
     found = [one for cell in study.cells if (one := cell.analysis.findings.comparison)]
     assert [one.holm_p_value for one in found] == pytest.approx(holm([one.p_value for one in found]))
     assert {one.num_comparisons for one in found} == {4}
-    # 5 % over four comparisons, two-sided: the normal quantiles of 0.99375 and 0.8.
-    assert found[0].minimum_detectable == pytest.approx((2.497705 + 0.841621) * found[0].standard_error, rel=1e-5)
+    # 5 % over four comparisons, two-sided: quantiles of 0.99375 and 0.8, of the normal distribution 2.4977 and 0.8416.
+    quantiles = [student_quantile(one, found[0].degrees_of_freedom) for one in (0.99375, 0.8)]
+    assert quantiles[0] > 2.4977 and quantiles[1] > 0.8416
+    assert found[0].minimum_detectable == pytest.approx(sum(quantiles) * found[0].standard_error, rel=1e-5)
 
 
 def test_a_difference_that_correction_takes_away_has_no_sign() -> None:
@@ -467,7 +469,7 @@ def test_longer_training_of_the_hand_champion(study: Study) -> None:
     hand = study.cells[2].analysis.evidence.hand
     assert hand is not None
     (found,) = longer_trainings(study, hand)
-    assert found.budget_tokens == 1_600_000 and len(found.test_score) == 2
+    assert found.budget_tokens == 1_600_000 and len(found.test_scores) == 2
     records = [one for one in study.records("control")]
     energies = [one.phase("train").loaded_uj or 0 for one in records]  # type: ignore[union-attr]
     assert found.training_uj is not None and found.training_uj.central == pytest.approx(sum(energies) / 2)

@@ -52,7 +52,7 @@ def test_random_genomes_decode_count_and_invert(space: Space) -> None:
 def test_random_members_build_and_every_twentieth_trains_a_step(space: Space) -> None:
     torch.manual_seed(0)
     tokens = torch.randint(1, 20, (2, 5))
-    for index, genome in enumerate(samples(space, 500)):
+    for index, genome in enumerate(samples(space, 200)):
         architecture = space.decode(genome)
         model = build(architecture, SIZES)
         if index % 20 == 0:
