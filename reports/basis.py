@@ -128,8 +128,8 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
     if len(kinds) > 1:
         names = sorted(f"{cpu} {'with' if bf16 else 'without'} bf16" for cpu, bf16 in kinds)
         found.append(
-            f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside that "
-            "of another, so savings and break-evens between them say nothing"
+            f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside "
+            "that of another, so savings and break-evens between them say nothing"
         )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""

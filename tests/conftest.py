@@ -1,13 +1,17 @@
 """Fixtures that several files of tests share."""
 
 from collections.abc import Iterator
+from html import escape
 from pathlib import Path
 
+import matplotlib
 import pytest
 import torch
 
 from nas.energy.fake_counters import FakePowercap
 from nas.energy.testing import FakeMachine
+from reports.drawing import STYLE, Paper, Sketch
+from reports.words import seen
 
 
 @pytest.fixture
@@ -39,3 +43,15 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture
+def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures are built but not printed, which is most of a report's time: for tests of what else a page says."""
+
+    def built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+        with matplotlib.rc_context(dict(STYLE)):
+            sketch.draw(paper)
+        return f'<svg role="img" aria-label="{escape(seen(sketch.alt))}"></svg>', b"\x89PNG"
+
+    monkeypatch.setattr("reports.drawing._draw", built)
