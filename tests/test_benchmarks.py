@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import runpy
 import subprocess
 import sys
 from math import prod
@@ -402,7 +403,9 @@ def test_dropped_generation_runs(tmp_path: Path) -> None:
     assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())
 
 
-def test_report_speed_runs() -> None:
-    printed = run("report_speed.py", "results/translation_small", "--trials", "12")
-    number, cpu_s, num_bytes = printed.splitlines()[-1].split()
+@pytest.mark.usefixtures("sketched")
+def test_report_speed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12"])
+    runpy.run_path(str(FOLDER / "report_speed.py"), run_name="__main__")
+    number, cpu_s, num_bytes = capsys.readouterr().out.splitlines()[-1].split()
     assert number == "12" and float(cpu_s) > 0 and int(num_bytes.replace(",", "")) > 100_000

@@ -211,6 +211,7 @@ tokens = 600
 seeds = [1, 2]
 [execution]
 executor = "local"
+inference_outputs = 1
 [carbon]
 searched_in = "DEU"
 used_in = "FRA"
