@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from nas.records import Record
 
-MINUS = "−"
+MINUS = "\N{MINUS SIGN}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,7 @@ class Metric:
         gain: one point of it, as in "CO2e per ... gained".
         places: decimals to show.
         margin: how far models have to beat what needs no model, unless an experiment says otherwise.
+        margin_key: by which it says so in its table [final].
         rows: what data consists of, for people.
     """
 
@@ -30,6 +31,7 @@ class Metric:
     gain: str
     places: int
     margin: float
+    margin_key: str
     rows: str
 
     @property
@@ -47,7 +49,17 @@ class Metric:
         return f"{value:.{self.places}f} {self.unit}".replace("-", MINUS)
 
 
-BLEU = Metric(kind="translation", key="bleu", unit="BLEU", title="BLEU", gain="BLEU", places=2, margin=3.0, rows="sentences")
+BLEU = Metric(
+    kind="translation",
+    key="bleu",
+    unit="BLEU",
+    title="BLEU",
+    gain="BLEU",
+    places=2,
+    margin=3.0,
+    margin_key="margin_bleu",
+    rows="sentences",
+)
 # The logarithm (base 2) of the probability of a byte: bits per byte of Gao et al. 2020 (arXiv 2101.00027) with the sign turned,
 # so that more is better, as of every metric here.
 LOG_LIKELIHOOD = Metric(
@@ -58,6 +70,7 @@ LOG_LIKELIHOOD = Metric(
     gain="bit per byte",
     places=3,
     margin=0.05,
+    margin_key="margin_bits_per_byte",
     rows="blocks",
 )
 ALL_METRICS = (BLEU, LOG_LIKELIHOOD)

@@ -16,8 +16,6 @@ from reports.scenarios import Range, Worlds
 from reports.settings import Settings
 from reports.words import energy_total, mass_total, percent
 
-MARGINS = {"bleu": "margin_bleu", "log_likelihood": "margin_bits_per_byte"}
-"""Keys of an experiment's [final], by that of the metric."""
 # A trial on a core of its own gets nearly all of it; below this share its wall time says more of its neighbours.
 CROWDED_SHARE = 0.85
 
@@ -94,7 +92,7 @@ def configured(run: Run, *keys: str) -> Any:
 def margin_of(run: Run) -> float:
     """How far a model has to beat the answers that need no model, or nothing is concluded: in points of the deciding metric."""
     metric = metric_in(run.records)
-    margin = configured(run, "final", MARGINS[metric.key])
+    margin = configured(run, "final", metric.margin_key)
     return float(margin) if isinstance(margin, int | float) else metric.margin
 
 

@@ -6,7 +6,8 @@ from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.checklist import checklist_section
 from reports.comparison import Compared
 from reports.comparison_figures import draw_all_compared
-from reports.comparison_sentences import listed, make_comparison_verdict, make_limits, output_energy, seeds_words
+from reports.comparison_limits import make_limits
+from reports.comparison_sentences import listed, make_comparison_verdict, output_energy, seeds_words
 from reports.comparison_tables import designs_table, energies_table, seeds_table
 from reports.content import Content, Tile
 from reports.design_costs import mean_training_uj

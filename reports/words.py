@@ -3,6 +3,7 @@
 import re
 from math import floor, isinf, log10
 
+from nas.metric import MINUS
 from nas.records import EnergySource
 from nas.units import MICROJOULES_PER_WH, kwh
 from reports.scenarios import Range
@@ -10,7 +11,6 @@ from reports.statistics import Interval
 
 _UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
 
-MINUS = "\N{MINUS SIGN}"
 UNKNOWN = "unknown"
 
 

@@ -18,7 +18,8 @@ import pytest
 from nas.carbon import intensity
 from nas.records import Record
 from reports.comparison import Compared, compare_designs
-from reports.comparison_sentences import make_comparison_verdict, make_limits
+from reports.comparison_limits import make_limits
+from reports.comparison_sentences import make_comparison_verdict
 from reports.comparison_tables import designs_table
 from reports.export import comparison_results
 from reports.load import load_runs
