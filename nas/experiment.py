@@ -164,6 +164,8 @@ def _compare_with_search(shop: Workshop) -> None:
     champions.append(_champion(shop, SearchPhase(shop).run(), "searched design"))
     designs = [Design.from_plain(shop.book.design(one.record_id)) for one in champions]
     with shop.phase("finals", "finals"), shop.executor(shop.task) as executor:
+        if pace_seeds := shop.experiment.hand.pace_seeds:
+            shop.evaluate(executor, "hand", _hand_designs(shop), pace_seeds)
         shop.evaluate(executor, "final", designs, shop.experiment.final.seeds, champions)
 
 

@@ -20,14 +20,16 @@ class HandPart(Part):
     """The hand-made designs: compared with each other, or beside a search's champion. `mac_limit` bounds each of them.
 
     In a study, runs share their hand designs: one without a search trains them with seed 0 as well where `with_seed_0` is set,
-    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`. With role "control"
-    they are trained, for a budget of their own, to tell what longer training buys, and are compared with nothing else.
+    for champions are chosen by that; one with a search does not train those that are trained `elsewhere`, but with `pace_seeds`,
+    which tell how fast the machine is beside the run that trained them: energies of both are compared at one pace. With role
+    "control" they are trained, for a budget of their own, to tell what longer training buys, and are compared with nothing else.
     """
 
     designs: tuple[str, ...] = Field(min_length=1)
     mac_limit: Positive | None = None
     with_seed_0: bool = False
     elsewhere: bool = False
+    pace_seeds: tuple[Positive, ...] = ()
     role: Literal["hand", "control"] = "hand"
 
 
@@ -170,6 +172,10 @@ class Experiment(Part):
             raise ValueError(
                 "hand.elsewhere: expected with a [search] table, got none; without a search nothing would be trained"
             )
+        if self.hand.pace_seeds and not self.hand.elsewhere:
+            raise ValueError(
+                "hand.pace_seeds: expected with hand.elsewhere, without which hand designs are trained here; leave them out"
+            )
         if self.hand.with_seed_0 and self.search is not None:
             raise ValueError(
                 "hand.with_seed_0: expected without a [search] table, which trains hand designs with it; leave it out"
@@ -198,8 +204,8 @@ class Experiment(Part):
             for name, default in LATER.items():
                 if getattr(self.search, name) == default:
                     del plain["search"][name]
-        for name in ("mac_limit", "with_seed_0", "elsewhere", "role"):  # came later: at their default, older runs stay the same
-            if plain["hand"][name] == HandPart.model_fields[name].default:
+        for name in ("mac_limit", "with_seed_0", "elsewhere", "pace_seeds", "role"):  # came later: older runs stay the same
+            if not plain["hand"][name] or plain["hand"][name] == HandPart.model_fields[name].default:
                 del plain["hand"][name]
         if self.final.margin_bits_per_byte == LOG_LIKELIHOOD.margin:  # came later, as these
             del plain["final"]["margin_bits_per_byte"]

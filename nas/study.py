@@ -121,7 +121,8 @@ def most_tokens(experiment: Experiment) -> int:
     searched = min((one for one in (part.tokens, by_trials) if one is not None), default=0)
     if part.supernet is not None:  # whose members are trained only to tell how well it ranks them
         searched = part.supernet.tokens + part.supernet.correlation_trials * final
-    by_hand = 0 if experiment.hand.elsewhere else designs * (swept or 1) + seeds
+    pace = designs * len(experiment.hand.pace_seeds)
+    by_hand = pace if experiment.hand.elsewhere else designs * (swept or 1) + seeds
     return searched + final * (part.finalists * (swept or 1) + seeds + by_hand)
 
 

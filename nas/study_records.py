@@ -55,9 +55,8 @@ def missing_trainings(experiment: Experiment, records: Sequence[Record]) -> tupl
     hand, searched = experiment.hand, experiment.search is not None
     first = (0,) if searched or hand.with_seed_0 or experiment.recipe.swept_learning_rates else ()
     seeds = first if searched else (*first, *experiment.final.seeds)
-    planned: list[tuple[str, str, int]] = [
-        (hand.role, design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)
-    ]
+    planned: list[tuple[str, str, int]] = [("hand", design, seed) for seed in hand.pace_seeds for design in hand.designs]
+    planned += [(hand.role, design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)]
     planned += [("finalist", design, 0) for design in dict.fromkeys(one.design for one in records if one.role == "finalist")]
     missing = [f"{role}/{design}/seed{seed}" for role, design, seed in planned if (role, design, seed) not in there]
     return (*missing, *(_missing_finals(experiment, complete) if searched else ()))

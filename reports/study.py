@@ -12,6 +12,7 @@ from reports.basis import common_source, configured, margin_of, region_warnings,
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, find_gaps
 from reports.draws import Draws, draw
+from reports.drift import Drift, drift_of, models_beside
 from reports.energy import search_cost, split_energy
 from reports.load import Run, RunFolders
 from reports.models import Model, champion, collect_models, collect_references, within
@@ -28,7 +29,8 @@ Standing = Literal["search won", "hand design won", "not separable", "models too
 class Cell:
     """One search beside the hand designs of all runs. `gap` says what it lacks for a verdict, nothing where it has one.
 
-    Searches of one `group` differ in nothing but their limit and their seed.
+    Searches of one `group` differ in nothing but their limit and their seed. `drift` is of hand designs that were metered in its
+    own runs and elsewhere, None where none was.
     """
 
     key: CellKey
@@ -36,6 +38,7 @@ class Cell:
     group: str
     analysis: Analysis
     gap: str = ""
+    drift: Drift | None = None
 
     @property
     def standing(self) -> Standing:
@@ -108,7 +111,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         for one, evidence, told in zip(found, evidences, compared, strict=True)
     ]
     cells = tuple(
-        Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap)
+        Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap, drift=_drift(one, models["central"]))
         for one, analysis, gap in zip(found, analyses, gaps, strict=True)
     )
     pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], settings) for scenario in everywhere.runs}
@@ -146,8 +149,7 @@ def _evidences(
     ids = {run.run_id for run in cell.runs}
     found: dict[Scenario, Evidence] = {}
     for scenario, known in models.items():
-        own = tuple(one for one in known if not one.searched or one.runs[0].run_id in ids)
-        runs = everywhere.runs[scenario]
+        own, runs = models_beside(known, ids), everywhere.runs[scenario]
         found[scenario] = Evidence(
             models=own,
             references=collect_references(runs),
@@ -158,6 +160,10 @@ def _evidences(
             margin=margin_of(cell.runs[0]),
         )
     return found
+
+
+def _drift(cell: CellRuns, models: Sequence[Model]) -> Drift | None:
+    return drift_of(models, {run.run_id for run in cell.runs})
 
 
 def _best_by_hand(models: Sequence[Model], mac_limit: int | None) -> Model | None:

@@ -12,7 +12,7 @@ from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
-from reports.words import mass, mass_range, number, plural, signed
+from reports.words import mass, mass_range, number, plural, shortest, signed
 
 
 def make_study_verdict(study: Study) -> Verdict:
@@ -245,4 +245,22 @@ def cell_paragraph(cell: Cell) -> Paragraph:
         known = tuple(one for one in verdict.sentences if one.topic == "Cost of the search")
         return Paragraph(cell.label, f"No verdict yet: {cell.gap or 'no score'}.", known)
     common = ("What was compared", "Strength", "Not counted")
-    return Paragraph(cell.label, verdict.headline, tuple(one for one in verdict.sentences if one.topic not in common))
+    told = tuple(one for one in verdict.sentences if one.topic not in common)
+    return Paragraph(cell.label, verdict.headline, (*told, _pace(cell)))
+
+
+def _pace(cell: Cell) -> Sentence:
+    """How far hand designs that were metered in other runs stand beside the search's champion."""
+    topic, drift = "Pace of the machine", cell.drift
+    if drift is None:
+        return Sentence(
+            topic,
+            "Energies of hand designs are of other runs than the search's. How much the machine drifted between them is in no "
+            "interval.",
+        )
+    return Sentence(
+        topic,
+        f"{plural(drift.num_trainings, 'training')} of hand designs were made in the search's own run too, where an output drew "
+        f"{shortest(drift.ratio)} times what it drew elsewhere. Hand designs that were metered elsewhere are taken at that pace.",
+        cell.analysis.source.provenance,
+    )

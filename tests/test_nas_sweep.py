@@ -15,6 +15,7 @@ from nas.progress import Terminal
 from nas.recipe import Recipe
 from nas.records import Record, read_records
 from nas.study import most_tokens
+from nas.study_records import missing_trainings
 from nas.sweep import RATE, common_recipe, swept_rates, with_kept_rate
 from reports.analysis import analyse
 from reports.comparison import compare_designs
@@ -141,6 +142,18 @@ def test_hand_designs_can_be_controls_with_a_budget_of_their_own(tmp_path: Path)
     assert found == [(f"control/transformer-xs/seed{seed}", "control", 900) for seed in (1, 2)]
     with pytest.raises(UserError, match='hand.role: expected "control" without a .search. table'):
         load_experiment("smoke", ('hand.role="control"',))
+
+
+def test_hand_designs_of_elsewhere_are_trained_with_some_seeds_to_tell_the_pace(tmp_path: Path) -> None:
+    overrides = tuple(one for one in TINY if not one.startswith(("recipe.swept", "final.seeds")))
+    more = ("hand.elsewhere=true", "hand.pace_seeds=[2]", "final.seeds=[1]", 'hand.designs=["lite_transformer-xs"]')
+    experiment, records = carried_out("smoke", (*overrides, *more), tmp_path / "run")
+    assert [one.record_id for one in of_role(records, "hand")] == ["hand/lite_transformer-xs/seed2"]
+    assert {one.family for one in of_role(records, "final")} == {"searched"} and missing_trainings(experiment, records) == ()
+    assert missing_trainings(experiment, [one for one in records if one.role != "hand"]) == ("hand/lite_transformer-xs/seed2",)
+    assert most_tokens(experiment) == 3 * 300 + 600 * (1 + 1 + 1)
+    with pytest.raises(UserError, match="hand.pace_seeds: expected with hand.elsewhere"):
+        load_experiment("smoke", ("hand.pace_seeds=[2]",))
 
 
 def test_of_a_sweep_the_best_on_validation_with_seed_0_stays(

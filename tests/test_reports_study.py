@@ -43,6 +43,7 @@ from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, withou
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj
+from reports.words import shortest
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
@@ -390,6 +391,39 @@ def test_columns_of_the_verdicts(study: Study) -> None:
     assert [head for head, _ in HEADS][1] == "Verdict"
     rows = [verdict_row(cell) for cell in (*study.cells, weak(study.cells[2]))]
     assert [row[5].text for row in rows if row[1].text in ("not separable", "models too weak")] == ["no gain shown", "not judged"]
+
+
+def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(folder: Path, tmp_path: Path) -> None:
+    def slower(record: Record) -> Record | None:
+        if record.design != "lite_transformer-m" or record.role != "hand":
+            return None if record.role in ("hand", "control") else record
+        phases = tuple(
+            replace(one, energy_uj=2 * (one.energy_uj or 0), loaded_uj=2 * (one.loaded_uj or 0)) for one in record.phases
+        )
+        return replace(record, phases=phases, run_id="random-14m")
+
+    copy = copied(folder, tmp_path)
+    STUDY.hand_run(tmp_path / "again", slower, seeds=(1, 2))
+    lines = (tmp_path / "again" / "records.jsonl").read_text().splitlines()
+    more = [line for line in lines if '"role":"hand"' in line]
+    with (copy / "random-14m" / "records.jsonl").open("a") as file:
+        file.writelines(line + "\n" for line in more)
+    before, after = (
+        next(cell for cell in analysed(one).cells if cell.key.words.startswith("14 M MACs · random")) for one in (folder, copy)
+    )
+    assert before.drift is None and after.drift is not None
+    ratio = after.drift.ratio
+    assert after.drift.num_trainings == 2 and ratio == pytest.approx(2.0, rel=0.05)
+    for design in ("lite_transformer-l", "transformer-s"):
+        pair = [next(one for one in cell.analysis.evidence.models if one.design == design) for cell in (before, after)]
+        assert pair[1].mean_output_uj("loaded") == pytest.approx(ratio * (pair[0].mean_output_uj("loaded") or 0), rel=1e-5)
+        assert pair[1].test_score == pytest.approx(pair[0].test_score)
+    told = [one.text for one in cell_paragraph(after).sentences if one.topic == "Pace of the machine"]
+    assert "2 trainings of hand designs" in told[0] and f"drew {shortest(ratio)} times" in told[0]
+    hand = after.analysis.evidence.hand
+    assert hand is not None and {one.run_id for one in hand.finals} == {"random-14m", "hand"}, (
+        "seed 3 was trained elsewhere alone"
+    )
 
 
 # The trend
