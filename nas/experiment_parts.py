@@ -176,6 +176,8 @@ class Experiment(Part):
             raise ValueError(
                 "hand.pace_seeds: expected with hand.elsewhere, without which hand designs are trained here; leave them out"
             )
+        if extra := sorted(set(self.hand.pace_seeds) - set(self.final.seeds)):
+            raise ValueError(f"hand.pace_seeds: expected seeds of final.seeds, got {extra[0]}, which nobody else is trained with")
         if self.hand.with_seed_0 and self.search is not None:
             raise ValueError(
                 "hand.with_seed_0: expected without a [search] table, which trains hand designs with it; leave it out"

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import mean
 
 from nas.records import Scenario
 from reports.load import Run
@@ -56,7 +57,8 @@ def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
 
 def _cost(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model] | None) -> DesignCost:
     central = models["central"]
-    used = [phase for record in central.runs if (phase := record.phase("inference")) is not None]
+    trained = [one for record in central.runs for one in central.of_seed(record)]
+    used = [phase for record in trained if (phase := record.phase("inference")) is not None]
     return DesignCost(
         model=central,
         num_outputs=sum(phase.sentences for phase in used),
@@ -86,7 +88,7 @@ def _range(models: Mapping[Scenario, Model], quantity: Callable[[Model], float |
 
 
 def _mean_evaluation_uj(model: Model, view: View) -> float | None:
-    """Mean over a model's trainings of what validation drew; None where any is unknown or has none."""
-    found = [phase_energy(record.phase("validate"), view) for record in model.runs]
-    known = [one for one in found if one is not None]
-    return sum(known) / len(known) if known and len(known) == len(found) else None
+    """Mean over a model's seeds of what validation drew, each seed's over its trainings; None where a seed has none."""
+    seeds = [[phase_energy(one.phase("validate"), view) for one in model.of_seed(record)] for record in model.runs]
+    known = [mean(found) for seed in seeds if (found := [one for one in seed if one is not None])]
+    return mean(known) if known and len(known) == len(seeds) else None

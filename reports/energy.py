@@ -39,13 +39,15 @@ class SearchCost:
     """Energy charged to the search, loaded and dynamic, and where the figures come from.
 
     `from_ledger` tells the definition used; `num_unattributed` trials had no energy of their own, so that a cost from
-    records is a lower bound.
+    records is a lower bound. `num_without_ledger` trials ran on a machine whose ledger is not there: what their records were
+    charged is in the cost, what else that machine drew is not.
     """
 
     loaded_uj: int
     dynamic_uj: int
     from_ledger: bool
     num_unattributed: int
+    num_without_ledger: int = 0
 
     @property
     def known(self) -> bool:
@@ -53,9 +55,14 @@ class SearchCost:
         return self.loaded_uj > 0 or not self.num_unattributed
 
     @property
+    def whole(self) -> bool:
+        """Whether nothing of it is unknown: a ledger has all that a machine drew, records only what was attributed."""
+        return not self.num_without_ledger and (self.from_ledger or not self.num_unattributed)
+
+    @property
     def bound(self) -> str:
         """What stands before a total that is a lower bound; nothing before a whole one."""
-        return "at least " if self.num_unattributed and not self.from_ledger else ""
+        return "" if self.whole else "at least "
 
 
 @dataclass(frozen=True)
@@ -130,16 +137,20 @@ def search_cost(runs: Iterable[Run]) -> SearchCost:
         dynamic_uj=sum(cost.dynamic_uj for cost in costs),
         from_ledger=all(cost.from_ledger for cost in costs),
         num_unattributed=sum(cost.num_unattributed for cost in costs),
+        num_without_ledger=sum(cost.num_without_ledger for cost in costs),
     )
 
 
 def _cost_from_ledgers(run: Run) -> SearchCost:
     costs = [_machine_cost_uj(machine) for machine in run.machines]
+    outside = [one for one in run.without_ledger if one.role in SEARCH_ROLES]
+    beside = _cost_of_records(outside)
     return SearchCost(
-        loaded_uj=sum(loaded_uj for loaded_uj, _ in costs),
-        dynamic_uj=sum(dynamic_uj for _, dynamic_uj in costs),
+        loaded_uj=sum(loaded_uj for loaded_uj, _ in costs) + beside.loaded_uj,
+        dynamic_uj=sum(dynamic_uj for _, dynamic_uj in costs) + beside.dynamic_uj,
         from_ledger=True,
         num_unattributed=_cost_from_records(run).num_unattributed,
+        num_without_ledger=len(outside),
     )
 
 
@@ -162,13 +173,15 @@ def search_metered_s(run: Run) -> float:
 
 
 def _cost_from_records(run: Run) -> SearchCost:
-    phases = [phase for record in run.records if record.role in SEARCH_ROLES for phase in record.phases]
+    return _cost_of_records([record for record in run.records if record.role in SEARCH_ROLES])
+
+
+def _cost_of_records(records: Sequence[Record]) -> SearchCost:
+    phases = [phase for record in records for phase in record.phases]
     unknown = {
         record.record_id
-        for record in run.records
-        if record.role in SEARCH_ROLES
-        and record.status != "infeasible"
-        and (not record.phases or any(phase.loaded_uj is None for phase in record.phases))
+        for record in records
+        if record.status != "infeasible" and (not record.phases or any(phase.loaded_uj is None for phase in record.phases))
     }
     return SearchCost(
         loaded_uj=sum(phase.loaded_uj or 0 for phase in phases),

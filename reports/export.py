@@ -25,7 +25,7 @@ from reports.sentences import Verdict
 from reports.statistics import LEVEL
 from reports.trials import Trial, train_tokens
 
-RESULTS_SCHEMA = 3
+RESULTS_SCHEMA = 4
 TABLE_FILES = ("trials", "phases", "anytime", "models")
 """Tidy tables that are written as CSV; `records` is results.csv, and energy by reading is as long as the energy ledger."""
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -189,7 +189,7 @@ def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
     return {
         "design": model.design,
         "family": model.family,
-        "champion": model in analysis.champions,
+        "champion": (model.family, model.design) in {(one.family, one.design) for one in analysis.champions},
         "counts": plain(asdict(model.counts)) if model.counts else None,
         "valid_score": plain(model.valid_score),
         "test_scores": list(model.test_scores),

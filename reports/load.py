@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +58,14 @@ class Run:
         boot = record.machine.get("boot")
         return next((machine for machine in self.machines if boot in machine.boots), None)
 
+    @property
+    def without_ledger(self) -> tuple[Record, ...]:
+        """Records of machines whose ledgers are not there, although others are."""
+        known = {boot for machine in self.machines for boot in machine.boots}
+        if not self.machines or not all(machine.boots for machine in self.machines):
+            return ()
+        return tuple(one for one in self.records if one.phases and one.machine.get("boot", "") not in ("", None, *known))
+
     def source_of(self, record: Record) -> EnergySource | None:
         """Where the energies of a record come from: its machine's source, else its own, else the run's."""
         machine = self.machine_of(record)
@@ -88,7 +96,7 @@ def load_run(folder: Path) -> Run:
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
     probes, probe_warnings = load_probes(folder / PROBES)
-    return Run(
+    run = Run(
         folder=folder,
         info=info,
         records=records,
@@ -98,6 +106,14 @@ def load_run(folder: Path) -> Run:
         search_ledger=search_ledger,
         probes=probes,
     )
+    if not run.without_ledger:
+        return run
+    boots = sorted({str(one.machine["boot"]) for one in run.without_ledger})
+    warning = (
+        f"{len(run.without_ledger)} record(s) are of a machine without an energy ledger (boot {', '.join(boots)}): of it only "
+        "what they were charged is known, so the cost of the search is a lower bound"
+    )
+    return replace(run, warnings=(*run.warnings, warning))
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:
@@ -158,11 +174,15 @@ def load_probes(path: Path) -> tuple[tuple[ProbeLine, ...], list[str]]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunFolders:
-    """The folders that a report is made of: of a study `name` is the study's, `unstarted` its runs without any record."""
+    """The folders that a report is made of: of a study `name` is the study's, `unstarted` its runs without any record.
+
+    `warnings` tell of lines in those that are there and cannot be read.
+    """
 
     folders: tuple[Path, ...]
     name: str | None = None
     unstarted: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def run_folders(given: Sequence[Path]) -> RunFolders:
@@ -175,17 +195,24 @@ def run_folders(given: Sequence[Path]) -> RunFolders:
         raise UserError("expected at least one run folder, got none; give one, for example runs/quickstart")
     found: list[Path] = []
     unstarted: list[str] = []
+    warnings: list[str] = []
     for one in given:
         inside = [] if (one / "run.json").exists() else _runs_in(one)
-        recorded = [run for run in inside if _has_records(run)]
-        unstarted += [run.name for run in inside if run not in recorded]
+        unreadable = {run: errors for run in inside if (errors := _errors_alone(run)) is not None}
+        recorded = [run for run in inside if run not in unreadable]
+        unstarted += [run.name for run in unreadable]
+        warnings += [
+            f"{run.name}: left out, since none of its {len(errors)} line(s) can be read: {errors[0]}"
+            for run, errors in unreadable.items()
+            if errors
+        ]
         if inside and not recorded:
             raise UserError(
                 f"expected a study with records in it, got {one} with {len(inside)} runs that have none; let one begin"
             )
         found += recorded or [one]
     name = given[0].resolve().name if len(given) == 1 and found != [given[0]] else None
-    return RunFolders(folders=tuple(found), name=name, unstarted=tuple(unstarted))
+    return RunFolders(folders=tuple(found), name=name, unstarted=tuple(unstarted), warnings=tuple(warnings))
 
 
 def _runs_in(study: Path) -> list[Path]:
@@ -193,10 +220,15 @@ def _runs_in(study: Path) -> list[Path]:
     return sorted(file.parent for file in study.glob("*/run.json") if not file.parent.name.startswith("."))
 
 
-def _has_records(run: Path) -> bool:
-    """Whether a run has a record that can be read: the file is there, empty, as soon as a run has begun."""
+def _errors_alone(run: Path) -> tuple[RecordError, ...] | None:
+    """The lines of a run without a record that can be read; None where it has one. The file is there as soon as a run has begun."""
     path = run / "records.jsonl"
-    return path.is_file() and any(isinstance(one, Record) for one in read_records(path))
+    errors: list[RecordError] = []
+    for one in read_records(path) if path.is_file() else ():
+        if isinstance(one, Record):
+            return None
+        errors.append(one)
+    return tuple(errors)
 
 
 def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
@@ -255,8 +287,8 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
 def _shared(run: Run) -> dict[str, Any]:
     """What a run must share with others: the setting of its models, how they are scored, and how each design is counted."""
     full = [record for record in run.records if record.role in FULL_BUDGET_ROLES]
-    controls = [record for record in run.records if record.role == CONTROL]
-    found = setting((full or controls)[0]) if full or controls else {}
+    others = [record for record in run.records if record.role in (CONTROL, *SEARCH_ROLES)]  # of budgets of their own
+    found = setting((full or others)[0]) if full or others else {}
     if not full:
         found.pop("budget_tokens", None)
     signatures = {name: text for record in full for name, text in record.signatures.items()}

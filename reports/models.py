@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from math import inf
 from typing import Literal
 
 from nas.metric import BLEU, Metric, metric_in
@@ -200,9 +199,13 @@ def metric_of_models(models: Sequence[Model]) -> Metric:
 
 
 def champion(models: Iterable[Model], searched: bool) -> Model | None:
-    """The search's or the hand designs' champion: of the designs with fresh seeds, the best on validation."""
-    candidates = [model for model in models if model.finals and model.searched == searched]
-    return max(candidates, key=lambda one: -inf if one.chosen_by is None else one.chosen_by, default=None)
+    """The search's or the hand designs' champion: of the designs with fresh seeds, the best on validation with seed 0.
+
+    A design that was not trained with seed 0 was not chosen: it is no champion, however many fresh seeds it has.
+    """
+    chosen = [(one.chosen_by, one) for one in models if one.finals and one.searched == searched]
+    candidates = [(score, one) for score, one in chosen if score is not None]
+    return max(candidates, key=lambda pair: pair[0], default=(None, None))[1]
 
 
 def within(models: Iterable[Model], mac_limit: float | None) -> tuple[Model, ...]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from reports.emissions_csv import emissions_csv
 from reports.export import write_json, write_tables
 from reports.interactive import Interactive, data_block, page_parts
 from reports.interchange import energy_results
-from reports.load import load_runs, run_folders
+from reports.load import RunFolders, load_runs, run_folders
 from reports.markdown import report_markdown, table_markdown
 from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
@@ -81,9 +82,11 @@ def write_report(
     if is_study(runs):
         content = study_content(analyse_study(runs, settings, folders))
     elif runs[0].searched:
-        content = search_content(analyse(runs, settings))
+        analysis = analyse(runs, settings)
+        content = search_content(replace(analysis, warnings=(*analysis.warnings, *_unread(folders))))
     else:
-        content = comparison_content(compare_designs(runs, settings))
+        compared = compare_designs(runs, settings)
+        content = comparison_content(replace(compared, warnings=(*compared.warnings, *_unread(folders))))
     page = render_page(content)
     try:
         remove_older_figures(output, content.all_drawings)
@@ -100,6 +103,11 @@ def write_report(
     except OSError as error:
         raise unwritable(output, error) from error
     return content.verdict
+
+
+def _unread(folders: RunFolders) -> tuple[str, ...]:
+    """Runs of a folder that are in no figure, where no sentence names what a study still lacks."""
+    return (*(f"{one}: begun, nothing recorded yet" for one in folders.unstarted), *folders.warnings)
 
 
 def unwritable(output: Path, error: OSError) -> UserError:

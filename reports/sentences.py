@@ -77,13 +77,16 @@ def make_verdict(analysis: Analysis) -> Verdict:
 
 
 def _headline(analysis: Analysis) -> str:
-    return winner_words(analysis) + answer_words(analysis.findings.answer)
+    winner, answer = winner_words(analysis), analysis.findings.answer
+    if winner and answer.outcome == "unknown":
+        return f"{winner}Whether the search pays back is not known: {answer.reason}."
+    return winner + answer_words(answer)
 
 
 def winner_words(analysis: Analysis) -> str:
-    """Who was better, in front of whether it paid; nothing where models are too weak or unknown."""
+    """Who was better, in front of whether it paid; nothing where models are too weak or one is missing."""
     comparison = analysis.findings.comparison
-    if comparison is None or analysis.findings.answer.outcome in ("models too weak for a verdict", "unknown"):
+    if comparison is None or analysis.findings.too_weak:
         return ""
     corrected = corrected_words(comparison)
     if comparison.sign == 0:

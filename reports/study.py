@@ -12,10 +12,10 @@ from reports.basis import common_source, configured, margin_of, region_warnings,
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, find_gaps
 from reports.draws import Draws, draw
-from reports.drift import Drift, drift_of, models_beside
 from reports.energy import search_cost, split_energy
 from reports.load import Run, RunFolders
 from reports.models import Model, champion, collect_models, collect_references, within
+from reports.pace import models_beside
 from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
 from reports.statistics import NUM_DRAWS, Comparison, corrected
@@ -29,8 +29,7 @@ Standing = Literal["search won", "hand design won", "not separable", "models too
 class Cell:
     """One search beside the hand designs of all runs. `gap` says what it lacks for a verdict, nothing where it has one.
 
-    Searches of one `group` differ in nothing but their limit and their seed. `drift` is of hand designs that were metered in its
-    own runs and elsewhere, None where none was.
+    Searches of one `group` differ in nothing but their limit and their seed.
     """
 
     key: CellKey
@@ -38,7 +37,6 @@ class Cell:
     group: str
     analysis: Analysis
     gap: str = ""
-    drift: Drift | None = None
 
     @property
     def standing(self) -> Standing:
@@ -111,13 +109,14 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         for one, evidence, told in zip(found, evidences, compared, strict=True)
     ]
     cells = tuple(
-        Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap, drift=_drift(one, models["central"]))
+        Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap)
         for one, analysis, gap in zip(found, analyses, gaps, strict=True)
     )
     pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], settings) for scenario in everywhere.runs}
     findings = judge(pooled, draws)
     own = dict.fromkeys(warning for cell in cells for warning in cell.analysis.findings.warnings)
     shifted = region_warnings(settings, "which shifts the break-even")
+    left_out = folders.warnings if folders else ()
     return Study(
         runs=tuple(runs),
         worlds=everywhere,
@@ -126,7 +125,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         findings=findings,
         split=split_energy(runs),
         source=common_source(runs),
-        warnings=(*run_warnings(runs), *findings.warnings, *own, *_gap_warnings(runs), *shifted),
+        warnings=(*run_warnings(runs), *findings.warnings, *own, *_gap_warnings(runs), *shifted, *left_out),
         name=folders.name if folders else None,
         cells=cells,
         trend=_trend(cells, draws),
@@ -149,7 +148,7 @@ def _evidences(
     ids = {run.run_id for run in cell.runs}
     found: dict[Scenario, Evidence] = {}
     for scenario, known in models.items():
-        own, runs = models_beside(known, ids), everywhere.runs[scenario]
+        (own, paces), runs = models_beside(known, ids), everywhere.runs[scenario]
         found[scenario] = Evidence(
             models=own,
             references=collect_references(runs),
@@ -158,12 +157,9 @@ def _evidences(
             cost=search_cost(run for run in runs if run.run_id in ids),
             rates=(settings.rates, *settings.rate_corners),
             margin=margin_of(cell.runs[0]),
+            paces=paces,
         )
     return found
-
-
-def _drift(cell: CellRuns, models: Sequence[Model]) -> Drift | None:
-    return drift_of(models, {run.run_id for run in cell.runs})
 
 
 def _best_by_hand(models: Sequence[Model], mac_limit: int | None) -> Model | None:

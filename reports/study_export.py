@@ -4,6 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, metric_results, plain
+from reports.pace import Pace
 from reports.sentences import Verdict
 from reports.statistics import LEVEL
 from reports.study import Cell, Study
@@ -44,5 +45,16 @@ def _cell(cell: Cell) -> dict[str, Any]:
         "gap": cell.gap or None,
         "search_champion": evidence.search.design if evidence.search else None,
         "hand_champion": evidence.hand.design if evidence.hand else None,
+        "paces": [_pace(one) for one in evidence.paces],
         **conclusion_results(cell.analysis),
+    }
+
+
+def _pace(pace: Pace) -> dict[str, Any]:
+    """What an output drew in the cell's own runs over what the same training's drew in another run."""
+    return {
+        "run": pace.run_id,
+        "num_trainings": pace.num_trainings,
+        **{f"ratio_{view}": ratio.value for view, ratio in pace.ratios.items()},
+        **{f"interval_{view}": plain(asdict(ratio.interval)) for view, ratio in pace.ratios.items()},
     }

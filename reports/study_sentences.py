@@ -8,11 +8,12 @@ from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed
+from reports.pace import Pace, elsewhere
 from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
-from reports.words import mass, mass_range, number, plural, shortest, signed
+from reports.words import mass, mass_range, number, plural, signed
 
 
 def make_study_verdict(study: Study) -> Verdict:
@@ -245,22 +246,31 @@ def cell_paragraph(cell: Cell) -> Paragraph:
         known = tuple(one for one in verdict.sentences if one.topic == "Cost of the search")
         return Paragraph(cell.label, f"No verdict yet: {cell.gap or 'no score'}.", known)
     common = ("What was compared", "Strength", "Not counted")
-    told = tuple(one for one in verdict.sentences if one.topic not in common)
-    return Paragraph(cell.label, verdict.headline, (*told, _pace(cell)))
+    told = [one for one in verdict.sentences if one.topic not in common]
+    if pace := _pace(cell):
+        told.append(pace)
+    return Paragraph(cell.label, verdict.headline, tuple(told))
 
 
-def _pace(cell: Cell) -> Sentence:
-    """How far hand designs that were metered in other runs stand beside the search's champion."""
-    topic, drift = "Pace of the machine", cell.drift
-    if drift is None:
-        return Sentence(
-            topic,
-            "Energies of hand designs are of other runs than the search's. How much the machine drifted between them is in no "
-            "interval.",
+def _pace(cell: Cell) -> Sentence | None:
+    """How far outputs of hand designs that were metered in other runs stand beside the search's; None where none was."""
+    evidence, source = cell.analysis.evidence, cell.analysis.source
+    known = {one.run_id: one for one in evidence.paces}
+    others = elsewhere(evidence.models, {run.run_id for run in cell.analysis.runs})
+    told = [_pace_words(known[one]) for one in others if one in known]
+    if unknown := [one for one in others if one not in known]:
+        told.append(
+            f"Outputs of hand designs of {' and '.join(unknown)} are taken as they were metered there: how much the machine "
+            "drifted between those runs and the search's is not known, and in no interval."
         )
-    return Sentence(
-        topic,
-        f"{plural(drift.num_trainings, 'training')} of hand designs were made in the search's own run too, where an output drew "
-        f"{shortest(drift.ratio)} times what it drew elsewhere. Hand designs that were metered elsewhere are taken at that pace.",
-        cell.analysis.source.provenance,
+    return Sentence("Pace of the machine", " ".join(told), source.provenance) if told else None
+
+
+def _pace_words(pace: Pace) -> str:
+    ratio = pace.ratios["loaded"]
+    low, high = (f"{one:.2f}" for one in (ratio.interval.low, ratio.interval.high))
+    return (
+        f"Hand designs of {pace.run_id} are taken at the pace of the search's own run, where an output drew {ratio.value:.2f} times "
+        f"as much (95 % interval {low} to {high}, by {plural(pace.num_trainings, 'training')} made in both); intervals of savings "
+        "hold that error."
     )

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 
 from nas.records import EnergySource, Record
 from reports.break_even import Investment, Rates, saving_per_use, uses_to_pay_back
-from reports.drift import models_beside
 from reports.energy import search_cost
 from reports.load import Run
 from reports.models import Model, View, collect_models
+from reports.pace import models_beside
 from reports.scenarios import Range, Worlds, at
 from reports.settings import grid
 from reports.statistics import Interval
@@ -133,7 +133,7 @@ def tornado_of(cell: Cell, runs: Varied) -> Tornado | None:
 def _joules(cell: Cell, runs: tuple[Run, ...], view: View) -> _Joules | None:
     """What the point figures rest on, of runs that may have been changed."""
     ids = {run.run_id for run in cell.analysis.runs}
-    models = {one.design: one for one in models_beside(collect_models(runs), ids)}
+    models = {one.design: one for one in models_beside(collect_models(runs), ids)[0]}
     search, hand = (_same(models, one) for one in (cell.analysis.evidence.search, cell.analysis.evidence.hand))
     if search is None or hand is None or search.test_score is None:
         return None

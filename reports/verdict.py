@@ -21,12 +21,16 @@ from reports.break_even import (
 from reports.draws import Draws, draw, redrawn
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
+from reports.pace import Pace, PaceErrors
 from reports.statistics import Comparison, Interval, compare, percentile_interval, spread_of, with_tails
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """All that the verdict rests on, in one scenario of the meters' errors. The first of `rates` is the central one."""
+    """All that the verdict rests on, in one scenario of the meters' errors. The first of `rates` is the central one.
+
+    Energies per output of hand designs from other runs than the search's are those at its own pace where `paces` know it.
+    """
 
     models: tuple[Model, ...]
     references: tuple[Reference, ...]
@@ -35,6 +39,7 @@ class Evidence:
     cost: SearchCost
     rates: tuple[Rates, ...]
     margin: float
+    paces: tuple[Pace, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,6 +139,8 @@ def _per_point(
     evidence = evidences["central"]
     if comparison is None or comparison.sign != 1 or evidence.search is None or evidence.hand is None:
         return None, None
+    if not evidence.cost.whole:  # a price that leaves out a part of what was paid is none
+        return None, None
     grams = evidence.cost.loaded_uj * evidence.rates[0].searched_g_per_uj
     assumed = [one.cost.loaded_uj * rates.searched_g_per_uj for one in evidences.values() for rates in one.rates]
     pair = evidence.search.design, evidence.hand.design
@@ -144,7 +151,8 @@ def _per_point(
 
 
 def _investment(evidence: Evidence, view: View) -> Investment | None:
-    if evidence.search is None or evidence.hand is None:
+    """What has to be earned back; None where a part of it is unknown, for then no number of uses can be told."""
+    if evidence.search is None or evidence.hand is None or not evidence.cost.whole:
         return None
     search_uj = evidence.cost.loaded_uj if view == "loaded" else evidence.cost.dynamic_uj
     final_uj, hand_uj = champions_training_uj(evidence.search, evidence.hand, view)
@@ -183,19 +191,22 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_score
     drawn_costs = draws.output_uj[view]
+    if not evidence.cost.whole:
+        return _without(evidence, "unknown", "what the search drew is not known of all its trials")
     if investment is None or cost is None or quality is None or search.design not in drawn_costs:
         return _without(evidence, "unknown", "a champion's energy or test score is not known")
-    hands = [model.design for model in evidence.models if not model.searched and model.design in drawn_costs]
+    hands = [model for model in evidence.models if not model.searched and model.design in drawn_costs]
     if not hands:
         return _without(evidence, "unknown", "no hand design has a known energy per output")
+    errors = PaceErrors.drawn(evidence.paces, view, len(drawn_costs[search.design]))
     savings = saving_draws(
-        np.stack([draws.scores[name] for name in hands], axis=1),
-        np.stack([drawn_costs[name] for name in hands], axis=1),
+        np.stack([draws.scores[one.design] for one in hands], axis=1),
+        np.stack([drawn_costs[one.design] * errors.on(one) for one in hands], axis=1),
         draws.scores[search.design],
         drawn_costs[search.design],
     )
     # The hand champion stands for the hand designs: which of them are the curve's neighbours differs from draw to draw.
-    spreads = [spread_of(one.output_uj(view) or ()) for one in (search, evidence.hand)]
+    spreads = [*(spread_of(one.output_uj(view) or ()) for one in (search, evidence.hand)), *errors.spreads(evidence.hand)]
     tailed = with_tails(savings, spreads)
     saving = summed_up(saving_per_use(envelope_of(evidence.models, view), quality, cost), tailed)
     return tuple((break_even(investment, rates, saving), rates) for rates in evidence.rates)

@@ -4,12 +4,14 @@ import importlib.util
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from nas.errors import UserError
+from reports.energy import search_cost
 from reports.load import load_run, load_runs, run_folders
 from reports.records_table import records_table
 
@@ -188,6 +190,31 @@ def test_a_run_without_a_readable_record_has_not_started_and_a_copy_being_made_i
     run_copy(".three.unfinished")
     found = run_folders([tmp_path])
     assert found.folders == (tmp_path / "one",) and found.unstarted == ("two",)
+    torn = "two: left out, since none of its 1 line(s) can be read: records.jsonl line 1: "
+    assert [one[: len(torn)] for one in found.warnings] == ([torn] if content.strip() else [])
+
+
+def test_a_search_that_has_nothing_but_trials_is_held_to_its_task(run_copy: Callable[..., Path]) -> None:
+    def on_another_task(record: dict[str, Any]) -> None:
+        record["task"] = "summarisation"
+
+    trials = keep_roles("search")(run_copy("one", on_another_task))
+    with pytest.raises(UserError, match="share their task, got 'summarisation' and 'translation' in one and two"):
+        load_runs([trials, run_copy("two")])
+
+
+def test_a_machine_without_a_ledger_makes_the_cost_a_bound(run_copy: Callable[..., Path]) -> None:
+    def elsewhere(record: dict[str, Any]) -> None:
+        if record["record_id"] == "search/trial0":
+            record["machine"]["boot"] = "another"
+
+    loaded = load_run(run_copy("one", elsewhere))
+    assert [one.record_id for one in loaded.without_ledger] == ["search/trial0"]
+    assert any("1 record(s) are of a machine without an energy ledger (boot another)" in one for one in loaded.warnings)
+    cost = search_cost([loaded])
+    assert (cost.num_without_ledger, cost.whole, cost.bound) == (1, False, "at least ")
+    own = sum(phase.loaded_uj or 0 for phase in loaded.without_ledger[0].phases)
+    assert cost.loaded_uj == own + search_cost([replace(loaded, records=())]).loaded_uj
 
 
 def test_runs_that_agree_are_read_together(run_copy: Callable[..., Path]) -> None:

@@ -380,6 +380,10 @@ def test_what_a_search_drew_is_never_told_as_zero_nor_a_bound_as_a_total(tmp_pat
     assert tile.value.startswith(value)
     assert told == "What the search drew is not known." if value == "unknown" else told.startswith("The search drew at least ")
     assert (budget_table(analysis).rows[0][1] == "unknown") == (value == "unknown")
+    findings = analysis.findings
+    assert findings.answer.outcome == findings.answer_dynamic.outcome == "unknown"
+    assert (findings.investment, findings.per_point_g, findings.answer.uses) == (None, None, None)
+    assert make_verdict(analysis).headline.endswith("back is not known: what the search drew is not known of all its trials.")
 
 
 def less_than_the_hand_champion(record: dict[str, Any]) -> None:
