@@ -1,6 +1,7 @@
 #!/bin/bash
 # carbon-nas on all nodes of a SLURM job: Ray's head on the first, whose cores work too, and a Ray node on each of the others.
 # Needs a folder that all nodes share, with this checkout in it.
+# For torch's CPU build, some gigabytes smaller, first: export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 #
 #   python3 -m venv venv && venv/bin/pip install --constraint constraints.txt torch && venv/bin/pip install --constraint constraints.txt .
 #   sbatch --nodes=4 --cpus-per-task=8 deploy/slurm.sh quickstart --set execution.workers=32
