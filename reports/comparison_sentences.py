@@ -103,20 +103,21 @@ def _best(compared: Compared) -> Sentence | None:
     best = compared.best
     if best is None:
         return None
-    mean, interval = compared.metric.text(compared.score(best)), compared.intervals[best.design]
-    low, high = (optional(one, compared.metric.places) for one in (interval.low, interval.high))
+    mean, interval, places = compared.metric.text(compared.score(best)), compared.intervals[best.design], compared.metric.places
+    low, high = (optional(one, places) for one in (interval.low, interval.high))
     text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test {compared.metric.rows})"
     if compared.rivals:
         after = compared.rivals[0]
-        low, high = signed(-after.difference.interval.high), signed(-after.difference.interval.low)
-        lead = optional(-after.difference.difference, compared.metric.places)
+        ends = after.difference.interval
+        low, high = signed(-ends.high, places), signed(-ends.low, places)
+        lead = optional(-after.difference.difference, places)
         text += f", {lead} more than {after.model.design}, which comes next (95 % interval {low} to {high})"
     return Sentence("Best", f"{text}.")
 
 
 def _rival_words(compared: Compared, rival: Rival) -> str:
     p_value = "p < 0.001" if rival.holm_p_value < 0.001 else f"p = {rival.holm_p_value:.3f}"
-    return f"{rival.model.design} ({signed(rival.difference.difference)}, {p_value})"
+    return f"{rival.model.design} ({signed(rival.difference.difference, compared.metric.places)}, {p_value})"
 
 
 def _not_separable(compared: Compared) -> Sentence | None:

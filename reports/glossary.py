@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from nas.metric import BLEU, LOG_LIKELIHOOD
+
 
 @dataclass(frozen=True)
 class Term:
@@ -44,7 +46,11 @@ GLOSSARY: tuple[Term, ...] = (
         "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "
         "grams the ranges of grid and PUE multiply on top.",
     ),
-    Term("MACs", "Multiply-accumulates of one pass with 30 source and 30 target tokens. A FLOP count is two of them."),
+    Term(
+        "MACs",
+        f"Multiply-accumulates of one pass: in translation of {BLEU.counted}, in language models of {LOG_LIKELIHOOD.counted}. A "
+        "FLOP count is two of them.",
+    ),
     Term(
         "Making of the hardware",
         "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted where it is given.",
@@ -55,7 +61,7 @@ GLOSSARY: tuple[Term, ...] = (
         "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
     ),
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
-    Term("Use", "One output, for example one sentence translated."),
+    Term("Use", "One output: a sentence translated, or a block of text told by a language model."),
 )
 
 HOLM = Term(

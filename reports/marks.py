@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from nas.metric import ALL_METRICS, BLEU, Metric
 from reports.break_even import Envelope
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
 from reports.trials import KINDS, Kind, named
-from reports.words import seen, shortened
+from reports.words import optional, seen, shortened
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
@@ -167,8 +168,14 @@ def _columns(lengths: Sequence[int], most: int, paper: Paper) -> int:
     return next((count for count, width in widths.items() if width <= paper.width), 1)
 
 
+def metric_of(models: pd.DataFrame) -> Metric:
+    """The metric of a table of models, told by its title; BLEU where that is of no metric."""
+    title = str(models["metric"].iloc[0]) if len(models) else ""
+    return next((one for one in ALL_METRICS if one.title == title), BLEU)
+
+
 def model_words(models: pd.DataFrame) -> str:
     """The models with their scores, for alternative texts."""
-    scored = models.dropna(subset=["test"])
-    found = [f"{design} {score:.1f}" for design, score in zip(scored["design"], scored["test"], strict=True)]
+    scored, places = models.dropna(subset=["test"]), metric_of(models).places
+    found = [f"{design} {optional(score, places)}" for design, score in zip(scored["design"], scored["test"], strict=True)]
     return f"hand designs and champions (test scores: {', '.join(found)})" if found else "the models"

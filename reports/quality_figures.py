@@ -19,6 +19,7 @@ from reports.marks import (
     legend,
     log_x,
     look,
+    metric_of,
     model_words,
     readable,
     scale_x,
@@ -26,6 +27,7 @@ from reports.marks import (
 )
 from reports.strategies_curves import Resampled, Track, grid, mean_curve
 from reports.trials import TRAINED
+from reports.words import optional
 
 DIAMOND: dict[str, Any] = {"marker": "D", "markeredgecolor": SURFACE, "linestyle": "none", "color": SEARCHED_COLOUR}
 SEARCH = ["strategy", "limit"]
@@ -71,8 +73,7 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
             caption="Left, what was chosen on: validation scores of the hand designs and finalists at the full budget, and of "
             "search trials at their short one. Right, the verdict's test scores; bars are 95 % intervals over seeds and test "
             "data, wider than that of a difference between models, which share their test data. Dashed: the hand designs "
-            "that no other beats in both. MACs: linear layers and attention, of 30 source and 30 target tokens, of one block of "
-            "text in language models."
+            f"that no other beats in both. MACs: linear layers and attention, of {metric_of(models).counted}."
             f"{unequal_words(trials['outcome'])}",
             alt=f"{_metric(models)} against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
             draw=draw,
@@ -129,6 +130,7 @@ def quality_against_training(models: pd.DataFrame) -> Drawing | None:
         legend(figure, (axes,), paper)
         return figure
 
+    places = metric_of(known).places
     searched = " The search champion stands where the whole search and its training put it; dotted: what the search added."
     return render(
         Sketch(
@@ -137,7 +139,9 @@ def quality_against_training(models: pd.DataFrame) -> Drawing | None:
             caption="Up and to the left is better. Grams of one training at the full budget where the run was, fully loaded."
             f"{searched if len(champions) else ''} Bars of champions are 95 % intervals of test scores.",
             alt="Test quality against grams of CO2e of training: "
-            + ", ".join(f"{one['design']} {one['test']:.1f} at {one['route_g']:.3g} g" for one in known.to_dict("records"))
+            + ", ".join(
+                f"{one['design']} {optional(one['test'], places)} at {one['route_g']:.3g} g" for one in known.to_dict("records")
+            )
             + ".",
             draw=draw,
         )
@@ -156,7 +160,9 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
     """
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
     best = progress["best"].dropna()
-    ending = f"ending at {best.max():.1f}, " if len(best) else "no trial of which has a score yet, "
+    ending = "no trial of which has a score yet, "
+    if len(best):
+        ending = f"ending at {optional(float(best.max()), metric_of(models).places)}, "
     banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
     whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 

@@ -161,7 +161,7 @@ def _quality(analysis: Analysis) -> Sentence | None:
         return Sentence(
             "Quality",
             f"The search champion ({search.design}) scored {metric.text(search.test_score)}, the hand champion ({hand.design}) "
-            f"{hand.test_score:.{metric.places}f}: {difference}. Both are only described, since models are too weak.",
+            f"{metric.text(hand.test_score)}: {difference}. Both are only described, since models are too weak.",
             "scored",
         )
     return Sentence(
@@ -257,7 +257,7 @@ def _break_even(analysis: Analysis) -> Sentence | None:
             share = percent(answer.outside_share or 0.0)
             end = f"In {share} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
     else:
-        saves = saving_words(answer.saving_uj, answer.saving)
+        saves = saving_words(answer.saving_uj, answer.saving, analysis.metric.rows)
         end = f"{saves}, used in {region_words(analysis.settings.used_in)}: {closing_words(answer)}."
     return Sentence("Break-even", f"{left_words(answer.net_g, answer.net_interval_g)} {end}", analysis.source.provenance)
 

@@ -65,7 +65,7 @@ def differences(study: Study) -> Sketch:
         axes.set_yticks(range(len(found)), [_name(cell, paper) for cell, _ in found])
         axes.set_ylim(len(found) - 0.4, -0.6)
         ends = [abs(end) for _, one in found for end in (one.interval.low, one.interval.high, one.difference)]
-        reach_x = 1.12 * max([*ends, 0.1])
+        reach_x = 1.12 * max([*ends, 10.0 ** (1 - study.metric.places)])
         axes.set_xlim(-reach_x, reach_x)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -80,7 +80,7 @@ def differences(study: Study) -> Sketch:
         name="differences",
         title="Search against hand design, the tightest budget on top",
         caption="Points are differences of the champions' mean test scores, bars their 95 % intervals over seeds and test "
-        f"sentences. {_colour_words(count)}{_trend(study)}",
+        f"{study.metric.rows}. {_colour_words(count)}{_trend(study)}",
         alt=f"Difference of test {study.metric.title}, search less hand design. {told}."
         if told
         else "No search has a difference yet.",

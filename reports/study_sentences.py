@@ -108,7 +108,7 @@ def _compared(study: Study) -> Sentence:
         f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
         f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
         f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
-        "sentences.",
+        f"{study.metric.rows}.",
     )
 
 
@@ -137,7 +137,8 @@ def _won(study: Study) -> Sentence | None:
     return Sentence(
         "Better on the test set",
         f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
-        f"sentences); a true difference of {study.metric.text(least)} or more would be found in four of five such studies.",
+        f"{study.metric.rows}); a true difference of {study.metric.text(least)} or more would be found in four of five such "
+        "studies.",
     )
 
 

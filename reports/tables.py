@@ -70,7 +70,7 @@ def _model_row(model: Model) -> tuple[str, ...]:
     test = NOT_RUN
     if model.test_score is not None:
         places = model.metric.places
-        test = f"{model.test_score:.{places}f}" + ("" if model.test_spread is None else f" ± {model.test_spread:.{places}f}")
+        test = optional(model.test_score, places) + ("" if model.test_spread is None else f" ± {model.test_spread:.{places}f}")
     training = model.training_uj("loaded")
     return (
         model.design,

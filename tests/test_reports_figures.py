@@ -110,7 +110,7 @@ def test_alternative_texts_tell_what_is_drawn(analysis: Analysis) -> None:
     models, progress = analysis_models(analysis), progress_table(analysis.runs, analysis.settings)
     best = progress["best"].max()
     assert progress["valid"].max() > best, "finalists had a longer training"
-    assert f"ending at {best:.1f}, against" in best_against_carbon(progress, models).alt
+    assert f"ending at {best:.2f}, against" in best_against_carbon(progress, models).alt
     assert "no trial of which has a score yet" in best_against_carbon(progress.iloc[:0], models).alt
     power = power_table(analysis.runs)
     several = [power.assign(run_id=f"r{at}", energy_uj=power["energy_uj"] / (1 if at < 3 else 100)) for at in range(4)]
