@@ -14,6 +14,7 @@ class Term:
     meaning: str
 
 
+P_VALUE = Term("p-value", "How often so large a difference would come about by chance if the two were equally good.")
 GLOSSARY: tuple[Term, ...] = (
     Term(
         "BLEU",
@@ -60,7 +61,9 @@ GLOSSARY: tuple[Term, ...] = (
         "Minimum detectable difference",
         "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
     ),
+    P_VALUE,
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
+    Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
     Term("Use", "One output: a sentence translated, or a block of text told by a language model."),
 )
 
@@ -70,7 +73,6 @@ HOLM = Term(
     "are comparisons, the next by one less, and so on.",
 )
 NOT_SEPARABLE = Term("Not separable", "What was measured could have come about with no true difference between the two designs.")
-P_VALUE = Term("p-value", "How often so large a difference would come about by chance if the two were equally good.")
 
 AXIS_TERMS: dict[str, tuple[Term, ...]] = {
     "hurdles": (
@@ -115,9 +117,7 @@ AXIS_TERMS: dict[str, tuple[Term, ...]] = {
             "A true difference of this size is found in four of five repetitions, at the strictest step of Holm's correction.",
         ),
         NOT_SEPARABLE,
-        P_VALUE,
         Term("Hand champion of a limit", "The best hand design within a MAC limit on validation data with seed 0, of all runs."),
-        Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
     ),
     "objectives": (Term("Pareto front", "The trials that no other trial beats in one objective without losing in another."),),
 }
@@ -139,7 +139,6 @@ COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(
             HOLM,
             Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test data are drawn again and again."),
             NOT_SEPARABLE,
-            P_VALUE,
             Term(
                 "Smallest detectable difference",
                 "A true difference of this size is found in four of five repetitions, the correction included.",

@@ -58,10 +58,14 @@ class Comparison:
         return detectable(self.standard_error, self.num_comparisons, self.degrees_of_freedom)
 
     @property
+    def deciding_p_value(self) -> float:
+        """The p-value by Holm's correction where there is one, else the bootstrap's."""
+        return self.p_value if self.holm_p_value is None else self.holm_p_value
+
+    @property
     def sign(self) -> int:
-        """1 or -1 when the interval leaves out zero and the p-value is low, by Holm's correction where there is one; else 0."""
-        p_value = self.p_value if self.holm_p_value is None else self.holm_p_value
-        if p_value >= LEVEL:
+        """1 or -1 when the interval leaves out zero and the p-value that decides is low; else 0."""
+        if self.deciding_p_value >= LEVEL:
             return 0
         return int(self.interval.low > 0) - int(self.interval.high < 0)
 

@@ -109,6 +109,7 @@ def _compared(study: Study) -> Sentence:
         f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
         f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
         f"{study.metric.rows}.",
+        "configured",
     )
 
 
@@ -139,6 +140,7 @@ def _won(study: Study) -> Sentence | None:
         f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
         f"{study.metric.rows}); a true difference of {study.metric.text(least)} or more would be found in four of five such "
         "studies.",
+        "scored",
     )
 
 
@@ -188,7 +190,8 @@ def _tightest(study: Study) -> Sentence | None:
         for cell in found
         if (one := cell.analysis.findings.comparison)
     ]
-    return Sentence("Tightest budget", f"Within {found[0].key.limit_words}, search less hand design: {'; '.join(told)}.")
+    text = f"Within {found[0].key.limit_words}, search less hand design: {'; '.join(told)}."
+    return Sentence("Tightest budget", text, "scored")
 
 
 def _tighter(study: Study) -> Sentence:
@@ -209,7 +212,7 @@ def _tighter(study: Study) -> Sentence:
         f"seeds and test {study.metric.rows}"
     )
     text += " and searches)." if trend.repeated else "). How much another search would differ is not in that interval."
-    return Sentence("The tighter, the better by hand?", text)
+    return Sentence("The tighter, the better by hand?", text, "scored")
 
 
 def trend_words(trend: Trend) -> str:

@@ -16,8 +16,8 @@ from reports.words import (
     mass_unit,
     number,
     optional,
+    p_words,
     plural,
-    shortest,
     signed,
     significant,
 )
@@ -61,12 +61,11 @@ def _difference(cell: Cell) -> Shown:
     one = cell.analysis.findings.comparison
     if one is None or cell.standing == "unfinished":
         return Shown(UNKNOWN)
-    adjusted = one.p_value if one.holm_p_value is None else one.holm_p_value
     places = cell.analysis.metric.places
     ends = f"{signed(one.interval.low, places)} to {signed(one.interval.high, places)}"
     return Shown(
         signed(one.difference, places),
-        (ends, f"p = {shortest(adjusted)}", f"detectable from {optional(one.minimum_detectable, places)}"),
+        (ends, p_words(one.deciding_p_value), f"detectable from {optional(one.minimum_detectable, places)}"),
     )
 
 

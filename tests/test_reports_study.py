@@ -39,11 +39,12 @@ from reports.study_figures import differences, pays, study_models
 from reports.study_page import study_tiles
 from reports.study_sentences import cell_paragraph, make_study_verdict
 from reports.study_tables import HEADS, verdict_row
+from reports.tables import models_table
 from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj
-from reports.words import shortest
+from reports.words import how_known, p_words, shortest
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
@@ -385,6 +386,23 @@ def test_a_cell_that_the_correction_leaves_open_names_it(study: Study) -> None:
     assert paragraph.headline.startswith(better)
     assert "BLEU) after the correction for 4 comparisons: a difference of" in paragraph.sentences[0].text
     assert paragraph.sentences[0].provenance == "scored"
+    comparison = study.cells[3].analysis.findings.comparison
+    assert comparison is not None and comparison.holm_p_value is not None
+    chance = p_words(comparison.holm_p_value)
+    assert f"; {chance} by bootstrap, Holm's correction included)" in paragraph.sentences[0].text
+    assert verdict_row(study.cells[3])[2].more[1] == chance
+
+
+def test_p_values_in_words() -> None:
+    assert [p_words(one) for one in (0.0004, 0.012, 0.0496, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.04960", "p = 0.500"]
+
+
+def test_statements_with_numbers_say_how_these_are_known(study: Study) -> None:
+    known = {one.topic: one.provenance for one in make_study_verdict(study).sentences}
+    assert {topic for topic, how in known.items() if how is None} == {"Not counted"}
+    assert known["What was compared"] == "configured"
+    assert {known[topic] for topic in ("Better on the test set", "Tightest budget", "Strength")} == {"scored"}
+    assert f"Energies are {how_known(study.source)}." in models_table(study).note
 
 
 def test_columns_of_the_verdicts(study: Study) -> None:
