@@ -1,5 +1,7 @@
 """The figures of the report on a search: every table made once, each figure a function of tables."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from reports.analysis import Analysis
@@ -49,6 +51,14 @@ def payback_figures(analysis: Analysis, cell: CellName | None = None) -> tuple[D
         break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer), cell),
         region_map(regions_table(analysis), own, cell),
     )
+
+
+def left_out(analysis: Analysis, drawings: Sequence[Drawing]) -> str:
+    """Why one search's paying back is not drawn; nothing where it is."""
+    if {"break-even", "regions"} <= {one.name for one in drawings}:
+        return ""
+    outcome = analysis.findings.answer.outcome
+    return f"When and where the search pays back is not drawn in full, since its break-even is “{outcome}”."
 
 
 def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:

@@ -39,6 +39,24 @@ def pays(cell: Cell) -> bool:
     return cell.standing != "unfinished" and cell.analysis.findings.answer.uses is not None
 
 
+def left_out(study: Study) -> str:
+    """Of which searches it is not drawn when and where they pay back, and why not; nothing where it is of all."""
+    drawn = [cell.label for cell in study.cells if pays(cell)][:MOST_PAYING]
+    told = [f"{cell.label} ({_why_left_out(cell)})" for cell in study.cells if cell.label not in drawn]
+    if not told:
+        return ""
+    return (
+        f"Lines of break-even and maps of regions are of searches with a number of uses, of {MOST_PAYING} at most. Left out: "
+        f"{'; '.join(told)}."
+    )
+
+
+def _why_left_out(cell: Cell) -> str:
+    if pays(cell):
+        return f"it has a number, but {MOST_PAYING} come before it"
+    return "no verdict yet" if cell.standing == "unfinished" else f"no number: {cell.analysis.findings.answer.outcome}"
+
+
 def study_models(study: Study) -> pd.DataFrame:
     """All models, see MODEL_COLUMNS; a searched one's route has the cost of its own search alone."""
     table = analysis_models(study)

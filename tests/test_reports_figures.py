@@ -13,10 +13,11 @@ from matplotlib.figure import Figure
 
 from nas.ledger import encode_line
 from reports.analysis import Analysis, analyse
-from reports.drawing import themed
+from reports.drawing import Drawing, themed
 from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
 from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
+from reports.figures import left_out
 from reports.load import load_run
 from reports.marks import draw_families, draw_fronts
 from reports.payback_figures import (
@@ -126,6 +127,13 @@ def test_alternative_texts_tell_what_is_drawn(analysis: Analysis) -> None:
     alone, drawn = power_over_time(power), power_over_time(pd.concat(several, ignore_index=True))
     assert alone is not None and drawn is not None and "Left out: 1 run that drew less." in drawn.caption
     assert alone.alt == drawn.alt, "of the runs that are shown"
+
+
+def test_why_paying_back_is_not_drawn(analysis: Analysis) -> None:
+    empty = Drawing(name="", title="", caption="", alt="", wide_svg="", narrow_svg="", png=b"")
+    lines, regions = (replace(empty, name=name) for name in ("break-even", "regions"))
+    assert left_out(analysis, (lines, regions)) == ""
+    assert left_out(analysis, (lines,)).endswith("is not drawn in full, since its break-even is “number”.")
 
 
 def bars_of(models: pd.DataFrame, x: str, y: str) -> int:

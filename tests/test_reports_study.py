@@ -27,6 +27,7 @@ from reports.draws import draw
 from reports.energy import SearchCost
 from reports.figure_tables import progress_table
 from reports.load import Run, load_run, load_runs, run_folders
+from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
 from reports.page import write_report
 from reports.probes import lines_of
@@ -35,16 +36,16 @@ from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm, student_quantile
 from reports.study import Cell, Study, analyse_study, is_study, sole_cell
-from reports.study_figures import differences, pays, study_models
+from reports.study_figures import differences, left_out, pays, study_models
 from reports.study_page import study_tiles
 from reports.study_sentences import cell_paragraph, make_study_verdict
-from reports.study_tables import HEADS, verdict_row
+from reports.study_tables import HEADS, verdict_row, verdict_table
 from reports.tables import models_table
 from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj
-from reports.words import how_known, p_words, shortest
+from reports.words import how_known, p_words, shortest, signed
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
@@ -666,12 +667,43 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
     ):
         assert words in page, words
     assert "were trained once" not in page and "(1.96 + 0.84)" not in page
-    assert (report[0] / "results.md").read_text(encoding="utf-8").startswith("# mystudy\n")
+    assert left_out(study) in page and "Below a figure its 95 % interval; below a cost" in page
     parser = Parts()
     parser.feed(page)
     assert all(link.startswith("#") for link in parser.links)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study: Study) -> None:
+    text = (report[0] / "results.md").read_text(encoding="utf-8")
+    assert text.startswith("# mystudy\n")
+    table = verdict_table(study)
+    assert [row[0] for row in table.rows] == [cell.label for cell in study.cells]
+    assert table_markdown(table) in text and "in brackets behind a cost" in table.note
+    for cell, row in zip(study.cells, table.rows, strict=True):
+        comparison = cell.analysis.findings.comparison
+        assert comparison is not None and row[1] == cell.standing
+        low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+        chance = p_words(comparison.deciding_p_value)
+        assert row[2].startswith(f"{signed(comparison.difference)} ({low} to {high}; {chance}; detectable from ")
+        assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).headline)}**\n" in text
+    assert table.rows[2][6].endswith("; estimated)") and table.rows[0][6].startswith("outside the measured curve")
+
+
+def test_searches_whose_paying_back_is_not_drawn_are_named_with_the_reason(study: Study) -> None:
+    lost, _, won, open_ = study.cells
+    assert [pays(cell) for cell in study.cells] == [False, False, True, False]
+    told = left_out(study)
+    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most. Left out")
+    assert f"{lost.label} (no number: outside the measured curve); " in told and won.label not in told
+    unfinished = replace(lost, label="late", gap="it lacks seed 3")
+    several = [replace(won, label=f"won {at}") for at in range(4)]
+    assert left_out(replace(study, cells=(*several, unfinished))).endswith(
+        "Left out: won 3 (it has a number, but 3 come before it); late (no verdict yet)."
+    )
+    assert left_out(replace(study, cells=(won,))) == ""
+    assert open_.label in left_out(replace(study, cells=(open_,))), "said where nothing is drawn at all"
 
 
 def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
