@@ -16,12 +16,12 @@ import pytest
 
 from nas.errors import UserError
 from nas.probe_lines import ProbeLine
-from nas.records import Record
+from nas.records import Phase, Record, read_records
 from reports.analysis import analyse
 from reports.break_even import BreakEven
 from reports.cells import cells_of, key_of
 from reports.cheap_scores_page import cheap_scores_section
-from reports.controls import longer_trainings, random_controls
+from reports.controls import champion_ladders, longer_trainings, random_controls
 from reports.controls_page import controls_section
 from reports.draws import draw
 from reports.energy import SearchCost
@@ -528,7 +528,7 @@ def test_longer_training_of_the_hand_champion(study: Study) -> None:
     assert found.training_uj is not None and found.training_uj.central == pytest.approx(sum(energies) / 2)
     tight = study.cells[0].analysis.evidence.hand
     assert tight is not None and longer_trainings(study, tight) == ()
-    text = " ".join(controls_section(study, study.cells).paragraphs)  # type: ignore[union-attr]
+    text = " ".join(controls_section(study, study.cells).paragraphs)
     assert "Longer training of the hand champion: not measured for lite_transformer-s;" in text
     assert "A stage after training (pruning, quantisation, dropping): not measured for these champions." in text
     assert "Random search" not in text
@@ -564,8 +564,59 @@ def test_scores_at_the_same_energy_that_do_not_compare(folder: Path, tmp_path: P
     cell = next(one for one in found.cells if one.key.strategy != "random")
     (control,) = random_controls(cell, found.cells)
     assert control.told == told and control.random_score is not None
+    assert controls_section(found, found.cells).tables[-1].rows[0][4] == words
+
+
+def with_ladder(run: Path) -> None:
+    """Adds what quantising made of the champion's trainings to a run."""
+    work = Phase(name="stage", duration_s=1.0, cpu_s=1.0, energy_uj=3_000_000, loaded_uj=3_600_000, idle_uj=500_000)
+    finals = [one for one in read_records(run / "records.jsonl") if isinstance(one, Record) and one.role == "final"]
+    chains: tuple[tuple[dict[str, object], ...], ...] = ((), ({"kind": "Quantise"},))
+    made = [
+        replace(
+            one,
+            record_id=f"compressed/{one.record_id.replace('/', '-')}/{len(chain)}",
+            role="compressed",
+            base=one.record_id,
+            stages=chain,
+            metrics=dict(one.metrics) | {"stored_bytes": 4e6 / (1 + len(chain))},
+            phases=(work, *(phase for phase in one.phases if phase.name != "train")),
+        )
+        for one in finals
+        for chain in chains
+    ]
+    with (run / "records.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(one.to_json() + "\n" for one in made)
+
+
+def test_stages_of_searched_champions_are_controls_of_their_own_search(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path, without=("aging_evolution-7m", "aging_evolution-14m"))
+    names = ("random-7m", "random-14m")
+    for name in names:
+        with_ladder(copy / name)
+    found = analysed(copy)
     section = controls_section(found, found.cells)
-    assert section is not None and section.tables[-1].rows[0][4] == words
+    assert "A stage after training" not in " ".join(section.paragraphs)
+    for name, cell, table in zip(names, found.cells, section.tables, strict=False):
+        ((ladder, spent),) = champion_ladders(found, cell)
+        assert ladder.design == f"search-trial7 ({name})" and ladder.seeds == (1, 2, 3)
+        assert spent is not None and spent.central == 3 * 3_600_000
+        assert table.title == f"Controls: {cell.label}"
+        assert f"search-trial7 ({name}) after quantise (file 2 times smaller)" in [row[0] for row in table.rows]
+
+
+def test_controls_say_what_they_lack(study: Study, folder: Path, tmp_path: Path) -> None:
+    unfinished = replace(study.cells[1], gap="it lacks seed 3")
+    section = controls_section(study, (study.cells[0], unfinished))
+    assert f"Unfinished, so that no control stands beside it: {unfinished.label} (it lacks seed 3)." in section.paragraphs
+    alone = controls_section(study, (unfinished,))
+    assert alone.paragraphs == ("No control stands here yet: it lacks seed 3.",) and alone.tables == ()
+    analysis = analyse(load_runs([RECORDS]), SETTINGS)
+    bare = replace(
+        analysis, evidence=replace(analysis.evidence, search=None), findings=replace(analysis.findings, comparison=None)
+    )
+    told = controls_section(bare, (sole_cell(bare),)).paragraphs
+    assert told == ("No control stands here yet: there is no search champion with fresh seeds.",)
 
 
 # The tornado
@@ -621,7 +672,7 @@ def test_one_search_has_controls_and_a_tornado_as_well() -> None:
     analysis = analyse(load_runs([RECORDS]), SETTINGS)
     cell = sole_cell(analysis)
     controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.worlds)
-    assert controls is not None and tornado is not None
+    assert tornado is not None
     assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
     assert controls.tables == ()
     assert "Net emissions depend most on" in " ".join(tornado.paragraphs)
@@ -695,7 +746,7 @@ def test_searches_whose_paying_back_is_not_drawn_are_named_with_the_reason(study
     lost, _, won, open_ = study.cells
     assert [pays(cell) for cell in study.cells] == [False, False, True, False]
     told = left_out(study)
-    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most. Left out")
+    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most. Left ")
     assert f"{lost.label} (no number: outside the measured curve); " in told and won.label not in told
     unfinished = replace(lost, label="late", gap="it lacks seed 3")
     several = [replace(won, label=f"won {at}") for at in range(4)]
