@@ -53,6 +53,23 @@ def payback_figures(analysis: Analysis, cell: CellName | None = None) -> tuple[D
     )
 
 
+MISSING = {
+    "quality-training": "quality against the carbon of a training (no training's energy is known)",
+    "power": "power over time (no readings of the meter are known)",
+    "timeline": "what ran when (no times are known)",
+    "genealogy": "descent (no trial is known to have a parent)",
+    "genes": "what choices go with quality (no run has enough finished trials to tell)",
+}
+"""Figures that only some runs have something to show in, by name: what they show, and why they are not there."""
+
+
+def missing_words(drawings: Sequence[Drawing]) -> str:
+    """Which figures of MISSING are not among those drawn, and why; nothing where all are."""
+    there = {one.name for one in drawings}
+    told = [words for name, words in MISSING.items() if name not in there]
+    return f"Not drawn: {'; '.join(told)}." if told else ""
+
+
 def left_out(analysis: Analysis, drawings: Sequence[Drawing]) -> str:
     """Why one search's paying back is not drawn; nothing where it is."""
     if {"break-even", "regions"} <= {one.name for one in drawings}:

@@ -8,7 +8,7 @@ from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.export import search_results
 from reports.field import field_section
-from reports.figures import draw_all, left_out
+from reports.figures import draw_all, left_out, missing_words
 from reports.glossary import search_glossary
 from reports.interactive import interactive_search
 from reports.ladder_page import ladder_section
@@ -69,7 +69,7 @@ def search_content(analysis: Analysis) -> Content:
         payers=payers,
         cards=model_cards(analysis, champions),
         own={
-            "left_out": left_out(analysis, drawings),
+            "left_out": (left_out(analysis, drawings), missing_words(drawings)),
             "spent": spent,
             "tables": (models, references, trials_table(analysis), *front_tables(analysis)),
         },

@@ -8,6 +8,7 @@ from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.field import field_section
+from reports.figures import missing_words
 from reports.glossary import search_glossary
 from reports.interactive import interactive_study
 from reports.ladder_page import ladder_section
@@ -47,13 +48,13 @@ def study_content(study: Study) -> Content:
         checklist_section(study),
     )
     models, payers, spent = models_table(study), payers_tables(study), spent_table(study)
-    paragraphs = tuple(cell_paragraph(cell) for cell in study.cells)
+    paragraphs, drawings = tuple(cell_paragraph(cell) for cell in study.cells), draw_study(study)
     return Content(
         template="study.html",
         basis=study,
         verdict=verdict,
         tiles=study_tiles(study),
-        drawings=draw_study(study),
+        drawings=drawings,
         published=(results_table(),),
         setup=search_setup_table(study),
         glossary=search_glossary({*axes_of(study), "study"}),
@@ -61,7 +62,7 @@ def study_content(study: Study) -> Content:
         payers=payers,
         cards=model_cards(study, [one.design for one in study.champions]),
         own={
-            "left_out": left_out(study),
+            "left_out": (left_out(study), missing_words(drawings)),
             "spent": (spent,),
             "verdict_heads": HEADS,
             "verdict_rows": [verdict_row(cell) for cell in study.cells],

@@ -17,7 +17,7 @@ from reports.drawing import Drawing, themed
 from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
 from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
-from reports.figures import left_out
+from reports.figures import MISSING, left_out, missing_words
 from reports.load import load_run
 from reports.marks import draw_families, draw_fronts
 from reports.payback_figures import (
@@ -134,6 +134,14 @@ def test_why_paying_back_is_not_drawn(analysis: Analysis) -> None:
     lines, regions = (replace(empty, name=name) for name in ("break-even", "regions"))
     assert left_out(analysis, (lines, regions)) == ""
     assert left_out(analysis, (lines,)).endswith("is not drawn in full, since its break-even is “number”.")
+
+
+def test_figures_that_the_records_have_nothing_for_are_named(analysis: Analysis) -> None:
+    empty = Drawing(name="", title="", caption="", alt="", wide_svg="", narrow_svg="", png=b"")
+    drawn = [replace(empty, name=name) for name in MISSING]
+    assert missing_words(drawn) == ""
+    assert missing_words(drawn[:-2]) == f"Not drawn: {MISSING['genealogy']}; {MISSING['genes']}."
+    assert set(MISSING) >= {"genealogy", "genes"} and genealogy(genealogy_table(analysis.runs)) is None
 
 
 def bars_of(models: pd.DataFrame, x: str, y: str) -> int:

@@ -192,6 +192,12 @@ def test_the_difference_has_its_p_value_uncorrected_where_it_stands_alone(
     assert "Holm" not in told and "p-value" in (report[0] / "index.html").read_text()
 
 
+def test_figures_that_there_is_nothing_for_are_named(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert '<p class="note">Not drawn: descent (no trial is known to have a parent); what choices go with quality' in page
+    assert "is not drawn in full" not in page
+
+
 def test_statements_with_numbers_say_how_these_are_known(report: tuple[Path, Verdict]) -> None:
     known = {one.topic: one.provenance for one in report[1].sentences}
     assert known["What was compared"] == "configured" and known["Strength"] == known["Quality"] == "scored"

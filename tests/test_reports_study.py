@@ -26,6 +26,7 @@ from reports.controls_page import controls_section
 from reports.draws import draw
 from reports.energy import SearchCost
 from reports.figure_tables import progress_table
+from reports.interactive import interactive_study
 from reports.load import Run, load_run, load_runs, run_folders
 from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
@@ -672,10 +673,14 @@ def test_one_search_has_controls_and_a_tornado_as_well() -> None:
     analysis = analyse(load_runs([RECORDS]), SETTINGS)
     cell = sole_cell(analysis)
     controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.worlds)
-    assert tornado is not None
     assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
     assert controls.tables == ()
     assert "Net emissions depend most on" in " ".join(tornado.paragraphs)
+
+
+def test_without_a_saving_that_is_said_instead_of_what_moves_it(study: Study) -> None:
+    found = tornado_section((replace(study.cells[2], gap="it lacks seed 3"),), study.worlds)
+    assert found.paragraphs[0].startswith("No saving in a use was measured here") and (found.tables, found.drawings) == ((), ())
 
 
 # The page
@@ -824,6 +829,19 @@ def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(fo
     probed = tuple(replace(run, probes=(lines[run.run_id],)) for run in runs[:2])
     assert [one.design for one in lines_of(probed, "depth")] == [f"search-trial7 ({run.run_id})" for run in probed]
     assert [one.design for one in lines_of(probed[:1], "depth")] == ["search-trial7"]
+
+
+def test_trials_and_models_of_one_search_beside_hand_designs_are_named_alike(folder: Path) -> None:
+    def names(found: Study, kind: str) -> set[str]:
+        data = interactive_study(found).data
+        name, what = data["columns"].index("name"), data["columns"].index("kind")
+        return {row[name] for row in data["models"] if row[what] == kind}
+
+    one = analysed(folder / "hand", folder / "random-14m")
+    assert names(one, "champion") >= {"search-trial7"} and names(one, "trial") >= {"search-trial7", "search-trial0"}
+    several = analysed(folder / "hand", folder / "random-14m", folder / "random-7m")
+    both = {f"search-trial7 ({name})" for name in ("random-14m", "random-7m")}
+    assert names(several, "champion") >= both and names(several, "trial") >= both
 
 
 def test_compare_has_the_p_value_of_its_draws() -> None:
