@@ -12,6 +12,7 @@ import pytest
 
 from nas.metric import LOG_LIKELIHOOD
 from nas.records import Record
+from reports.analysis import analyse
 from reports.comparison import Compared, compare_designs
 from reports.comparison_figures import quality_against_macs
 from reports.comparison_page import comparison_content
@@ -19,7 +20,9 @@ from reports.comparison_sentences import make_comparison_verdict
 from reports.comparison_tables import designs_table, seeds_table
 from reports.figure_tables import compared_models
 from reports.glossary import GLOSSARY
-from reports.load import load_runs
+from reports.ladder import ladders
+from reports.ladder_page import ladder_tables
+from reports.load import load_run, load_runs
 from reports.marks import model_words
 from reports.page import render_page
 from reports.sentences import make_verdict
@@ -127,6 +130,20 @@ def test_a_champion_that_is_too_weak_has_a_minus_that_is_one(study: Study) -> No
     weak = replace(analysis, findings=replace(analysis.findings, too_weak=("search-trial7",)))
     (told,) = (one.text for one in make_verdict(weak).sentences if one.topic == "Quality")
     assert "Both are only described" in told and not re.search(r"-\d", told) and told.count("bits per byte") == 3
+
+
+def test_steps_of_a_ladder_have_three_decimals(folder: Path) -> None:
+    run = load_run(folder / "random")
+    chains: tuple[tuple[dict[str, object], ...], ...] = ((), ({"kind": "Quantise"},))
+    made = [
+        replace(one, record_id=f"{one.record_id}/{len(chain)}", role="compressed", base=one.record_id, stages=chain)
+        for one in run.records
+        if one.role == "final"
+        for chain in chains
+    ]
+    analysis = analyse([replace(run, records=(*run.records, *made))], SETTINGS)
+    (table,) = ladder_tables(analysis, ladders(analysis.runs))
+    assert len(table.rows) == 2 and all(re.match(r"−1\.\d{3} ± \d\.\d{3}$", row[2]) for row in table.rows), table.rows
 
 
 def test_the_explorer_has_no_decimals_of_its_own() -> None:
