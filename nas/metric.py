@@ -22,6 +22,7 @@ class Metric:
         margin: how far models have to beat what needs no model, unless an experiment says otherwise.
         margin_key: by which it says so in its table [final].
         rows: what data consists of, for people.
+        counted: what MACs are counted of, for people.
     """
 
     kind: str
@@ -33,6 +34,7 @@ class Metric:
     margin: float
     margin_key: str
     rows: str
+    counted: str
 
     @property
     def valid(self) -> str:
@@ -59,6 +61,7 @@ BLEU = Metric(
     margin=3.0,
     margin_key="margin_bleu",
     rows="sentences",
+    counted="30 source and 30 target tokens",
 )
 # The logarithm (base 2) of the probability of a byte: bits per byte of Gao et al. 2020 (arXiv 2101.00027) with the sign turned,
 # so that more is better, as of every metric here.
@@ -72,6 +75,7 @@ LOG_LIKELIHOOD = Metric(
     margin=0.05,
     margin_key="margin_bits_per_byte",
     rows="blocks",
+    counted="one block of text",
 )
 ALL_METRICS = (BLEU, LOG_LIKELIHOOD)
 

@@ -67,10 +67,10 @@ def left_words(net_g: float, ends: Interval | None) -> str:
     )
 
 
-def saving_words(saving_uj: float, ends_uj: Interval) -> str:
-    """What the searched model saves in a use, or needs more."""
+def saving_words(saving_uj: float, ends_uj: Interval, rows: str) -> str:
+    """What the searched model saves in a use, or needs more; `rows` are what test data consists of."""
     point, low, high = (value / 1000 for value in (saving_uj, ends_uj.low, ends_uj.high))
-    over = "over seeds, sentences and the meter's error"
+    over = f"over seeds, {rows} and the meter's error"
     if point < 0:
         return (
             f"At equal quality the searched model needs {significant(-point)} J more per 1,000 outputs than the hand designs "

@@ -21,8 +21,6 @@ from reports.statistics import (
     compare,
     detectable,
     holm,
-    percentile_interval,
-    spread_of,
     two_sided_p,
     with_tails,
 )
@@ -66,14 +64,13 @@ class Gap:
 class Compared(Basis):
     """Everything that the report of a comparison is made from.
 
-    `ranked` are the designs with a score, the best first; `rivals` all but the first of them, in that order. Intervals are
-    of a design's mean over seeds: `intervals` of the metric, `output_intervals` of the loaded microjoules of an output.
+    `ranked` are the designs with a score, the best first; `rivals` all but the first of them, in that order. `intervals` are
+    of a design's mean score over seeds.
     """
 
     ranked: tuple[Model, ...]
     rivals: tuple[Rival, ...]
     intervals: Mapping[str, Interval]
-    output_intervals: Mapping[str, Interval]
     num_sentences: int
     references: tuple[Reference, ...]
     margin: float
@@ -168,20 +165,12 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         ranked=ranked,
         rivals=_rivals(ranked, draws),
         intervals=draws.intervals(),
-        output_intervals=_output_intervals(ranked, draws),
         num_sentences=draws.num_sentences,
         references=references,
         margin=margin_of(runs[0]),
         gaps=gaps,
         num_draws=num_draws,
     )
-
-
-def _output_intervals(ranked: Sequence[Model], draws: Draws) -> dict[str, Interval]:
-    """95 % of each design's loaded energy per output."""
-    drawn = draws.output_uj["loaded"]
-    known = [(one.design, spread_of(one.output_uj("loaded") or ())) for one in ranked if one.design in drawn]
-    return {name: percentile_interval(with_tails(drawn[name], (spread,))) for name, spread in known}
 
 
 def _rivals(ranked: Sequence[Model], draws: Draws) -> tuple[Rival, ...]:

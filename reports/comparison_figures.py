@@ -14,8 +14,9 @@ from reports.comparison import Compared
 from reports.drawing import INK, MUTED, Drawing, Paper, Sketch, render
 from reports.energy_figures import energy_split, split_table, split_words, time_figures
 from reports.figure_tables import compared_models
-from reports.marks import hand_families, log_x, look, readable, scale_x
+from reports.marks import hand_families, log_x, look, metric_of, readable, scale_x
 from reports.statistics import Interval
+from reports.words import optional
 
 PLACES = tuple((across, up) for up in (0, 9, -9, 18, -18, 27, -27) for across in (8, -8, 0) if across or abs(up) > 9)
 """Where a name may stand beside its point, in points across and up; the nearest of those with the most room is taken."""
@@ -32,7 +33,7 @@ def quality_against_macs(designs: pd.DataFrame) -> Drawing:
             title="Quality against work",
             column="macs_m",
             label="million MACs (paper's convention)",
-            closing="MACs: 30 source and 30 target tokens, linear layers and attention.",
+            closing=f"MACs: linear layers and attention, of {metric_of(designs).counted}.",
         ),
     )
 
@@ -117,9 +118,9 @@ def _interval(value: float, low: float, high: float) -> Interval:
 
 
 def _quality(designs: pd.DataFrame, axis: Axis) -> Drawing:
-    metric = str(designs["metric"].iloc[0]) if len(designs) else "quality"
+    metric, told = str(designs["metric"].iloc[0]) if len(designs) else "quality", metric_of(designs)
     points, families = _points(designs, axis), hand_families(designs)
-    scores = ", ".join(f"{one.design} {one.y:.1f}" for one in points)
+    scores = ", ".join(f"{one.design} {optional(one.y, told.places)}" for one in points)
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(380 if paper.narrow else 440)
@@ -140,8 +141,8 @@ def _quality(designs: pd.DataFrame, axis: Axis) -> Drawing:
             name=axis.name,
             title=axis.title,
             caption="Up and to the left is better. Vertical bars are 95 % intervals of the mean over seeds and test "
-            "sentences, wider than that of a difference between designs, which share their sentences. Lines join the sizes "
-            f"of one family. {axis.closing}",
+            f"{told.rows}, wider than that of a difference between designs, which share their {told.rows}. Lines join the "
+            f"sizes of one family. {axis.closing}",
             alt=f"Test {metric} against {axis.label}: {scores}." if scores else f"{axis.title}: no design has both numbers.",
             draw=draw,
         )

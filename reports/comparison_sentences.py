@@ -16,6 +16,7 @@ from reports.words import (
     mass_range,
     number,
     optional,
+    p_words,
     plural,
     shortest,
     signed,
@@ -96,6 +97,7 @@ def _compared(compared: Compared) -> Sentence | None:
         f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} target "
         f"tokens with {seeds_words(compared.ranked)} each, scored on "
         f"{compared.num_sentences:,} test {compared.metric.rows}, on one meter.",
+        "configured",
     )
 
 
@@ -103,20 +105,21 @@ def _best(compared: Compared) -> Sentence | None:
     best = compared.best
     if best is None:
         return None
-    mean, interval = compared.metric.text(compared.score(best)), compared.intervals[best.design]
-    low, high = (optional(one, compared.metric.places) for one in (interval.low, interval.high))
+    mean, interval, places = compared.metric.text(compared.score(best)), compared.intervals[best.design], compared.metric.places
+    low, high = (optional(one, places) for one in (interval.low, interval.high))
     text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test {compared.metric.rows})"
     if compared.rivals:
         after = compared.rivals[0]
-        low, high = signed(-after.difference.interval.high), signed(-after.difference.interval.low)
-        lead = optional(-after.difference.difference, compared.metric.places)
+        ends = after.difference.interval
+        low, high = signed(-ends.high, places), signed(-ends.low, places)
+        lead = optional(-after.difference.difference, places)
         text += f", {lead} more than {after.model.design}, which comes next (95 % interval {low} to {high})"
-    return Sentence("Best", f"{text}.")
+    return Sentence("Best", f"{text}.", "scored")
 
 
 def _rival_words(compared: Compared, rival: Rival) -> str:
-    p_value = "p < 0.001" if rival.holm_p_value < 0.001 else f"p = {rival.holm_p_value:.3f}"
-    return f"{rival.model.design} ({signed(rival.difference.difference)}, {p_value})"
+    away = signed(rival.difference.difference, compared.metric.places)
+    return f"{rival.model.design} ({away}, {p_words(rival.holm_p_value)})"
 
 
 def _not_separable(compared: Compared) -> Sentence | None:
@@ -124,7 +127,8 @@ def _not_separable(compared: Compared) -> Sentence | None:
     if not found or compared.too_weak:
         return None
     names = listed([_rival_words(compared, one) for one in found])
-    return Sentence("Not separable", f"These runs cannot tell {names} apart from {found_best(compared)}. {correction(compared)}")
+    text = f"These runs cannot tell {names} apart from {found_best(compared)}. {correction(compared)}"
+    return Sentence("Not separable", text, "scored")
 
 
 def _worse(compared: Compared) -> Sentence | None:
@@ -134,7 +138,7 @@ def _worse(compared: Compared) -> Sentence | None:
     names = listed([_rival_words(compared, one) for one in found])
     said = "" if compared.rivals_that_are("not separable") else f" {correction(compared)}"
     verb = "is" if len(found) == 1 else "are"
-    return Sentence("Worse", f"{names} {verb} worse than {found_best(compared)}.{said}")
+    return Sentence("Worse", f"{names} {verb} worse than {found_best(compared)}.{said}", "scored")
 
 
 def found_best(compared: Compared) -> str:
@@ -164,6 +168,7 @@ def _detectable(compared: Compared) -> Sentence | None:
         "What could be found",
         f"A true difference of {least} or more from the best would be found in four of five such runs{included}; smaller ones "
         "may go unseen.",
+        "scored",
     )
 
 
@@ -174,13 +179,13 @@ def _references(compared: Compared) -> Sentence | None:
     name, value = best
     margin = f"{shortest(compared.margin)} {compared.metric.unit}"
     scored = f"{compared.metric.text(value)} on the same {compared.metric.rows}"
-    without = f"Without any model, {name.replace('_', ' ')} scores {scored}"
+    told = f"every design beats that by {margin} or more."
     if compared.too_weak:
-        return Sentence("Strength", f"{without}; no design beats that by {margin}, so nothing is concluded.")
-    if compared.weak:
+        told = f"no design beats that by {margin}, so nothing is concluded."
+    elif compared.weak:
         names = listed([model.design for model in compared.weak])
-        return Sentence("Strength", f"{without}; {names} did not beat that by {margin}, so little can be said of their order.")
-    return Sentence("Strength", f"{without}; every design beats that by {margin} or more.")
+        told = f"{names} did not beat that by {margin}, so little can be said of their order."
+    return Sentence("Strength", f"Without any model, {name.replace('_', ' ')} scores {scored}; {told}", "scored")
 
 
 def _costs(compared: Compared) -> Sentence | None:

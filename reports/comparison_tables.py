@@ -44,8 +44,9 @@ def designs_table(compared: Compared) -> Table:
     note = (
         f"Test {name} is mean ± standard deviation over seeds; intervals are over seeds and test data. “Worse” is a "
         f"difference to the best that is significant at 5 %{corrected}; the interval beside it is of that difference alone, "
-        "uncorrected. MACs by the convention of Lite Transformer's tables (30 source and 30 target tokens, linear layers and "
-        "attention), parameters without embeddings. Training is of one seed, the mean; it and the outputs are fully loaded, "
+        "uncorrected. MACs by the convention of Lite Transformer's tables (linear layers and attention, of "
+        f"{compared.metric.counted}), parameters without embeddings. Training is of one seed, the mean; it and the outputs are "
+        "fully loaded, "
         f"{compared.source.provenance}.{kept_rates(compared.ranked)}"
     )
     marked = frozenset((0,)) if compared.ranked and not compared.too_weak else frozenset[int]()
@@ -60,7 +61,7 @@ def _design_row(compared: Compared, model: Model) -> tuple[str, ...]:
     return (
         model.design,
         "too weak" if compared.too_weak else compared.standing(model),
-        f"{compared.score(model):.{places}f}{spread}",
+        optional(compared.score(model), places) + spread,
         f"{optional(interval.low, places)} to {optional(interval.high, places)}",
         *_beside_the_best(next((one for one in compared.rivals if one.model is model), None), places),
         millions(counts.macs_paper if counts else None),
@@ -130,6 +131,6 @@ def seeds_table(compared: Compared) -> Table:
     for model in compared.ranked:
         scores = {record.seed: record.metrics.get(compared.metric.test) for record in model.runs}
         cells = (scores.get(seed) for seed in seeds)
-        rows.append((model.design, *(NOT_RUN if one is None else f"{one:.{compared.metric.places}f}" for one in cells)))
+        rows.append((model.design, *(NOT_RUN if one is None else optional(one, compared.metric.places) for one in cells)))
     heads = ("Design", *(f"Seed {seed}" for seed in seeds))
     return Table(f"Test {compared.metric.title} of every training", heads, tuple(rows), frozenset(range(1, len(heads))))

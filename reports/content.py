@@ -9,6 +9,7 @@ from reports.drawing import Drawing
 from reports.glossary import Term
 from reports.interactive import Interactive
 from reports.sentences import Verdict
+from reports.study_sentences import Paragraph
 from reports.tables import Table
 
 
@@ -37,8 +38,8 @@ class Section:
 class Content:
     """A report before it is laid out: what every page shows, the same for machines, and what only its template shows.
 
-    `cards` are the model cards to write, text by file name; `pasted` are the tables of results.md; `title` stands for the
-    run's name where there are several.
+    `cards` are the model cards to write, text by file name; `pasted` are the tables and paragraphs of results.md; `title` stands
+    for the run's name where there are several.
     """
 
     template: str
@@ -54,7 +55,7 @@ class Content:
     cards: Mapping[str, str]
     own: Mapping[str, Any]
     results: Mapping[str, Any]
-    pasted: tuple[Table, ...]
+    pasted: tuple[Table | Paragraph, ...]
     sections: tuple[Section, ...] = ()
     interactive: Interactive | None = None
     title: str | None = None

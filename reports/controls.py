@@ -120,7 +120,7 @@ def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range |
     for ladder in ladders(basis.runs):
         own = {run_id for run_id, _ in ladder.training} <= ids
         by_hand = hand is not None and ladder.design == hand.design
-        searched = search is not None and own and ladder.design == search.runs[0].design
+        searched = search is not None and own and ladder.design == search.design
         if by_hand or searched:
             found.append((ladder, _added([stage_uj(basis, rung) for rung in ladder.through[1:]])))
     return tuple(found)

@@ -17,24 +17,41 @@ from reports.words import UNKNOWN, energy_between, number, optional, shortest, s
 HEADS = ("Instead", "Energy", "Share of the search's", "Test score", "Less hand champion", "Less search champion")
 
 
-def controls_section(basis: Analysis, cells: Sequence[Cell]) -> Section | None:
-    """The section; None where no cell has both champions.
+def controls_section(basis: Analysis, cells: Sequence[Cell]) -> Section:
+    """The section, which says of unfinished searches what they lack.
 
     Args:
         basis: all runs, among whose records the controls are.
         cells: the searches that they are controls of.
     """
-    whole = [cell for cell in cells if len(cell.analysis.champions) == 2 and cell.standing != "unfinished"]
-    if not whole:
-        return None
+    whole = [cell for cell in cells if not _lacking(cell)]
     measured = [cell for cell in whole if _is_measured(basis, cell)]
     tables = tuple(_table(basis, cell, len(cells) > 1) for cell in measured)
     randoms = _random_table(whole, cells)
     return Section(
         title="What the same energy buys otherwise",
-        paragraphs=(_meaning(), *_not_measured(basis, whole, cells)),
+        paragraphs=(*([_meaning()] if whole else []), *_unfinished(cells), *_not_measured(basis, whole, cells)),
         tables=(*tables, *([randoms] if randoms else [])),
     )
+
+
+def _lacking(cell: Cell) -> str:
+    """What a search lacks for controls to be set beside it; nothing where it has both champions with their scores."""
+    pair = (("search", cell.analysis.evidence.search), ("hand", cell.analysis.evidence.hand))
+    if cell.gap:
+        return cell.gap
+    if missing := [who for who, one in pair if one is None]:
+        return f"there is no {' and no '.join(missing)} champion with fresh seeds"
+    return "a champion has no test score" if cell.standing == "unfinished" else ""
+
+
+def _unfinished(cells: Sequence[Cell]) -> list[str]:
+    """What unfinished searches lack, in one line."""
+    lacking = [(cell.label, what) for cell in cells if (what := _lacking(cell))]
+    if len(cells) == len(lacking) == 1:
+        return [f"No control stands here yet: {lacking[0][1]}."]
+    told = "; ".join(f"{label} ({what})" for label, what in lacking)
+    return [f"Unfinished, so that no control stands beside {'it' if len(lacking) == 1 else 'them'}: {told}."] if told else []
 
 
 def _is_measured(basis: Analysis, cell: Cell) -> bool:

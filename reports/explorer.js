@@ -118,7 +118,7 @@
   // Lines of a model, for the tip and for its card ----------------------------------------------------------------------------
   function facts(one) {
     const known = (value, words, unit) => (value === null ? null : `${words(value)} ${unit}`);
-    const interval = one.test_low === null ? "" : ` (95 % interval ${optional(one.test_low, 2)} to ${optional(one.test_high, 2)})`;
+    const interval = one.test_low === null ? "" : ` (95 % interval ${optional(one.test_low, data.places)} to ${optional(one.test_high, data.places)})`;
     const used = one.output_j === null ? null : one.output_j * 1e6 * Payback.gramsPerUj(choice.used, choice.pue);
     return [
       ["What it is", `${KINDS[one.kind]}; ${one.note}`],

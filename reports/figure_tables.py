@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from math import nan
 
 import pandas as pd
 
@@ -15,7 +16,7 @@ from reports.energy import search_progress
 from reports.load import Run
 from reports.models import Model
 from reports.settings import Settings
-from reports.statistics import Interval
+from reports.statistics import Interval, seeds_interval
 from reports.trials import Trial, inherited
 
 J_PER_1000_OF_UJ = 1000 / MICROJOULES_PER_JOULE
@@ -25,6 +26,7 @@ MODEL_COLUMNS = {
     "family": "hand family, or `searched`",
     "searched": "whether a search proposed it",
     "champion": "`hand`, `search`, or nothing",
+    "seeds": "number of seeds that test quality and energy are means of",
     "metric": "what quality is",
     "macs_m": "millions of MACs in the paper's convention",
     "valid": "quality on the validation set",
@@ -32,8 +34,8 @@ MODEL_COLUMNS = {
     "test_low": "lower end of its 95 % interval",
     "test_high": "upper end of its 95 % interval",
     "output_j": "joules of 1,000 outputs, fully loaded",
-    "output_low_j": "lower end of its 95 % interval over seeds, where that was computed",
-    "output_high_j": "upper end of its 95 % interval over seeds, where that was computed",
+    "output_low_j": "lower end of its 95 % interval over seeds, where it has several",
+    "output_high_j": "upper end of its 95 % interval over seeds, where it has several",
     "training_g": "grams of CO2e of one training, fully loaded, where the run was",
     "route_g": "the same with the whole search that proposed it; that of the training for designs by hand",
 }
@@ -83,19 +85,18 @@ def compared_models(compared: Compared) -> pd.DataFrame:
     rows = []
     for model in compared.ranked:
         row = _model(model, compared.metric.title, compared.score(model), compared.intervals.get(model.design), compared.settings)
-        across = compared.output_intervals.get(model.design)
-        if across is not None:
-            row |= {"output_low_j": across.low * J_PER_1000_OF_UJ, "output_high_j": across.high * J_PER_1000_OF_UJ}
         rows.append(row | {"champion": "", "route_g": row["training_g"]})
     return pd.DataFrame(rows, columns=list(MODEL_COLUMNS))
 
 
 def _model(model: Model, metric: str, score: float | None, interval: Interval | None, settings: Settings) -> dict[str, object]:
     output, training = model.mean_output_uj("loaded"), mean_training_uj(model, "loaded")
+    across = seeds_interval(model.output_uj("loaded") or ()) or Interval(nan, nan)
     return {
         "design": model.design,
         "family": model.family,
         "searched": model.searched,
+        "seeds": len(model.runs),
         "metric": metric,
         "macs_m": model.counts.macs_paper / 1e6 if model.counts else None,
         "valid": model.valid_score,
@@ -103,6 +104,8 @@ def _model(model: Model, metric: str, score: float | None, interval: Interval | 
         "test_low": interval.low if interval else None,
         "test_high": interval.high if interval else None,
         "output_j": None if output is None else output * J_PER_1000_OF_UJ,
+        "output_low_j": across.low * J_PER_1000_OF_UJ,
+        "output_high_j": across.high * J_PER_1000_OF_UJ,
         "training_g": None if training is None else settings.searched_g(training),
     }
 

@@ -1,5 +1,7 @@
 """The figures of the report on a search: every table made once, each figure a function of tables."""
 
+from collections.abc import Sequence
+
 import pandas as pd
 
 from reports.analysis import Analysis
@@ -49,6 +51,31 @@ def payback_figures(analysis: Analysis, cell: CellName | None = None) -> tuple[D
         break_even_lines(routes_table(analysis), crossing_of(analysis.findings.answer), cell),
         region_map(regions_table(analysis), own, cell),
     )
+
+
+MISSING = {
+    "quality-training": "quality against the carbon of a training (no training's energy is known)",
+    "power": "power over time (no readings of the meter are known)",
+    "timeline": "what ran when (no times are known)",
+    "genealogy": "descent (no trial is known to have a parent)",
+    "genes": "what choices go with quality (no run has enough finished trials to tell)",
+}
+"""Figures that only some runs have something to show in, by name: what they show, and why they are not there."""
+
+
+def missing_words(drawings: Sequence[Drawing]) -> str:
+    """Which figures of MISSING are not among those drawn, and why; nothing where all are."""
+    there = {one.name for one in drawings}
+    told = [words for name, words in MISSING.items() if name not in there]
+    return f"Not drawn: {'; '.join(told)}." if told else ""
+
+
+def left_out(analysis: Analysis, drawings: Sequence[Drawing]) -> str:
+    """Why one search's paying back is not drawn; nothing where it is."""
+    if {"break-even", "regions"} <= {one.name for one in drawings}:
+        return ""
+    outcome = analysis.findings.answer.outcome
+    return f"When and where the search pays back is not drawn in full, since its break-even is “{outcome}”."
 
 
 def draw_all(analysis: Analysis) -> tuple[Drawing, ...]:

@@ -3,6 +3,8 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from nas.metric import BLEU, LOG_LIKELIHOOD
+
 
 @dataclass(frozen=True)
 class Term:
@@ -12,6 +14,7 @@ class Term:
     meaning: str
 
 
+P_VALUE = Term("p-value", "How often so large a difference would come about by chance if the two were equally good.")
 GLOSSARY: tuple[Term, ...] = (
     Term(
         "BLEU",
@@ -44,7 +47,11 @@ GLOSSARY: tuple[Term, ...] = (
         "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "
         "grams the ranges of grid and PUE multiply on top.",
     ),
-    Term("MACs", "Multiply-accumulates of one pass with 30 source and 30 target tokens. A FLOP count is two of them."),
+    Term(
+        "MACs",
+        f"Multiply-accumulates of one pass: in translation of {BLEU.counted}, in language models of {LOG_LIKELIHOOD.counted}. A "
+        "FLOP count is two of them.",
+    ),
     Term(
         "Making of the hardware",
         "Embodied carbon: what producing the machine emitted, by its share of the machine's life. Counted where it is given.",
@@ -54,8 +61,10 @@ GLOSSARY: tuple[Term, ...] = (
         "Minimum detectable difference",
         "(1.96 + 0.84) bootstrap standard errors: a true difference of this size is found in four of five repetitions.",
     ),
+    P_VALUE,
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
-    Term("Use", "One output, for example one sentence translated."),
+    Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
+    Term("Use", "One output: a sentence translated, or a block of text told by a language model."),
 )
 
 HOLM = Term(
@@ -64,7 +73,6 @@ HOLM = Term(
     "are comparisons, the next by one less, and so on.",
 )
 NOT_SEPARABLE = Term("Not separable", "What was measured could have come about with no true difference between the two designs.")
-P_VALUE = Term("p-value", "How often so large a difference would come about by chance if the two were equally good.")
 
 AXIS_TERMS: dict[str, tuple[Term, ...]] = {
     "hurdles": (
@@ -109,9 +117,7 @@ AXIS_TERMS: dict[str, tuple[Term, ...]] = {
             "A true difference of this size is found in four of five repetitions, at the strictest step of Holm's correction.",
         ),
         NOT_SEPARABLE,
-        P_VALUE,
         Term("Hand champion of a limit", "The best hand design within a MAC limit on validation data with seed 0, of all runs."),
-        Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
     ),
     "objectives": (Term("Pareto front", "The trials that no other trial beats in one objective without losing in another."),),
 }
@@ -133,7 +139,6 @@ COMPARISON_GLOSSARY: tuple[Term, ...] = tuple(
             HOLM,
             Term("Interval", "95 % bootstrap: seeds and, jointly for all designs, test data are drawn again and again."),
             NOT_SEPARABLE,
-            P_VALUE,
             Term(
                 "Smallest detectable difference",
                 "A true difference of this size is found in four of five repetitions, the correction included.",

@@ -24,12 +24,11 @@ from reports.basis import Basis
 from reports.comparison import Compared
 from reports.design_costs import mean_training_uj
 from reports.export import plain
-from reports.models import SEARCHED, Model
+from reports.models import SEARCHED, Model, names_in
 from reports.op_words import LOOKS
 from reports.payback import cell_data, payback_data, settings_data, words_data
 from reports.statistics import Interval
 from reports.study import Study
-from reports.trials import Trial
 from reports.words import plural, seen
 
 SCRIPTS = ("words.js", "payback.js", "tables.js", "drawn.js", "answers.js", "explorer.js")
@@ -131,8 +130,7 @@ def interactive_search(analysis: Analysis) -> Interactive:
     for model in analysis.evidence.models:
         kind = "champion" if any(model is one for one in champions) else "finalist" if model.searched else "hand"
         _add_model(gathering, model, kind, analysis.findings.score_intervals.get(model.design))
-    for trial in analysis.trials:
-        _add_trial(gathering, trial, len(analysis.runs) > 1)
+    _add_trials(gathering, analysis)
     return _interactive(gathering, analysis, champions, [payback_data(analysis)])
 
 
@@ -144,8 +142,7 @@ def interactive_study(study: Study) -> Interactive:
     for model in study.evidence.models:
         kind = "champion" if model.design in names else "finalist" if model.searched else "hand"
         _add_model(gathering, model, kind, study.findings.score_intervals.get(model.design))
-    for trial in study.trials:
-        _add_trial(gathering, trial, len(study.runs) > 1)
+    _add_trials(gathering, study)
     first = [one for one in study.cells if one.key.mac_limit == study.cells[0].key.mac_limit]
     unfolded = {one.design for cell in first for one in cell.analysis.champions}
     shown = [one for one in champions if one.design in unfolded] or list(champions)
@@ -207,19 +204,20 @@ def _add_model(gathering: _Gathering, model: Model, kind: str, interval: Interva
     )
 
 
-def _add_trial(gathering: _Gathering, trial: Trial, several: bool) -> None:
-    record = trial.record
-    train = record.phase("train")
-    gathering.add(
-        name=f"{record.design} ({record.run_id})" if several else record.design,
-        kind="trial",
-        family=SEARCHED,
-        note=trial.outcome.words,
-        architecture=gathering.place([record]),
-        valid=record.metrics.get(metric_in([record]).valid),
-        train_uj=train.loaded_uj if train else None,
-        **_sizes(record.counts),
-    )
+def _add_trials(gathering: _Gathering, analysis: Analysis) -> None:
+    named = names_in(analysis.runs)
+    for trial in analysis.trials:
+        record, train = trial.record, trial.record.phase("train")
+        gathering.add(
+            name=named(record.design, SEARCHED, record.run_id),
+            kind="trial",
+            family=SEARCHED,
+            note=trial.outcome.words,
+            architecture=gathering.place([record]),
+            valid=record.metrics.get(metric_in([record]).valid),
+            train_uj=train.loaded_uj if train else None,
+            **_sizes(record.counts),
+        )
 
 
 def _sizes(counts: Counts | None) -> dict[str, int]:

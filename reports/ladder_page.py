@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from nas.metric import ALL_METRICS
 from nas.units import MICROJOULES_PER_JOULE
 from reports.basis import Basis
 from reports.cells import cells_of
@@ -128,6 +129,7 @@ def _table(basis: Basis, found: Sequence[Ladder]) -> Table:
 
 def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
     key = ladder.quality[0]
+    places = next((one.places for one in ALL_METRICS if one.test == key), 2)
     size, latency, joules = rung.mean("stored_bytes"), rung.mean("latency_ms"), rung.output_uj
     value, spread = rung.mean(key), rung.spread(key)
     assert value is not None
@@ -135,7 +137,7 @@ def _row(basis: Basis, ladder: Ladder, rung: Rung) -> tuple[str, ...]:
     cost = stage_uj(basis, rung) if rung.stages else None
     return (
         NOT_RUN if size is None else significant(size / 1e6) + _ratio(ladder, rung, "stored_bytes"),
-        optional(value) + (f" ± {spread:.2f}" if spread is not None and len(rung.records) > 1 else "") + fewer,
+        optional(value, places) + (f" ± {spread:.{places}f}" if spread is not None and len(rung.records) > 1 else "") + fewer,
         NOT_RUN if latency is None else significant(latency) + _ratio(ladder, rung, "latency_ms"),
         NOT_RUN if joules is None else significant(1000 * joules / MICROJOULES_PER_JOULE),
         NOT_RUN if cost is None else watt_hours_between(cost),

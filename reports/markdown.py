@@ -1,9 +1,10 @@
-"""The report as Markdown that is ready to paste: the verdict, the models, the costs. Every cell is escaped."""
+"""The report as Markdown that is ready to paste: the verdict or verdicts, the models, the costs. Every cell is escaped."""
 
 import re
 from collections.abc import Sequence
 
-from reports.sentences import Verdict
+from reports.sentences import Sentence, Verdict
+from reports.study_sentences import Paragraph
 from reports.tables import Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~#$!&])")
@@ -26,11 +27,19 @@ def table_markdown(table: Table) -> str:
     return "\n".join([f"## {escaped(table.title)}", "", *lines, *note, ""])
 
 
-def report_markdown(title: str, verdict: Verdict, tables: Sequence[Table]) -> str:
-    """The content of results.md."""
-    known = (f" ({one.provenance})" if one.provenance else "" for one in verdict.sentences)
-    sentences = [
-        f"- **{escaped(one.topic)}**: {escaped(one.text)}{how}" for one, how in zip(verdict.sentences, known, strict=True)
-    ]
-    head = [f"# {escaped(title)}", "", f"**{escaped(verdict.headline)}**", "", *sentences, ""]
-    return "\n".join([*head, *(table_markdown(table) for table in tables)])
+def _told(title: str, headline: str, sentences: Sequence[Sentence]) -> str:
+    """A title, already marked as one, with what stands below it."""
+    known = (f" ({one.provenance})" if one.provenance else "" for one in sentences)
+    told = [f"- **{escaped(one.topic)}**: {escaped(one.text)}{how}" for one, how in zip(sentences, known, strict=True)]
+    return "\n".join([title, "", f"**{escaped(headline)}**", "", *told, ""])
+
+
+def report_markdown(title: str, verdict: Verdict, parts: Sequence[Table | Paragraph]) -> str:
+    """The content of results.md: the verdict, then tables and what is said of single searches."""
+    text = [_told(f"# {escaped(title)}", verdict.headline, verdict.sentences)]
+    for one in parts:
+        if isinstance(one, Table):
+            text.append(table_markdown(one))
+        else:
+            text.append(_told(f"## {escaped(one.label)}", one.headline, one.sentences))
+    return "\n".join(text)

@@ -1,6 +1,6 @@
 """Marks shared by figures: a family's line, the champions with their intervals, clouds of trials, the legend."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from math import ceil
 from typing import Any
 
@@ -10,16 +10,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+from nas.metric import ALL_METRICS, BLEU, Metric
 from reports.break_even import Envelope
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SEARCHED_COLOUR, SURFACE, Paper
 from reports.trials import KINDS, Kind, named
-from reports.words import seen, shortened
+from reports.words import optional, seen, shortened
 
 LOG_RATIO = 20
 """A horizontal axis whose largest value is this many times its smallest is drawn in logarithms."""
 LONGEST_NAME = 32
 LETTER, HANDLE, LEGEND_ROW = 5.8, 46, 18
 """Points across that a letter of a legend takes, and what stands beside its words; points down of a row."""
+BARS = "Bars are 95 % intervals, of champions and of every hand design with several seeds."
+"""What the bars of figures of searches are, for captions."""
 MOST_MARKS = 300
 """More points than this are drawn as pixels within the SVG: as elements they would make a page of megabytes."""
 
@@ -46,13 +49,20 @@ def look(families: Sequence[str], family: str) -> dict[str, Any]:
 
 
 def draw_families(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
-    """Each hand family as a line through its sizes, the sizes named beside the points; `x` and `y` are columns."""
+    """Each hand family as a line through its sizes, the sizes named beside the points; `x` and `y` are columns.
+
+    Test scores have thin bars where a design has several seeds.
+    """
     families = hand_families(models)
     for index, family in enumerate(families):
         members = models[models["family"] == family].dropna(subset=[x, y]).sort_values([x, y])
         if members.empty:
             continue
-        axes.plot(members[x], members[y], label=readable(family), **look(families, family))
+        style = look(families, family)
+        axes.plot(members[x], members[y], label=readable(family), **style)
+        if y == "test":
+            for one in members[members["seeds"] > 1].to_dict("records"):
+                axes.errorbar([one[x]], [one[y]], fmt="none", ecolor=style["color"], elinewidth=0.9, zorder=1.5, **_bars(one, x))
         below = index % 2
         for design, across, up in zip(members["design"], members[x], members[y], strict=True):
             axes.annotate(
@@ -67,28 +77,59 @@ def draw_families(axes: Axes, models: pd.DataFrame, x: str, y: str) -> None:
             )
 
 
+def _bars(one: Mapping[Hashable, Any], x: str) -> dict[str, Any]:
+    """How far a model's intervals reach: of its test score, and of its cost where that is one with an interval."""
+    known = {"yerr": ("test", "test_low", "test_high")}
+    if x == "output_j":
+        known["xerr"] = ("output_j", "output_low_j", "output_high_j")
+    values = {name: tuple(one[column] for column in columns) for name, columns in known.items()}
+    return {
+        name: [[max(0.0, value - low)], [max(0.0, high - value)]]
+        for name, (value, low, high) in values.items()
+        if pd.notna(low) and pd.notna(high)
+    }
+
+
 def draw_champions(axes: Axes, models: pd.DataFrame, x: str) -> None:
-    """Both champions with the bootstrap interval of their mean test quality; `x` is a column."""
+    """Both champions with the bootstrap intervals of their mean test quality and of their energy; `x` is a column."""
     for kind, colour in (("hand", INK), ("search", SEARCHED_COLOUR)):
         for one in models[models["champion"] == kind].dropna(subset=[x, "test", "test_low", "test_high"]).to_dict("records"):
-            value = one["test"]
-            error = [[max(0.0, value - one["test_low"])], [max(0.0, one["test_high"] - value)]]
             hollow = {"marker": "o", "markerfacecolor": "none", "markersize": 14, "markeredgewidth": 1.6}
             star = {"marker": "*", "markersize": 17, "markeredgecolor": SURFACE, "markeredgewidth": 0.8}
             style: dict[str, Any] = star if kind == "search" else hollow
-            axes.errorbar([one[x]], [value], yerr=error, color=colour, capsize=4, elinewidth=1.2, zorder=4)
-            axes.plot([one[x]], [value], color=colour, linestyle="none", label=f"{kind} champion", zorder=5, **style)
+            axes.errorbar([one[x]], [one["test"]], color=colour, capsize=4, elinewidth=1.2, zorder=4, **_bars(one, x))
+            axes.plot([one[x]], [one["test"]], color=colour, linestyle="none", label=f"{kind} champion", zorder=5, **style)
 
 
-def draw_front(axes: Axes, models: pd.DataFrame, x: str, label: str) -> None:
-    """The hand designs' Pareto front of test quality against a column of costs: the least cost of a quality or better."""
-    known = models[~models["searched"].astype(bool)].dropna(subset=[x, "test"])
+def draw_fronts(axes: Axes, models: pd.DataFrame, x: str, least: str) -> None:
+    """The Pareto fronts of test quality against a column of costs: the least cost of a quality or better.
+
+    Broad is that of hand designs, from which savings are measured; thin, where searched models have both numbers, that of all.
+
+    Args:
+        axes: to draw on.
+        models: see `figure_tables.MODEL_COLUMNS`.
+        x: the column.
+        least: what the fronts are the least of, for the legend.
+    """
+    hand = models[~models["searched"].astype(bool)]
+    _draw_front(axes, hand, x, label=f"{least} by hand", color=MUTED, linestyle=(0, (4, 3)), linewidth=5, alpha=0.45)
+    if searched_on_front(models, x):
+        _draw_front(axes, models, x, label=f"{least} of all models", color=INK, linestyle=(0, (3, 2)), linewidth=1.1, zorder=1.8)
+
+
+def searched_on_front(models: pd.DataFrame, x: str) -> bool:
+    """Whether a searched model has a test score and a cost, so that the front of all models is drawn; `x` is a column."""
+    return bool(models.dropna(subset=[x, "test"])["searched"].astype(bool).any())
+
+
+def _draw_front(axes: Axes, models: pd.DataFrame, x: str, **style: Any) -> None:
+    known = models.dropna(subset=[x, "test"])
     points = tuple(zip(known["test"], known[x], strict=True))
     front = Envelope(points).undominated()
     if front:
         corners = [(min(quality for quality, _ in points), front[0][1]), *front]
-        xs, ys = [cost for _, cost in corners], [quality for quality, _ in corners]
-        axes.plot(xs, ys, color=MUTED, linestyle=(0, (4, 3)), linewidth=5, alpha=0.45, label=label)
+        axes.plot([cost for _, cost in corners], [quality for quality, _ in corners], **style)
 
 
 def draw_trials(axes: Axes, trials: pd.DataFrame, x: str, y: str) -> None:
@@ -167,8 +208,14 @@ def _columns(lengths: Sequence[int], most: int, paper: Paper) -> int:
     return next((count for count, width in widths.items() if width <= paper.width), 1)
 
 
+def metric_of(models: pd.DataFrame) -> Metric:
+    """The metric of a table of models, told by its title; BLEU where that is of no metric."""
+    title = str(models["metric"].iloc[0]) if len(models) else ""
+    return next((one for one in ALL_METRICS if one.title == title), BLEU)
+
+
 def model_words(models: pd.DataFrame) -> str:
     """The models with their scores, for alternative texts."""
-    scored = models.dropna(subset=["test"])
-    found = [f"{design} {score:.1f}" for design, score in zip(scored["design"], scored["test"], strict=True)]
+    scored, places = models.dropna(subset=["test"]), metric_of(models).places
+    found = [f"{design} {optional(score, places)}" for design, score in zip(scored["design"], scored["test"], strict=True)]
     return f"hand designs and champions (test scores: {', '.join(found)})" if found else "the models"

@@ -115,8 +115,8 @@ def spectrum_figure(table: pd.DataFrame) -> Drawing:
         Sketch(
             name="attention-spectrum",
             title="How much of an attention map a few values hold",
-            caption=f"Singular values of the maps of sentences cut to {tokens} tokens, summed from the largest on and divided by "
-            f"the sum of all. {_quarters(table)} Means over heads, sentences and seeds; "
+            caption=f"Singular values of the maps of texts cut to {tokens} tokens, summed from the largest on and divided by "
+            f"the sum of all. {_quarters(table)} Means over heads, texts and seeds; "
             "dashed: fresh weights. A map that looks back only cannot be of as low a rank as one that looks both ways.",
             alt=f"Cumulative share of singular values; in the first quarter: {told}.",
             draw=draw,

@@ -32,10 +32,17 @@ FORMS = {
 }
 
 
-def probes_section(basis: Basis) -> Section | None:
-    """The section; None where nobody looked into the models of the runs."""
+TITLE = "Why: inside the trained models"
+NOT_PROBED = (
+    "Nobody has looked into the trained models of this report. Where a run's weights were kept, carbon-nas probe RUN does, and "
+    "adds to the run what it saw."
+)
+
+
+def probes_section(basis: Basis) -> Section:
+    """The section, or that nobody looked into the models of the runs."""
     if not lines_of(basis.runs, "depth"):
-        return None
+        return Section(title=TITLE, paragraphs=(NOT_PROBED,), tables=())
     local, ranks, depths = (probe_table(basis.runs, kind) for kind in ("locality", "spectrum", "depth"))
     planted = probe_table(basis.runs, "noise")
     paragraphs, drawings, tables = [_scale(basis)], list[Drawing](), list[Table]()
@@ -53,9 +60,7 @@ def probes_section(basis: Basis) -> Section | None:
         drawings.append(depth_figure(depths))
     if len(local):
         tables.append(attention_table(local, ranks, planted))
-    return Section(
-        title="Why: inside the trained models", paragraphs=tuple(paragraphs), tables=tuple(tables), drawings=tuple(drawings)
-    )
+    return Section(title=TITLE, paragraphs=tuple(paragraphs), tables=tuple(tables), drawings=tuple(drawings))
 
 
 def _scale(basis: Basis) -> str:

@@ -11,21 +11,25 @@ from matplotlib.figure import Figure
 from reports.cells import SEPARATOR
 from reports.drawing import FAMILY_COLOURS, INK, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render, spread
 from reports.marks import (
+    BARS,
     draw_champions,
     draw_families,
-    draw_front,
+    draw_fronts,
     draw_trials,
     hand_families,
     legend,
     log_x,
     look,
+    metric_of,
     model_words,
     readable,
     scale_x,
+    searched_on_front,
     unequal_words,
 )
 from reports.strategies_curves import Resampled, Track, grid, mean_curve
 from reports.trials import TRAINED
+from reports.words import optional
 
 DIAMOND: dict[str, Any] = {"marker": "D", "markeredgecolor": SURFACE, "linestyle": "none", "color": SEARCHED_COLOUR}
 SEARCH = ["strategy", "limit"]
@@ -35,6 +39,11 @@ DASHES: tuple[Any, ...] = ("-", (0, (6, 2)), (0, (1.5, 1.5)), (0, (6, 2, 1.5, 2)
 
 def _metric(models: pd.DataFrame) -> str:
     return str(models["metric"].iloc[0]) if len(models) else "score"
+
+
+def _of_all(models: pd.DataFrame, x: str) -> str:
+    """What the thin front is, where there is one; `x` is its column."""
+    return "; thin dashes: the same of all models with a test score, searched ones too" if searched_on_front(models, x) else ""
 
 
 def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
@@ -52,7 +61,7 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
         draw_trials(valid, shown, "macs_m", "valid")
         draw_families(valid, models, "macs_m", "valid")
         valid.plot(finalists["macs_m"], finalists["valid"], markersize=7, label="finalist", **DIAMOND)
-        draw_front(test, models, "macs_m", "least work by hand")
+        draw_fronts(test, models, "macs_m", "least work")
         draw_families(test, models, "macs_m", "test")
         draw_champions(test, models, "macs_m")
         for axes, title in ((valid, "Validation, seed 0"), (test, "Test")):
@@ -69,11 +78,10 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
             name="quality-macs",
             title="Quality against work",
             caption="Left, what was chosen on: validation scores of the hand designs and finalists at the full budget, and of "
-            "search trials at their short one. Right, the verdict's test scores; bars are 95 % intervals over seeds and test "
-            "data, wider than that of a difference between models, which share their test data. Dashed: the hand designs "
-            "that no other beats in both. MACs: linear layers and attention, of 30 source and 30 target tokens, of one block of "
-            "text in language models."
-            f"{unequal_words(trials['outcome'])}",
+            f"search trials at their short one. Right, the verdict's test scores. {BARS} They are over seeds and test data, and "
+            "wider than that of a difference between models, which share their test data. Broad dashes: the hand designs that "
+            f"no other hand design beats in both{_of_all(models, 'macs_m')}. MACs: linear layers and attention, of "
+            f"{metric_of(models).counted}.{unequal_words(trials['outcome'])}",
             alt=f"{_metric(models)} against multiply-accumulates for {model_words(models)}, and {len(shown)} search trials.",
             draw=draw,
         )
@@ -85,7 +93,7 @@ def quality_against_energy(models: pd.DataFrame) -> Drawing:
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(340 if paper.narrow else 400)
-        draw_front(axes, models, "output_j", "least energy by hand")
+        draw_fronts(axes, models, "output_j", "least energy")
         draw_families(axes, models, "output_j", "test")
         draw_champions(axes, models, "output_j")
         axes.set_xlabel("joules per 1,000 outputs, fully loaded")
@@ -100,7 +108,9 @@ def quality_against_energy(models: pd.DataFrame) -> Drawing:
             name="quality-energy",
             title="Quality against energy per use",
             caption="Up and to the left is better. The saving per use is the horizontal distance from the search champion to "
-            "the dashed line: the least energy among hand designs of that quality or better.",
+            "the broad dashes: the least energy among hand designs of that quality or better"
+            f"{_of_all(models, 'output_j')}. {BARS} Upright ones are over seeds and test data, level ones of energy over seeds; "
+            "the meter's own error is common to all and not in them.",
             alt=f"Test {_metric(models)} against joules per 1,000 outputs for {model_words(models)}.",
             draw=draw,
         )
@@ -129,15 +139,18 @@ def quality_against_training(models: pd.DataFrame) -> Drawing | None:
         legend(figure, (axes,), paper)
         return figure
 
+    places = metric_of(known).places
     searched = " The search champion stands where the whole search and its training put it; dotted: what the search added."
     return render(
         Sketch(
             name="quality-training",
             title="Quality against the carbon of getting there",
             caption="Up and to the left is better. Grams of one training at the full budget where the run was, fully loaded."
-            f"{searched if len(champions) else ''} Bars of champions are 95 % intervals of test scores.",
+            f"{searched if len(champions) else ''} {BARS}",
             alt="Test quality against grams of CO2e of training: "
-            + ", ".join(f"{one['design']} {one['test']:.1f} at {one['route_g']:.3g} g" for one in known.to_dict("records"))
+            + ", ".join(
+                f"{one['design']} {optional(one['test'], places)} at {one['route_g']:.3g} g" for one in known.to_dict("records")
+            )
             + ".",
             draw=draw,
         )
@@ -156,7 +169,9 @@ def best_against_carbon(progress: pd.DataFrame, models: pd.DataFrame, outcomes: 
     """
     levels = models[~models["searched"].astype(bool)].dropna(subset=["valid"])
     best = progress["best"].dropna()
-    ending = f"ending at {best.max():.1f}, " if len(best) else "no trial of which has a score yet, "
+    ending = "no trial of which has a score yet, "
+    if len(best):
+        ending = f"ending at {optional(float(best.max()), metric_of(models).places)}, "
     banded = progress.groupby(SEARCH)["run_id"].nunique().max() > 1 if len(progress) else False
     whose, its = ("searches", "each") if progress["run_id"].nunique() > 1 else ("search", "it")
 

@@ -8,7 +8,7 @@ from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.export import search_results
 from reports.field import field_section
-from reports.figures import draw_all
+from reports.figures import draw_all, left_out, missing_words
 from reports.glossary import search_glossary
 from reports.interactive import interactive_search
 from reports.ladder_page import ladder_section
@@ -43,7 +43,7 @@ def search_content(analysis: Analysis) -> Content:
     )
     references = references_table(analysis.evidence.references, passed)
     spent = [table for table in (budget_table(analysis), uses_table(analysis)) if table is not None]
-    models, payers = models_table(analysis), payers_tables(analysis)
+    models, payers, drawings = models_table(analysis), payers_tables(analysis), draw_all(analysis)
     cell = sole_cell(analysis)
     sections = (
         controls_section(analysis, (cell,)),
@@ -61,7 +61,7 @@ def search_content(analysis: Analysis) -> Content:
         basis=analysis,
         verdict=verdict,
         tiles=make_tiles(analysis),
-        drawings=draw_all(analysis),
+        drawings=drawings,
         published=(results_table(),),
         setup=search_setup_table(analysis),
         glossary=search_glossary(axes_of(analysis)),
@@ -69,6 +69,7 @@ def search_content(analysis: Analysis) -> Content:
         payers=payers,
         cards=model_cards(analysis, champions),
         own={
+            "left_out": (left_out(analysis, drawings), missing_words(drawings)),
             "spent": spent,
             "tables": (models, references, trials_table(analysis), *front_tables(analysis)),
         },

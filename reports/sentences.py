@@ -19,6 +19,7 @@ from reports.words import (
     mass_between,
     mass_range,
     number,
+    p_words,
     percent,
     plural,
     shortest,
@@ -121,7 +122,7 @@ def _compared(analysis: Analysis) -> Sentence:
             f"{plural(seeds[0], 'fresh seed') if len(seeds) == 1 else 'fresh seeds'} and scored on "
             f"{analysis.findings.num_sentences:,} test {analysis.metric.rows}."
         )
-    return Sentence("What was compared", text)
+    return Sentence("What was compared", text, "configured")
 
 
 def _searched_words(analysis: Analysis) -> str:
@@ -149,6 +150,7 @@ def sweep_sentence(models: Sequence[Model]) -> Sentence | None:
         "Learning rates",
         "Each design has the peak learning rate that was best for it on validation data with seed 0, of "
         f"{', '.join(f'{rate:g}' for rate in swept)}. What trying them cost stands with who tried them.",
+        "configured",
     )
 
 
@@ -159,12 +161,16 @@ def _quality(analysis: Analysis) -> Sentence | None:
     metric = analysis.metric
     ends = (comparison.interval.low, comparison.interval.high, comparison.difference)
     low, high, away = (signed(one, metric.places) for one in ends)
-    difference = f"a difference of {away} {metric.unit} (95 % interval {low} to {high}, over seeds and test {metric.rows})"
+    chance = f"{p_words(comparison.deciding_p_value)} by bootstrap"
+    chance += ", Holm's correction included" if comparison.num_comparisons > 1 else ""
+    difference = (
+        f"a difference of {away} {metric.unit} (95 % interval {low} to {high}, over seeds and test {metric.rows}; {chance})"
+    )
     if analysis.findings.too_weak:
         return Sentence(
             "Quality",
             f"The search champion ({search.design}) scored {metric.text(search.test_score)}, the hand champion ({hand.design}) "
-            f"{hand.test_score:.{metric.places}f}: {difference}. Both are only described, since models are too weak.",
+            f"{metric.text(hand.test_score)}: {difference}. Both are only described, since models are too weak.",
             "scored",
         )
     return Sentence(
@@ -184,11 +190,10 @@ def references_sentence(analysis: Analysis) -> Sentence | None:
         return None
     scored = f"{metric.text(best.test_score)} on the same {metric.rows}"
     without, needed = f"Without any model, {best.design.replace('_', ' ')} scores {scored}", f"{shortest(margin)} {metric.unit}"
-    weak = analysis.findings.too_weak
-    if weak:
-        names = " and ".join(weak)
-        return Sentence("Strength", f"{without}; {names} did not beat that by {needed}, so nothing is concluded.")
-    return Sentence("Strength", f"{without}; a champion must beat that by {needed} to count.")
+    told = f"a champion must beat that by {needed} to count."
+    if weak := analysis.findings.too_weak:
+        told = f"{' and '.join(weak)} did not beat that by {needed}, so nothing is concluded."
+    return Sentence("Strength", f"{without}; {told}", "scored")
 
 
 def _cost(analysis: Analysis) -> Sentence:
@@ -260,7 +265,7 @@ def _break_even(analysis: Analysis) -> Sentence | None:
             share = percent(answer.outside_share or 0.0)
             end = f"In {share} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
     else:
-        saves = saving_words(answer.saving_uj, answer.saving)
+        saves = saving_words(answer.saving_uj, answer.saving, analysis.metric.rows)
         end = f"{saves}, used in {region_words(analysis.settings.used_in)}: {closing_words(answer)}."
     return Sentence("Break-even", f"{left_words(answer.net_g, answer.net_interval_g)} {end}", analysis.source.provenance)
 

@@ -23,7 +23,7 @@ SAME = 1e-9
 _CHUNK = 200
 MANY = 500
 """Degrees of freedom from which Student's distribution is taken for the normal one."""
-TAIL_SEED = 20260103
+TAIL_SEED, SEEDS_SEED = 20260103, 20260104
 _ANGLES = 20_001
 
 
@@ -58,10 +58,14 @@ class Comparison:
         return detectable(self.standard_error, self.num_comparisons, self.degrees_of_freedom)
 
     @property
+    def deciding_p_value(self) -> float:
+        """The p-value by Holm's correction where there is one, else the bootstrap's."""
+        return self.p_value if self.holm_p_value is None else self.holm_p_value
+
+    @property
     def sign(self) -> int:
-        """1 or -1 when the interval leaves out zero and the p-value is low, by Holm's correction where there is one; else 0."""
-        p_value = self.p_value if self.holm_p_value is None else self.holm_p_value
-        if p_value >= LEVEL:
+        """1 or -1 when the interval leaves out zero and the p-value that decides is low; else 0."""
+        if self.deciding_p_value >= LEVEL:
             return 0
         return int(self.interval.low > 0) - int(self.interval.high < 0)
 
@@ -181,6 +185,15 @@ def with_tails(draws: FloatArray, spreads: Sequence[SeedSpread]) -> FloatArray:
         return draws
     centre, chi_square = inside.mean(), np.random.default_rng(TAIL_SEED).chisquare(freedom, len(draws))
     return np.asarray(centre + (draws - centre) * np.sqrt(freedom / chi_square), dtype=np.float64)
+
+
+def seeds_interval(values: Sequence[float]) -> Interval | None:
+    """95 % of the mean of one value a seed, seeds drawn again; None where fewer than two tell nothing of their spread."""
+    if len(values) < 2:
+        return None
+    picks = pick_seeds(len(values), NUM_DRAWS, np.random.default_rng(SEEDS_SEED))
+    drawn = mean_over_seeds(np.tile(np.asarray(values, dtype=np.float64), (NUM_DRAWS, 1)), picks)
+    return percentile_interval(with_tails(drawn, (spread_of(values),)))
 
 
 def compare(difference: float, draws: FloatArray, spreads: Sequence[SeedSpread] = ()) -> Comparison:

@@ -8,7 +8,7 @@ from reports.statistics import Interval
 from reports.strategies import Strategies
 from reports.strategies_curves import Speed
 from reports.strategies_tests import Rival
-from reports.words import duration, energy, mass, number, significant
+from reports.words import duration, energy, mass, number, p_words, significant
 
 UNIT_WORDS = {
     "trials": "trials",
@@ -63,8 +63,8 @@ def gain(rival: Rival) -> tuple[float, Interval]:
 def gain_words(rival: Rival) -> str:
     """A gain with its interval and p-value."""
     mean, interval = gain(rival)
-    p_value = "p < 0.001" if rival.holm_p_value < 0.001 else f"p = {rival.holm_p_value:.3f}"
-    return f"{signed_words(mean)} (95 % interval {signed_words(interval.low)} to {signed_words(interval.high)}, {p_value})"
+    ends = f"{signed_words(interval.low)} to {signed_words(interval.high)}"
+    return f"{signed_words(mean)} (95 % interval {ends}, {p_words(rival.holm_p_value)})"
 
 
 def signed_words(value: float) -> str:

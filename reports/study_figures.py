@@ -39,6 +39,24 @@ def pays(cell: Cell) -> bool:
     return cell.standing != "unfinished" and cell.analysis.findings.answer.uses is not None
 
 
+def left_out(study: Study) -> str:
+    """Of which searches it is not drawn when and where they pay back, and why not; nothing where it is of all."""
+    drawn = [cell.label for cell in study.cells if pays(cell)][:MOST_PAYING]
+    told = [f"{cell.label} ({_why_left_out(cell)})" for cell in study.cells if cell.label not in drawn]
+    if not told:
+        return ""
+    return (
+        f"Lines of break-even and maps of regions are of searches with a number of uses, of {MOST_PAYING} at most. Left out: "
+        f"{'; '.join(told)}."
+    )
+
+
+def _why_left_out(cell: Cell) -> str:
+    if pays(cell):
+        return f"it has a number, but {MOST_PAYING} come before it"
+    return "no verdict yet" if cell.standing == "unfinished" else f"no number: {cell.analysis.findings.answer.outcome}"
+
+
 def study_models(study: Study) -> pd.DataFrame:
     """All models, see MODEL_COLUMNS; a searched one's route has the cost of its own search alone."""
     table = analysis_models(study)
@@ -65,7 +83,7 @@ def differences(study: Study) -> Sketch:
         axes.set_yticks(range(len(found)), [_name(cell, paper) for cell, _ in found])
         axes.set_ylim(len(found) - 0.4, -0.6)
         ends = [abs(end) for _, one in found for end in (one.interval.low, one.interval.high, one.difference)]
-        reach_x = 1.12 * max([*ends, 0.1])
+        reach_x = 1.12 * max([*ends, 10.0 ** (1 - study.metric.places)])
         axes.set_xlim(-reach_x, reach_x)
         axes.grid(visible=False, axis="y")
         axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -80,7 +98,7 @@ def differences(study: Study) -> Sketch:
         name="differences",
         title="Search against hand design, the tightest budget on top",
         caption="Points are differences of the champions' mean test scores, bars their 95 % intervals over seeds and test "
-        f"sentences. {_colour_words(count)}{_trend(study)}",
+        f"{study.metric.rows}. {_colour_words(count)}{_trend(study)}",
         alt=f"Difference of test {study.metric.title}, search less hand design. {told}."
         if told
         else "No search has a difference yet.",

@@ -8,6 +8,7 @@ from reports.checklist import checklist_section
 from reports.content import Content, Tile
 from reports.controls_page import controls_section
 from reports.field import field_section
+from reports.figures import missing_words
 from reports.glossary import search_glossary
 from reports.interactive import interactive_study
 from reports.ladder_page import ladder_section
@@ -19,9 +20,9 @@ from reports.spending_page import spending_section
 from reports.statistics import Interval
 from reports.study import Cell, Study
 from reports.study_export import study_results
-from reports.study_figures import draw_study
+from reports.study_figures import draw_study, left_out
 from reports.study_sentences import cell_paragraph, make_study_verdict, trend_limit, trend_words
-from reports.study_tables import HEADS, spent_table, verdict_row
+from reports.study_tables import HEADS, spent_table, verdict_note, verdict_row, verdict_table
 from reports.tables import Table, models_table, references_table, results_table, search_setup_table
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
@@ -47,12 +48,13 @@ def study_content(study: Study) -> Content:
         checklist_section(study),
     )
     models, payers, spent = models_table(study), payers_tables(study), spent_table(study)
+    paragraphs, drawings = tuple(cell_paragraph(cell) for cell in study.cells), draw_study(study)
     return Content(
         template="study.html",
         basis=study,
         verdict=verdict,
         tiles=study_tiles(study),
-        drawings=draw_study(study),
+        drawings=drawings,
         published=(results_table(),),
         setup=search_setup_table(study),
         glossary=search_glossary({*axes_of(study), "study"}),
@@ -60,26 +62,26 @@ def study_content(study: Study) -> Content:
         payers=payers,
         cards=model_cards(study, [one.design for one in study.champions]),
         own={
+            "left_out": (left_out(study), missing_words(drawings)),
             "spent": (spent,),
             "verdict_heads": HEADS,
             "verdict_rows": [verdict_row(cell) for cell in study.cells],
-            "paragraphs": [cell_paragraph(cell) for cell in study.cells],
-            "tables": (
-                models,
-                references,
-                *(replace(one, title=f"{one.title}: {cell.label}") for cell in study.cells for one in _trial_tables(cell)),
-            ),
+            "verdict_note": verdict_note("below"),
+            "paragraphs": paragraphs,
+            "tables": (models, references, *_trial_tables(study)),
         },
         results=study_results(study, verdict),
-        pasted=(models, references, spent, *payers),
+        pasted=(verdict_table(study), *paragraphs, models, references, spent, *payers),
         sections=tuple(one for one in sections if one is not None),
         interactive=interactive_study(study),
         title=study.name or " + ".join(run.run_id for run in study.runs),
     )
 
 
-def _trial_tables(cell: Cell) -> tuple[Table, ...]:
-    return (trials_table(cell.analysis), *front_tables(cell.analysis))
+def _trial_tables(study: Study) -> tuple[Table, ...]:
+    """The trials of every search and their fronts."""
+    found = [(cell, one) for cell in study.cells for one in (trials_table(cell.analysis), *front_tables(cell.analysis))]
+    return tuple(replace(one, title=f"{one.title}: {cell.label}") for cell, one in found)
 
 
 def study_tiles(study: Study) -> tuple[Tile, ...]:

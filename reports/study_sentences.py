@@ -109,7 +109,8 @@ def _compared(study: Study) -> Sentence:
         f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
         f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
         f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
-        "sentences.",
+        f"{study.metric.rows}.",
+        "configured",
     )
 
 
@@ -138,7 +139,9 @@ def _won(study: Study) -> Sentence | None:
     return Sentence(
         "Better on the test set",
         f"{'. '.join(told)}. A difference counts{correction} where p is below 0.05 (bootstrap over seeds and the same test "
-        f"sentences); a true difference of {study.metric.text(least)} or more would be found in four of five such studies.",
+        f"{study.metric.rows}); a true difference of {study.metric.text(least)} or more would be found in four of five such "
+        "studies.",
+        "scored",
     )
 
 
@@ -188,7 +191,8 @@ def _tightest(study: Study) -> Sentence | None:
         for cell in found
         if (one := cell.analysis.findings.comparison)
     ]
-    return Sentence("Tightest budget", f"Within {found[0].key.limit_words}, search less hand design: {'; '.join(told)}.")
+    text = f"Within {found[0].key.limit_words}, search less hand design: {'; '.join(told)}."
+    return Sentence("Tightest budget", text, "scored")
 
 
 def _tighter(study: Study) -> Sentence:
@@ -209,7 +213,7 @@ def _tighter(study: Study) -> Sentence:
         f"seeds and test {study.metric.rows}"
     )
     text += " and searches)." if trend.repeated else "). How much another search would differ is not in that interval."
-    return Sentence("The tighter, the better by hand?", text)
+    return Sentence("The tighter, the better by hand?", text, "scored")
 
 
 def trend_words(trend: Trend) -> str:

@@ -14,6 +14,7 @@ from reports.words import (
     UNKNOWN,
     duration,
     energy,
+    how_known,
     millions,
     optional,
     percent,
@@ -57,9 +58,10 @@ def models_table(analysis: Analysis) -> Table:
         heads,
         tuple(_model_row(model) for model in models),
         frozenset(range(1, len(heads))),
-        "Champions are marked; their test score is mean ± standard deviation over fresh seeds, their validation score that of "
-        "seed 0. Finalists that were not chosen never met the test set. “Paper” leaves out embeddings and the vocabulary "
-        "projection, “all” leaves out nothing. Training is of all seeds together, loaded." + kept_rates(models),
+        "Champions are marked. A test score is the mean over as many seeds as its row has, ± their standard deviation where "
+        "there are several; a validation score is that of seed 0 where there is one. Finalists that were not chosen never met "
+        "the test set. “Paper” leaves out embeddings and the vocabulary projection, “all” leaves out nothing. Training is of "
+        f"all seeds together, loaded. Energies are {how_known(analysis.source)}.{kept_rates(models)}",
         frozenset(index for index, model in enumerate(models) if (model.family, model.design) in champions),
     )
 
@@ -70,7 +72,7 @@ def _model_row(model: Model) -> tuple[str, ...]:
     test = NOT_RUN
     if model.test_score is not None:
         places = model.metric.places
-        test = f"{model.test_score:.{places}f}" + ("" if model.test_spread is None else f" ± {model.test_spread:.{places}f}")
+        test = optional(model.test_score, places) + ("" if model.test_spread is None else f" ± {model.test_spread:.{places}f}")
     training = model.training_uj("loaded")
     return (
         model.design,

@@ -15,8 +15,11 @@ from reports.tornado import Answer, Bar, Tornado, tornado_of, varied
 from reports.words import MASS_UNITS, UNKNOWN, mass, mass_range, mass_unit, number
 
 
-def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section | None:
-    """The section: a figure and a table for one search, the widest bars of all; None where no search has a saving.
+TITLE = "Which assumption moves the answer most"
+
+
+def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section:
+    """The section: a figure and a table for one search, the widest bars of all; or that no search has a saving.
 
     The one shown is the first with a break-even that is a number, else the first with a saving: the tightest limit's.
 
@@ -27,13 +30,14 @@ def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section | None
     known = varied(everywhere)
     found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, known))]
     if not found:
-        return None
+        text = "No saving in a use was measured here, so there is no answer that an assumption could move."
+        return Section(title=TITLE, paragraphs=(text,), tables=())
     with_number = [one for cell, one in found if cell.analysis.findings.answer.outcome == "number"]
     shown = (with_number or [one for _, one in found])[0]
     several = len(cells) > 1
     told = [_told(one, several) for _, one in found]
     return Section(
-        title="Which assumption moves the answer most",
+        title=TITLE,
         paragraphs=(_meaning(shown, several), *told),
         tables=(_table(shown),),
         drawings=(render(draw_tornado(shown)),),
@@ -125,7 +129,7 @@ def draw_tornado(one: Tornado) -> Sketch:
     told = "; ".join(f"{bar.name} {mass_range(Interval(low, high))}" for bar in bars for low, high in [_ends(bar, one.uses)])
     return Sketch(
         name="tornado",
-        title="Which assumption moves the answer most",
+        title=TITLE,
         caption="Bars reach from the central figure (line) to that at the table's first end (blue) and at its second (orange). "
         "Dotted: zero, left of it the search has paid back.",
         alt=f"Net grams of CO2e after {number(one.uses)} uses, one assumption at a time. {told}.",

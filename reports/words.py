@@ -147,6 +147,14 @@ def millions(count: int | None) -> str:
     return UNKNOWN if count is None else significant(count / 1e6)
 
 
+def p_words(p_value: float) -> str:
+    """A p-value in three decimals, in more where these would not tell on which side of 0.05 it is."""
+    if p_value < 0.001:
+        return "p < 0.001"
+    text = f"{p_value:.3f}"
+    return f"p = {p_value:.5f}" if text == "0.050" else f"p = {text}"
+
+
 def optional(value: float | None, places: int = 2) -> str:
     """A fixed number of decimals, or that it is not known."""
     return UNKNOWN if value is None else f"{value:.{places}f}".replace("-", MINUS)

@@ -313,7 +313,8 @@ def test_the_command_adds_tables_once_and_the_report_shows_them(run: Path, tmp_p
     assert all(isinstance(one, ProbeLine) for one in tables)
     keys = {(one.weights, one.kind) for one in tables if isinstance(one, ProbeLine)}
     assert ("none", "macs") in keys and {("trained", "depth"), ("random", "depth"), ("trained", "locality")} <= keys
-    assert "Why: inside the trained models" in (run / "report" / "index.html").read_text(encoding="utf-8")
+    page = (run / "report" / "index.html").read_text(encoding="utf-8")
+    assert "Why: inside the trained models" in page and "Nobody has looked into the trained models" not in page
     assert {name: (run / name).read_bytes() for name in before} == before
     content = (run / FILE).read_bytes()
     run_probes(run, ["transformer-xs"], Terminal())

@@ -121,14 +121,14 @@ def test_a_certain_saving_on_a_grid_that_may_emit_nothing() -> None:
 
 
 def test_savings_in_words() -> None:
-    over = "over seeds, sentences and the meter's error)"
-    assert saving_words(13_100.0, Interval(-15_300.0, 53_200.0)) == (
+    over, of_blocks = (f"over seeds, {rows} and the meter's error)" for rows in ("sentences", "blocks"))
+    assert saving_words(13_100.0, Interval(-15_300.0, 53_200.0), "sentences") == (
         "At equal quality the searched model saves 13.1 J per 1,000 outputs against the hand designs (95 % interval −15.3 to "
         f"53.2 J, {over}"
     )
-    assert saving_words(-20_000.0, Interval(-40_000.0, -5_000.0)) == (
+    assert saving_words(-20_000.0, Interval(-40_000.0, -5_000.0), "blocks") == (
         "At equal quality the searched model needs 20.0 J more per 1,000 outputs than the hand designs (95 % interval 5.00 to "
-        f"40.0 J more, {over}"
+        f"40.0 J more, {of_blocks}"
     )
     assert "emitted 2.00 g CO2e (1.00 g to 3.00 g) more than" in left_words(2.0, Interval(1.0, 3.0))
     assert "emitted 2.00 g CO2e (1.00 g to 3.00 g) less than" in left_words(-2.0, Interval(-3.0, -1.0))

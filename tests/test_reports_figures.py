@@ -8,14 +8,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
 
 from nas.ledger import encode_line
 from reports.analysis import Analysis, analyse
-from reports.drawing import themed
+from reports.drawing import Drawing, themed
 from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
 from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
+from reports.figures import MISSING, left_out, missing_words
 from reports.load import load_run
+from reports.marks import draw_families, draw_fronts
 from reports.payback_figures import (
     REGION_COLUMNS,
     REGIONS,
@@ -26,10 +30,16 @@ from reports.payback_figures import (
     regions_table,
     routes_table,
 )
-from reports.quality_figures import best_against_carbon, quality_against_macs, quality_against_training
+from reports.quality_figures import (
+    best_against_carbon,
+    quality_against_energy,
+    quality_against_macs,
+    quality_against_training,
+)
 from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import GENE_COLUMNS, eta_squared, genealogy_table, genes_table
 from reports.settings import make_settings
+from reports.statistics import seeds_interval
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -110,13 +120,72 @@ def test_alternative_texts_tell_what_is_drawn(analysis: Analysis) -> None:
     models, progress = analysis_models(analysis), progress_table(analysis.runs, analysis.settings)
     best = progress["best"].max()
     assert progress["valid"].max() > best, "finalists had a longer training"
-    assert f"ending at {best:.1f}, against" in best_against_carbon(progress, models).alt
+    assert f"ending at {best:.2f}, against" in best_against_carbon(progress, models).alt
     assert "no trial of which has a score yet" in best_against_carbon(progress.iloc[:0], models).alt
     power = power_table(analysis.runs)
     several = [power.assign(run_id=f"r{at}", energy_uj=power["energy_uj"] / (1 if at < 3 else 100)) for at in range(4)]
     alone, drawn = power_over_time(power), power_over_time(pd.concat(several, ignore_index=True))
     assert alone is not None and drawn is not None and "Left out: 1 run that drew less." in drawn.caption
     assert alone.alt == drawn.alt, "of the runs that are shown"
+
+
+def test_why_paying_back_is_not_drawn(analysis: Analysis) -> None:
+    empty = Drawing(name="", title="", caption="", alt="", wide_svg="", narrow_svg="", png=b"")
+    lines, regions = (replace(empty, name=name) for name in ("break-even", "regions"))
+    assert left_out(analysis, (lines, regions)) == ""
+    assert left_out(analysis, (lines,)).endswith("is not drawn in full, since its break-even is “number”.")
+
+
+def test_figures_that_the_records_have_nothing_for_are_named(analysis: Analysis) -> None:
+    empty = Drawing(name="", title="", caption="", alt="", wide_svg="", narrow_svg="", png=b"")
+    drawn = [replace(empty, name=name) for name in MISSING]
+    assert missing_words(drawn) == ""
+    assert missing_words(drawn[:-2]) == f"Not drawn: {MISSING['genealogy']}; {MISSING['genes']}."
+    assert set(MISSING) >= {"genealogy", "genes"} and genealogy(genealogy_table(analysis.runs)) is None
+
+
+def bars_of(models: pd.DataFrame, x: str, y: str) -> int:
+    """How many error bars families by hand have in a figure."""
+    axes = Figure().subplots()
+    draw_families(axes, models, x, y)
+    return sum(isinstance(one, LineCollection) for one in axes.collections)
+
+
+@pytest.mark.usefixtures("sketched")
+def test_every_hand_design_with_several_seeds_has_bars_both_ways_where_both_are_known(analysis: Analysis) -> None:
+    models = analysis_models(analysis)
+    hands = models[~models["searched"].astype(bool)]
+    assert list(hands["design"][hands["seeds"] > 1]) == ["lite_transformer-m"], "the others were trained once"
+    assert [bars_of(models, x, y) for x, y in (("output_j", "test"), ("macs_m", "test"), ("macs_m", "valid"))] == [2, 1, 0]
+    several = models.assign(seeds=3, output_low_j=models["output_j"] - 1, output_high_j=models["output_j"] + 1)
+    assert bars_of(several, "output_j", "test") == 2 * len(hands) and bars_of(several, "macs_m", "test") == len(hands)
+    assert "of every hand design with several seeds" in quality_against_energy(models).caption
+
+
+def test_energy_of_an_output_has_an_interval_over_seeds_where_there_are_several(analysis: Analysis) -> None:
+    models = analysis_models(analysis).set_index("design")
+    for model in analysis.evidence.models:
+        row, found = models.loc[model.design], seeds_interval(model.output_uj("loaded") or ())
+        assert row["seeds"] == len(model.runs) and (found is None) == (len(model.runs) == 1)
+        if found is None:
+            assert np.isnan(row["output_low_j"]) and np.isnan(row["output_high_j"])
+        else:
+            assert (row["output_low_j"], row["output_high_j"]) == pytest.approx((found.low / 1000, found.high / 1000))
+            assert row["output_low_j"] < row["output_j"] < row["output_high_j"]
+
+
+@pytest.mark.usefixtures("sketched")
+def test_the_front_of_all_models_stands_beside_that_of_hand_designs(analysis: Analysis) -> None:
+    models, axes = analysis_models(analysis), Figure().subplots()
+    draw_fronts(axes, models, "macs_m", "least work")
+    lines = {str(one.get_label()): list(one.get_xdata()) for one in axes.lines}
+    assert list(lines) == ["least work by hand", "least work of all models"]
+    searched = float(models.set_index("design").loc["search-trial7", "macs_m"])
+    assert searched in lines["least work of all models"] and searched not in lines["least work by hand"]
+    assert "thin dashes: the same of all models" in quality_against_energy(models).caption
+    by_hand, alone = models[~models["searched"].astype(bool)], Figure().subplots()
+    draw_fronts(alone, by_hand, "macs_m", "least work")
+    assert len(alone.lines) == 1 and "thin dashes" not in quality_against_energy(by_hand).caption
 
 
 def test_what_came_to_no_end_is_hatched(analysis: Analysis) -> None:

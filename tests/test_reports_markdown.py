@@ -2,6 +2,7 @@
 
 from reports.markdown import escaped, report_markdown, table_markdown
 from reports.sentences import Sentence, Verdict
+from reports.study_sentences import Paragraph
 from reports.tables import Table
 
 NASTY = "a|b *c* _d_ `e` <img src=x> [f](javascript:g) \\ # $h$\nnext & ~i~ !j"
@@ -27,3 +28,12 @@ def test_the_verdict_comes_first_with_how_it_is_known() -> None:
     verdict = Verdict(outcome="never", headline="It *lost*.", sentences=(Sentence("Cost", "2 g", "estimated"),))
     text = report_markdown("a_b", verdict, [Table("T", ("a",), (("1",),), frozenset())])
     assert text.startswith("# a\\_b\n\n**It \\*lost\\*.**\n\n- **Cost**: 2 g (estimated)\n\n## T\n")
+
+
+def test_what_is_said_of_a_search_stands_between_the_tables() -> None:
+    verdict = Verdict(outcome="never", headline="All lost.", sentences=())
+    tables = [Table(name, ("a",), (("1",),), frozenset()) for name in ("First", "Last")]
+    paragraph = Paragraph("7 M *MACs*", "It lost.", (Sentence("Quality", "worse", "scored"), Sentence("Not counted", "much")))
+    text = report_markdown("all", verdict, [tables[0], paragraph, tables[1]])
+    told = "## 7 M \\*MACs\\*\n\n**It lost.**\n\n- **Quality**: worse (scored)\n- **Not counted**: much\n"
+    assert text.index("## First\n") < text.index(told) < text.index("## Last\n")

@@ -24,7 +24,8 @@ from reports.sentences import Verdict, make_verdict
 from reports.settings import Assumptions, make_settings
 from reports.spent_tables import budget_table
 from reports.statistics import student_quantile
-from reports.words import energy, mass
+from reports.tables import models_table
+from reports.words import energy, mass, p_words
 
 RECORDS = Path(__file__).parent / "records"
 FIGURES = (
@@ -181,6 +182,33 @@ def test_verdict_in_words(report: tuple[Path, Verdict]) -> None:
         "largely cancels in the break-even",
     ):
         assert expected in text
+
+
+def test_the_difference_has_its_p_value_uncorrected_where_it_stands_alone(
+    report: tuple[Path, Verdict], results: dict[str, Any]
+) -> None:
+    (told,) = (one.text for one in report[1].sentences if one.topic == "Quality")
+    assert f", over seeds and test sentences; {p_words(results['comparison']['p_value'])} by bootstrap)" in told
+    assert "Holm" not in told and "p-value" in (report[0] / "index.html").read_text()
+
+
+def test_figures_that_there_is_nothing_for_are_named(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert '<p class="note">Not drawn: descent (no trial is known to have a parent); what choices go with quality' in page
+    assert "is not drawn in full" not in page
+
+
+def test_statements_with_numbers_say_how_these_are_known(report: tuple[Path, Verdict]) -> None:
+    known = {one.topic: one.provenance for one in report[1].sentences}
+    assert known["What was compared"] == "configured" and known["Strength"] == known["Quality"] == "scored"
+    assert {topic for topic, how in known.items() if how is None} <= {"Not counted", "Carbon per gain"}
+
+
+def test_how_many_seeds_a_model_has_is_left_to_its_row(report: tuple[Path, Verdict]) -> None:
+    page = (report[0] / "index.html").read_text()
+    assert "the table of all models has the number of seeds of each" in page and "were trained once" not in page
+    note = models_table(analyse([load_run(RECORDS)], SETTINGS)).note
+    assert "the mean over as many seeds as its row has" in note and "Energies are estimated: linear load model." in note
 
 
 class Links(HTMLParser):

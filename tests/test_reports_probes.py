@@ -177,10 +177,11 @@ def test_the_kinds_of_attention_are_those_that_lines_may_name() -> None:
     assert tuple(STACKS) == SEEN
 
 
-def test_without_probes_there_is_the_work_of_published_designs_alone(tmp_path: Path) -> None:
+def test_without_probes_that_is_said_beside_the_work_of_published_designs(tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert "Where the work is" in page and "inside the trained models" not in page
+    assert "Where the work is" in page and page.count("Why: inside the trained models") == 1
+    assert "Nobody has looked into the trained models of this report." in page and "carbon-nas probe RUN does" in page
     assert "has not been counted; carbon-nas probe does" in page
 
 

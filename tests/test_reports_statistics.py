@@ -18,6 +18,7 @@ from reports.statistics import (
     percentile_interval,
     resampled,
     same_rows,
+    seeds_interval,
     spread_of,
     student_quantile,
     with_tails,
@@ -82,6 +83,14 @@ def test_log_likelihood_of_summed_counts_is_bits_per_byte_with_the_sign_turned()
     drawn = resampled([rows, 2 * rows], told, 200, np.random.default_rng(0))
     assert drawn[:, 0] == pytest.approx(drawn[:, 1]) and drawn[:, 0].std() > 0
     assert set(same_rows({"a": rows, "b": rows * [2, 1], "c": rows * [1, 2]}, told)) == {"a", "b"}
+
+
+def test_the_interval_of_a_mean_over_seeds() -> None:
+    found = seeds_interval([10.0, 11.0, 13.0])
+    assert found is not None and found.low < 34 / 3 < found.high
+    wider, same = seeds_interval([8.0, 11.0, 15.0]), seeds_interval([10.0, 11.0, 13.0])
+    assert same == found and wider is not None and wider.high - wider.low > found.high - found.low
+    assert seeds_interval([10.0]) is None and seeds_interval([]) is None, "one seed does not tell how much seeds differ"
 
 
 def test_seed_spread_is_that_of_the_mean() -> None:

@@ -16,17 +16,19 @@ import pytest
 
 from nas.errors import UserError
 from nas.probe_lines import ProbeLine
-from nas.records import Record
+from nas.records import Phase, Record, read_records
 from reports.analysis import analyse
 from reports.break_even import BreakEven
 from reports.cells import cells_of, key_of
 from reports.cheap_scores_page import cheap_scores_section
-from reports.controls import longer_trainings, random_controls
+from reports.controls import champion_ladders, longer_trainings, random_controls
 from reports.controls_page import controls_section
 from reports.draws import draw
 from reports.energy import SearchCost
 from reports.figure_tables import progress_table
+from reports.interactive import interactive_study
 from reports.load import Run, load_run, load_runs, run_folders
+from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
 from reports.page import write_report
 from reports.probes import lines_of
@@ -36,15 +38,16 @@ from reports.settings import make_settings
 from reports.statistics import Comparison, Interval, SeedSpread, compare, corrected, holm, student_quantile
 from reports.study import Cell, Study, analyse_study, is_study, sole_cell
 from reports.study_export import study_results
-from reports.study_figures import differences, pays, study_models
+from reports.study_figures import differences, left_out, pays, study_models
 from reports.study_page import study_tiles
 from reports.study_sentences import cell_paragraph, make_study_verdict
-from reports.study_tables import HEADS, verdict_row
+from reports.study_tables import HEADS, verdict_row, verdict_table
 from reports.tables import models_table
 from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, without_idle
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj, judge
+from reports.words import how_known, p_words, shortest, signed
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
@@ -386,6 +389,23 @@ def test_a_cell_that_the_correction_leaves_open_names_it(study: Study) -> None:
     assert paragraph.headline.startswith(better)
     assert "BLEU) after the correction for 4 comparisons: a difference of" in paragraph.sentences[0].text
     assert paragraph.sentences[0].provenance == "scored"
+    comparison = study.cells[3].analysis.findings.comparison
+    assert comparison is not None and comparison.holm_p_value is not None
+    chance = p_words(comparison.holm_p_value)
+    assert f"; {chance} by bootstrap, Holm's correction included)" in paragraph.sentences[0].text
+    assert verdict_row(study.cells[3])[2].more[1] == chance
+
+
+def test_p_values_in_words() -> None:
+    assert [p_words(one) for one in (0.0004, 0.012, 0.0496, 0.5)] == ["p < 0.001", "p = 0.012", "p = 0.04960", "p = 0.500"]
+
+
+def test_statements_with_numbers_say_how_these_are_known(study: Study) -> None:
+    known = {one.topic: one.provenance for one in make_study_verdict(study).sentences}
+    assert {topic for topic, how in known.items() if how is None} == {"Not counted"}
+    assert known["What was compared"] == "configured"
+    assert {known[topic] for topic in ("Better on the test set", "Tightest budget", "Strength")} == {"scored"}
+    assert f"Energies are {how_known(study.source)}." in models_table(study).note
 
 
 def test_columns_of_the_verdicts(study: Study) -> None:
@@ -568,7 +588,7 @@ def test_longer_training_of_the_hand_champion(study: Study) -> None:
     assert found.training_uj is not None and found.training_uj.central == pytest.approx(sum(energies) / 2)
     tight = study.cells[0].analysis.evidence.hand
     assert tight is not None and longer_trainings(study, tight) == ()
-    text = " ".join(controls_section(study, study.cells).paragraphs)  # type: ignore[union-attr]
+    text = " ".join(controls_section(study, study.cells).paragraphs)
     assert "Longer training of the hand champion: not measured for lite_transformer-s;" in text
     assert "A stage after training (pruning, quantisation, dropping): not measured for these champions." in text
     assert "Random search" not in text
@@ -604,8 +624,59 @@ def test_scores_at_the_same_energy_that_do_not_compare(folder: Path, tmp_path: P
     cell = next(one for one in found.cells if one.key.strategy != "random")
     (control,) = random_controls(cell, found.cells)
     assert control.told == told and control.random_score is not None
+    assert controls_section(found, found.cells).tables[-1].rows[0][4] == words
+
+
+def with_ladder(run: Path) -> None:
+    """Adds what quantising made of the champion's trainings to a run."""
+    work = Phase(name="stage", duration_s=1.0, cpu_s=1.0, energy_uj=3_000_000, loaded_uj=3_600_000, idle_uj=500_000)
+    finals = [one for one in read_records(run / "records.jsonl") if isinstance(one, Record) and one.role == "final"]
+    chains: tuple[tuple[dict[str, object], ...], ...] = ((), ({"kind": "Quantise"},))
+    made = [
+        replace(
+            one,
+            record_id=f"compressed/{one.record_id.replace('/', '-')}/{len(chain)}",
+            role="compressed",
+            base=one.record_id,
+            stages=chain,
+            metrics=dict(one.metrics) | {"stored_bytes": 4e6 / (1 + len(chain))},
+            phases=(work, *(phase for phase in one.phases if phase.name != "train")),
+        )
+        for one in finals
+        for chain in chains
+    ]
+    with (run / "records.jsonl").open("a", encoding="utf-8") as file:
+        file.writelines(one.to_json() + "\n" for one in made)
+
+
+def test_stages_of_searched_champions_are_controls_of_their_own_search(folder: Path, tmp_path: Path) -> None:
+    copy = copied(folder, tmp_path, without=("aging_evolution-7m", "aging_evolution-14m"))
+    names = ("random-7m", "random-14m")
+    for name in names:
+        with_ladder(copy / name)
+    found = analysed(copy)
     section = controls_section(found, found.cells)
-    assert section is not None and section.tables[-1].rows[0][4] == words
+    assert "A stage after training" not in " ".join(section.paragraphs)
+    for name, cell, table in zip(names, found.cells, section.tables, strict=False):
+        ((ladder, spent),) = champion_ladders(found, cell)
+        assert ladder.design == f"search-trial7 ({name})" and ladder.seeds == (1, 2, 3)
+        assert spent is not None and spent.central == 3 * 3_600_000
+        assert table.title == f"Controls: {cell.label}"
+        assert f"search-trial7 ({name}) after quantise (file 2 times smaller)" in [row[0] for row in table.rows]
+
+
+def test_controls_say_what_they_lack(study: Study, folder: Path, tmp_path: Path) -> None:
+    unfinished = replace(study.cells[1], gap="it lacks seed 3")
+    section = controls_section(study, (study.cells[0], unfinished))
+    assert f"Unfinished, so that no control stands beside it: {unfinished.label} (it lacks seed 3)." in section.paragraphs
+    alone = controls_section(study, (unfinished,))
+    assert alone.paragraphs == ("No control stands here yet: it lacks seed 3.",) and alone.tables == ()
+    analysis = analyse(load_runs([RECORDS]), SETTINGS)
+    bare = replace(
+        analysis, evidence=replace(analysis.evidence, search=None), findings=replace(analysis.findings, comparison=None)
+    )
+    told = controls_section(bare, (sole_cell(bare),)).paragraphs
+    assert told == ("No control stands here yet: there is no search champion with fresh seeds.",)
 
 
 # The tornado
@@ -661,10 +732,14 @@ def test_one_search_has_controls_and_a_tornado_as_well() -> None:
     analysis = analyse(load_runs([RECORDS]), SETTINGS)
     cell = sole_cell(analysis)
     controls, tornado = controls_section(analysis, (cell,)), tornado_section((cell,), analysis.worlds)
-    assert controls is not None and tornado is not None
     assert "Random search at the same limit: not measured" in " ".join(controls.paragraphs)
     assert controls.tables == ()
     assert "Net emissions depend most on" in " ".join(tornado.paragraphs)
+
+
+def test_without_a_saving_that_is_said_instead_of_what_moves_it(study: Study) -> None:
+    found = tornado_section((replace(study.cells[2], gap="it lacks seed 3"),), study.worlds)
+    assert found.paragraphs[0].startswith("No saving in a use was measured here") and (found.tables, found.drawings) == ((), ())
 
 
 # The page
@@ -707,12 +782,43 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
     ):
         assert words in page, words
     assert "were trained once" not in page and "(1.96 + 0.84)" not in page
-    assert (report[0] / "results.md").read_text(encoding="utf-8").startswith("# mystudy\n")
+    assert left_out(study) in page and "Below a figure its 95 % interval; below a cost" in page
     parser = Parts()
     parser.feed(page)
     assert all(link.startswith("#") for link in parser.links)
     ids = re.findall(r'\bid="([^"]+)"', page)
     assert len(ids) == len(set(ids))
+
+
+def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study: Study) -> None:
+    text = (report[0] / "results.md").read_text(encoding="utf-8")
+    assert text.startswith("# mystudy\n")
+    table = verdict_table(study)
+    assert [row[0] for row in table.rows] == [cell.label for cell in study.cells]
+    assert table_markdown(table) in text and "in brackets behind a cost" in table.note
+    for cell, row in zip(study.cells, table.rows, strict=True):
+        comparison = cell.analysis.findings.comparison
+        assert comparison is not None and row[1] == cell.standing
+        low, high = signed(comparison.interval.low), signed(comparison.interval.high)
+        chance = p_words(comparison.deciding_p_value)
+        assert row[2].startswith(f"{signed(comparison.difference)} ({low} to {high}; {chance}; detectable from ")
+        assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).headline)}**\n" in text
+    assert table.rows[2][6].endswith("; estimated)") and table.rows[0][6].startswith("outside the measured curve")
+
+
+def test_searches_whose_paying_back_is_not_drawn_are_named_with_the_reason(study: Study) -> None:
+    lost, _, won, open_ = study.cells
+    assert [pays(cell) for cell in study.cells] == [False, False, True, False]
+    told = left_out(study)
+    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most. Left ")
+    assert f"{lost.label} (no number: outside the measured curve); " in told and won.label not in told
+    unfinished = replace(lost, label="late", gap="it lacks seed 3")
+    several = [replace(won, label=f"won {at}") for at in range(4)]
+    assert left_out(replace(study, cells=(*several, unfinished))).endswith(
+        "Left out: won 3 (it has a number, but 3 come before it); late (no verdict yet)."
+    )
+    assert left_out(replace(study, cells=(won,))) == ""
+    assert open_.label in left_out(replace(study, cells=(open_,))), "said where nothing is drawn at all"
 
 
 def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
@@ -782,6 +888,19 @@ def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(fo
     probed = tuple(replace(run, probes=(lines[run.run_id],)) for run in runs[:2])
     assert [one.design for one in lines_of(probed, "depth")] == [f"search-trial7 ({run.run_id})" for run in probed]
     assert [one.design for one in lines_of(probed[:1], "depth")] == ["search-trial7"]
+
+
+def test_trials_and_models_of_one_search_beside_hand_designs_are_named_alike(folder: Path) -> None:
+    def names(found: Study, kind: str) -> set[str]:
+        data = interactive_study(found).data
+        name, what = data["columns"].index("name"), data["columns"].index("kind")
+        return {row[name] for row in data["models"] if row[what] == kind}
+
+    one = analysed(folder / "hand", folder / "random-14m")
+    assert names(one, "champion") >= {"search-trial7"} and names(one, "trial") >= {"search-trial7", "search-trial0"}
+    several = analysed(folder / "hand", folder / "random-14m", folder / "random-7m")
+    both = {f"search-trial7 ({name})" for name in ("random-14m", "random-7m")}
+    assert names(several, "champion") >= both and names(several, "trial") >= both
 
 
 def test_compare_has_the_p_value_of_its_draws() -> None:
