@@ -11,7 +11,7 @@ from typing import Any
 
 from nas.errors import UserError
 from nas.execution.crew import Crew, WorkerSize
-from nas.execution.executor import Answer, Context, Executor, Job
+from nas.execution.executor import Answer, Context, Executor, Job, answered
 from nas.execution.on_ray import START_S, RayCluster, connect
 from nas.execution.ray_access import ray_cause
 
@@ -140,14 +140,12 @@ class RayExecutor(Executor):
     def _answer(self, reference: Any) -> Answer:
         handle, job = self._jobs.pop(reference)
         try:
-            kind, outcome, arrays, duration_s = self._ray.get(reference)
+            carried_out = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._crew.bury(handle, cause := ray_cause(error))
             return Answer(job, "lost", reason=cause)
         self._crew.give_back(handle)
-        if kind == "failed":
-            return Answer(job, "failed", reason=outcome, duration_s=duration_s)
-        return Answer(job, "finished", outcome, duration_s=duration_s, arrays=arrays)
+        return answered(job, *carried_out)
 
 
 def check_room(cluster: RayCluster, num_workers: int, size: WorkerSize) -> None:
