@@ -252,5 +252,8 @@ ALL_JUDGES: tuple[Judge, ...] = (
 
 
 def judge_of(kind: str) -> Judge:
-    """The judge of a kind of task."""
-    return next(one for one in ALL_JUDGES if one.kind == kind)
+    """The judge of a kind of task. Raises KeyError where there is none."""
+    for one in ALL_JUDGES:
+        if one.kind == kind:
+            return one
+    raise KeyError(f"expected a kind of task of {', '.join(one.kind for one in ALL_JUDGES)}; got {kind!r}")

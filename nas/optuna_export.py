@@ -260,11 +260,12 @@ def _attributes(info: Mapping[str, Any], told: ToldTrial) -> dict[str, Any]:
 
 
 def _energies(info: Mapping[str, Any], record: Record) -> dict[str, float | str]:
-    dynamic, loaded = ([getattr(phase, name) for phase in record.phases] for name in ("energy_uj", "loaded_uj"))
-    sums = [None if not found or None in found else sum(found) for found in (dynamic, loaded)]
-    grams = None if sums[1] is None else _grams(info, sums[1])
-    energies = [None if one is None else joules(one) for one in sums]
-    known = {"energy_j": energies[0], "loaded_j": energies[1], "emissions_g_co2e": grams}
+    dynamic, loaded = record.total("energy_uj"), record.total("loaded_uj")
+    known = {
+        "energy_j": None if dynamic is None else joules(dynamic),
+        "loaded_j": None if loaded is None else joules(loaded),
+        "emissions_g_co2e": None if loaded is None else _grams(info, loaded),
+    }
     return {name: UNKNOWN if one is None else one for name, one in known.items()}
 
 

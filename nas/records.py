@@ -163,6 +163,11 @@ class Record:
         """The phase of that name, or None when the record has none."""
         return next((phase for phase in self.phases if phase.name == name), None)
 
+    def total(self, quantity: str) -> int | None:
+        """What all phases have of a quantity, such as `loaded_uj`; None where there is no phase or one does not know it."""
+        found = [getattr(phase, quantity) for phase in self.phases]
+        return sum(found) if found and None not in found else None
+
     def to_json(self) -> str:
         """One line of JSON without a line break at its end."""
         return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False, allow_nan=False)

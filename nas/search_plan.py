@@ -187,10 +187,9 @@ def _first(space: Space, name: str, mac_limit: int, sizes: Sizes, tokens: int) -
 
 def cost_of(record: Record, g_per_kwh: float, pue: float) -> Cost | None:
     """What a leg cost: tokens trained on, and fully loaded energy. None where the meter does not know it."""
-    loaded = [phase.loaded_uj for phase in record.phases]
-    if not loaded or None in loaded:
+    energy_uj = record.total("loaded_uj")
+    if energy_uj is None:
         return None
-    energy_uj = sum(one for one in loaded if one is not None)
     train = record.phase("train")
     return Cost(
         tokens=train.tokens if train else 0,
