@@ -273,3 +273,11 @@ def read_records(path: Path) -> Iterator[Record | RecordError]:
                 yield Record.from_json(line.decode())
             except (RecordError, UnicodeDecodeError) as error:
                 yield RecordError(f"{path.name} line {number}: {error}")
+
+
+def readable_records(path: Path) -> list[Record]:
+    """The lines of a records file that are records; none where there is no file. Raises OSError."""
+    try:
+        return [one for one in read_records(path) if isinstance(one, Record)]
+    except FileNotFoundError:
+        return []

@@ -375,7 +375,7 @@ def test_a_place_that_records_cannot_have_is_told_before_anything_is_trained(fil
         two_hand_runs(file, tmp_path)
     (one.kept / "notes.txt").unlink()
     (one.kept / "run.json").write_text("[1]", encoding="utf-8")
-    with pytest.raises(UserError, match="expected the run.json of a run in") as told:
+    with pytest.raises(UserError, match="expected a readable run.json in .*; restore it or move the folder away") as told:
         two_hand_runs(file, tmp_path)
     assert "\n" not in str(told.value)
     (one.kept / "run.json").unlink()

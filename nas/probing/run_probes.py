@@ -14,7 +14,7 @@ from nas.files import append_line, cut_torn_line
 from nas.probe_lines import COLUMNS, FILE, SCHEMA, ProbeLine, read_probes
 from nas.probing.probe import Probed, control_of, count_work, look
 from nas.progress import Terminal
-from nas.records import Record, read_records
+from nas.records import Record, readable_records
 from nas.run_folder import RunFolder
 from nas.tasks.encoding import EncodedTask
 
@@ -29,7 +29,7 @@ def run_probes(folder: Path, designs: Sequence[str], terminal: Terminal) -> Expe
     """
     experiment = experiment_of(folder)
     run = RunFolder.resume(folder, experiment)
-    records = [one for one in read_records(run.records) if isinstance(one, Record)] if run.records.exists() else []
+    records = readable_records(run.records)
     chosen = [record for design in designs or with_weights(run, records) for record in _of(run, records, design)]
     if not chosen:
         raise UserError(f"expected trained weights in {run.checkpoints}, got none; copy the run's checkpoints here")
