@@ -11,13 +11,14 @@ from importlib.metadata import version
 from typing import Any
 
 from nas.decoding import answer_split, decode_split
-from nas.losses import losses_by_row, perplexity, summed_loss, told_labels
+from nas.losses import losses_by_row, summed_loss, told_labels
 from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.references import XZ, compressed_nats, copy_source, nearest_neighbour
 from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
+from nas.units import perplexity
 from search_spaces.architecture import Architecture
 from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
@@ -183,7 +184,7 @@ class MaskedTextJudge(Judge):
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
         loss, accuracy, _ = told_labels(model, split, recipe)
-        scores = {"loss": loss, "perplexity": perplexity(loss, 1), "accuracy": accuracy}
+        scores = {"loss": loss, "perplexity": perplexity(loss), "accuracy": accuracy}
         return Output(scores=scores, tokens=len(split.sources.tokens), rows=len(split))
 
 

@@ -27,6 +27,7 @@ from nas.errors import UserError
 from nas.objectives import Objective, find_objective
 from nas.records import Record, merged
 from nas.run_folder import described
+from nas.search.quiet import quiet_optuna
 from nas.told_trials import ToldSearch, ToldTrial, read_searches
 from nas.units import emissions_g_co2e, joules
 
@@ -127,14 +128,11 @@ def _ended(trained: ToldTrial, search: str, info: Mapping[str, Any]) -> bool:
 
 
 def _study(name: str, search: ToldSearch, objectives: Sequence[Objective], storage: optuna.storages.BaseStorage) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(storage=storage, study_name=name, directions=list(search.directions), load_if_exists=True)
+        with quiet_optuna():
+            study = optuna.create_study(storage=storage, study_name=name, directions=list(search.directions), load_if_exists=True)
     except ValueError as error:  # how Optuna says that the study has other directions
         raise UserError(f"study {name}: expected {list(search.directions)}, got {error}; choose another storage") from error
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     found = [one.name.lower() for one in study.directions]
     if found != list(search.directions):
         raise UserError(f"study {name}: expected {search.directions}, got {found}; choose another storage")

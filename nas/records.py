@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nas.record_checks import wrong_fields, wrong_in_source
 
@@ -21,9 +21,9 @@ Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
 Scenario = Literal["low", "central", "high"]
 Part = Literal["idle", "busy", "gpu"]
 
-ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control", "compressed")
-STATUSES: tuple[Status, ...] = ("complete", "stopped", "failed", "infeasible", "lost")
-PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
+ROLES: tuple[Role, ...] = get_args(Role)
+STATUSES: tuple[Status, ...] = get_args(Status)
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 
 class RecordError(ValueError):

@@ -4,6 +4,8 @@ Energy is kept in integer microjoules (`energy_uj`) everywhere; kWh and g CO2e e
 Multiply-accumulates (MACs) are the unit of work; a FLOP count is two of them and appears nowhere else.
 """
 
+from math import exp
+
 MICROJOULES_PER_JOULE = 1_000_000
 JOULES_PER_KWH = 3_600_000
 MICROJOULES_PER_KWH = MICROJOULES_PER_JOULE * JOULES_PER_KWH
@@ -32,6 +34,11 @@ def microjoules_from_kwh(energy_kwh: float) -> int:
 def emissions_g_co2e(energy_uj: float, intensity_g_per_kwh: float, pue: float = 1.0) -> float:
     """Grams of CO2-equivalent of `energy_uj` drawn by the machine, at a grid intensity and a power usage effectiveness."""
     return kwh(energy_uj) * pue * intensity_g_per_kwh
+
+
+def perplexity(nats: float, count: int = 1) -> float:
+    """exp(nats a piece); a model that is worse than e ** 700 stays a number."""
+    return exp(min(700.0, nats / max(1, count)))
 
 
 def grams_from_pounds(mass_lb: float) -> float:

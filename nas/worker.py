@@ -11,8 +11,8 @@ import numpy as np
 from nas.checkpoints import arrays_of, weights_of
 from nas.energy.client import BoundedClient, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
-from nas.execution.executor import ARRAYS, Payload, Result
-from nas.inheritance import Arrays, weights_in
+from nas.execution.executor import ARRAYS, Arrays, Payload, Result
+from nas.inheritance import weights_in
 from nas.legs import Leg, Measures
 from nas.phases import Repetition
 from nas.recipe import Recipe
