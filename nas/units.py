@@ -1,7 +1,7 @@
 """Conversions between units, all in one place.
 
 Energy is kept in integer microjoules (`energy_uj`) everywhere; kWh and g CO2e exist only where a person reads them.
-Multiply-accumulates (MACs) are the unit of work; a FLOP count is two of them and appears nowhere else.
+Multiply-accumulates (MACs) are the unit of work; a FLOP count, two of them each, appears nowhere.
 """
 
 from math import exp
@@ -12,7 +12,6 @@ MICROJOULES_PER_KWH = MICROJOULES_PER_JOULE * JOULES_PER_KWH
 MICROJOULES_PER_WH = MICROJOULES_PER_KWH // 1000
 GRAMS_PER_KG = 1000
 SECONDS_PER_YEAR = 365.25 * 24 * 3600
-FLOPS_PER_MAC = 2
 GRAMS_PER_POUND = 453.59237
 
 
