@@ -15,11 +15,11 @@ from nas.energy.energy_ledger import read_lines
 from nas.errors import UserError
 from nas.files import write_whole
 from nas.ledger import encode_line, read_events
-from nas.probe_lines import FILE
+from nas.probe_lines import PROBES_FILE
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
 LEDGER, SEARCH_LEDGER = "ledger.jsonl", "search_ledger.jsonl"
-OPTIONAL = ("anytime.jsonl", FILE)  # of a comparison of strategies, of trained models that were looked into
+OPTIONAL = ("anytime.jsonl", PROBES_FILE)  # of a comparison of strategies, of trained models that were looked into
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 

@@ -24,7 +24,7 @@ from nas.stages.step import step_name, step_to
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words, parse_stage
 from nas.sweep import with_kept_rate
-from nas.worker import FILE, stage_payload
+from nas.worker import MODEL_FILE, stage_payload
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.design import Design
@@ -198,7 +198,7 @@ def _job(run: RunFolder, base: Record, stages: Sequence[Stage], to_do: bool) -> 
     if not to_do:
         return Job(record_id, 1, payload)
     content = _read(_file(run, _record_id(base, stages[:-1]))) if stages else _trained_file(run, base)
-    return Job(record_id, 1, payload, {FILE: np.frombuffer(content, dtype=np.uint8)})
+    return Job(record_id, 1, payload, {MODEL_FILE: np.frombuffer(content, dtype=np.uint8)})
 
 
 def _read(path: Path) -> bytes:
@@ -228,4 +228,4 @@ def _file(run: RunFolder, record_id: str) -> Path:
 
 def _keep_file(run: RunFolder, answer: Answer) -> None:
     """Keeps the new model file before the ledger says that its step is finished."""
-    write_whole(_file(run, answer.job.job_id), answer.arrays[FILE].tobytes())
+    write_whole(_file(run, answer.job.job_id), answer.arrays[MODEL_FILE].tobytes())

@@ -29,7 +29,7 @@ from search_spaces.stage import ALL_STAGES
 
 FACTORY = "nas.worker:make_worker"
 STATE = "state"
-FILE = "file"
+MODEL_FILE = "file"
 
 
 def context(
@@ -116,9 +116,10 @@ def supernet_payload(
 
 
 def stage_payload(step: Step, design: Design) -> Payload:
-    """One step of a compression ladder as plain JSON data; the model file is the job's array FILE, the new one the result's.
+    """One step of a compression ladder as plain JSON data.
 
-    `design` is that of the model file, under the name that a record gets where the step fails.
+    The model file is the job's array MODEL_FILE, the new one the result's. `design` is that of the model file, under the name
+    that a record gets where the step fails.
     """
     return {
         "kind": "stage",
@@ -172,8 +173,8 @@ class _Worker:
     def _take_step(self, job: Payload) -> Result:
         stage = None if job["stage"] is None else from_plain(job["stage"], ALL_STAGES)
         step = Step(assignment=_assignment(job), base=job["base"], seed=job["seed"], stage=stage)
-        record, content = take(step, job[ARRAYS][FILE].tobytes(), self._whole)
-        return _result(record, None, {FILE: np.frombuffer(content, dtype=np.uint8)})
+        record, content = take(step, job[ARRAYS][MODEL_FILE].tobytes(), self._whole)
+        return _result(record, None, {MODEL_FILE: np.frombuffer(content, dtype=np.uint8)})
 
     def _suit(self, valid_sentences: int | None, peak_learning_rate: float | None) -> Evaluator:
         task, recipe = self._whole.task, self._whole.recipe.at(peak_learning_rate)
