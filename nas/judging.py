@@ -38,12 +38,15 @@ class Output:
     signatures: Mapping[str, str] = field(default_factory=dict)
     sentence_counts: Mapping[str, Rows] = field(default_factory=dict)
 
+    def metrics(self, label: str) -> dict[str, float]:
+        """The scores as a record names them; the label is that of the split, valid or test."""
+        return {f"{label}_{name}": value for name, value in self.scores.items()}
+
 
 def told(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Fields of a record: scores, signatures and counts of outputs for splits by their labels, valid and test."""
+    """Fields of a record beside its metrics: signatures and counts of outputs for splits by their labels."""
     pairs = outputs.items()
     return {
-        "metrics": {f"{label}_{name}": value for label, one in pairs for name, value in one.scores.items()},
         "signatures": {name: text for one in outputs.values() for name, text in one.signatures.items()},
         "sentence_counts": {f"{label}_{name}": rows for label, one in pairs for name, rows in one.sentence_counts.items()},
     }

@@ -94,7 +94,9 @@ class RecordBook:
         for name, put_out in judge_of(self._task.kind).references.items():
             if f"reference/{name}" not in self._records:
                 outputs = {label: put_out(self._task, split) for label, split in self._splits().items()}
-                self.add(self._record(f"reference/{name}", "reference", "complete", name, "reference", **told(outputs)))
+                metrics = {key: value for label, one in outputs.items() for key, value in one.metrics(label).items()}
+                fields = {"metrics": metrics, **told(outputs)}
+                self.add(self._record(f"reference/{name}", "reference", "complete", name, "reference", **fields))
 
     def add_answer(self, answer: Answer) -> Record:
         """The record of a job that ended: its own, or one that says why there is none and what it cost."""

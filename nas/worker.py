@@ -9,7 +9,7 @@ from typing import Any, Literal, TypedDict, Unpack
 import numpy as np
 
 from nas.checkpoints import arrays_of, weights_of
-from nas.energy.client import BoundedClient, MeterClient, NoMeter
+from nas.energy.client import BoundedClient, Call, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
 from nas.execution.executor import ARRAYS, Arrays, Payload, Result
 from nas.inheritance import weights_in
@@ -33,11 +33,11 @@ MODEL_FILE = "file"
 
 
 def context(
-    run_id: str, task: EncodedTask, recipe: Recipe, call: Any, repetition: Repetition, supernet: Arrays | None = None
+    run_id: str, task: EncodedTask, recipe: Recipe, call: Call | None, repetition: Repetition, supernet: Arrays | None = None
 ) -> dict[str, Any]:
     """What `make_worker` needs.
 
-    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `supernet` are the weights, or a state of training,
+    `call` reaches the meter; None: no meter. `supernet` are the weights, or a state of training,
     that jobs may inherit from: a supernet's, or those of one trained model whose parts are tried.
     """
     return {
