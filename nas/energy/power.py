@@ -15,6 +15,7 @@ from nas.records import EnergySource
 from nas.units import MICROJOULES_PER_JOULE
 
 Counters = Mapping[str, int]  # component ("cpu", "ram", "gpu:<uuid>") -> cumulative microjoules
+GPU = "gpu:"  # what the components of GPUs begin with
 
 
 class Unavailable(Exception):

@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.energy.energy_ledger import EnergyLedger, read_lines
 from nas.energy.machine_meter import MachineMeter
-from nas.energy.power import LinearSource, Moment, PowerSource
+from nas.energy.power import GPU, LinearSource, Moment, PowerSource
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Host, Procfs
 from nas.records import EnergySource
 
@@ -37,7 +37,7 @@ class FixtureSource(PowerSource):
     def resolve_gpus(self, visible: str | None) -> tuple[str, ...]:
         """Components whose name holds one of the words between commas."""
         words = [word.strip() for word in (visible or "").split(",") if word.strip()]
-        return tuple(f"gpu:{word}" for word in words if f"gpu:{word}" in self.counters_uj)
+        return tuple(GPU + word for word in words if GPU + word in self.counters_uj)
 
     def read_uj(self, moment: Moment) -> dict[str, int]:
         """The counters as they were set."""
