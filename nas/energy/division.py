@@ -7,6 +7,7 @@ from nas.energy.client import PhaseEnergy
 from nas.energy.power import GPU
 from nas.energy.split import Split, gpu_load, host_load, joined, split, split_gpu
 
+
 @dataclass(frozen=True)
 class Division:
     """The whole machine's split, that of its GPUs alone, and what each trial is charged."""
