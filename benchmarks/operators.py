@@ -9,13 +9,14 @@ process and the fastest pass of each counts, so that a busy machine slows all al
 
 import argparse
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
 
 from nas.machine import cpu_model, supports_bf16
+from nas.progress import aligned
 from nas.training import mixed_precision
 from search_spaces.linear import FloatLinear, LinearKind
 from search_spaces.op import Flow, Op, Site
@@ -126,17 +127,7 @@ def table(columns: Mapping[str, Column]) -> str:
     """One line an operator, one column a site and precision."""
     names = dict.fromkeys(name for column in columns.values() for name in column)
     lines = [("", *columns), *((name, *(cell(column, name) for column in columns.values())) for name in names)]
-    return aligned(lines)
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Names on the left, columns aligned on the right."""
-    sizes = [max(len(line[at]) for line in lines) for at in range(len(lines[0]))]
-    rows: Iterable[str] = (
-        "  ".join([line[0].ljust(sizes[0]), *(one.rjust(size) for one, size in zip(line[1:], sizes[1:], strict=True))])
-        for line in lines
-    )
-    return "\n".join(rows)
+    return "\n".join(aligned(lines))
 
 
 def verdict(columns: Mapping[str, Column]) -> str:

@@ -15,7 +15,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import version
@@ -33,6 +33,7 @@ from nas.energy.client import Caller
 from nas.energy.meter import Meter
 from nas.files import write_whole
 from nas.machine import cpu_model, describe, versions
+from nas.progress import aligned
 from nas.stages.forms import formed
 from nas.stages.onnx_graph import BLOCK, product_graph
 from nas.stages.ternary_kernels import WholeNumberLayer, products, reference_products
@@ -223,15 +224,6 @@ def joules(models: dict[str, Model], seconds: float) -> tuple[Spent, str]:
     return found, f"{source['name']}, {source['provenance']}"
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> str:
-    """Names on the left, columns aligned on the right."""
-    sizes = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join([line[0].ljust(sizes[0]), *(one.rjust(size) for one, size in zip(line[1:], sizes[1:], strict=True))])
-        for line in lines
-    )
-
-
 def table(title: str, row: Row) -> str:
     """One line a way."""
     base = row[FLOAT].seconds
@@ -239,7 +231,7 @@ def table(title: str, row: Row) -> str:
         (name, f"{one.seconds * 1e3:.3f}", f"{base / one.seconds:.2f}x", f"{one.error:.1e}", f"{one.bits:g}")
         for name, one in row.items()
     ]
-    return f"{title}\n{aligned([('', 'CPU ms', f'faster than {FLOAT}', 'error', 'bits in memory'), *lines])}"
+    return "\n".join([title, *aligned([("", "CPU ms", f"faster than {FLOAT}", "error", "bits in memory"), *lines])])
 
 
 def token_table(width: int, spent: Spent, energy: Spent) -> str:
@@ -251,7 +243,7 @@ def token_table(width: int, spent: Spent, energy: Spent) -> str:
     for name, row in spent.items():
         times = [f"{1e3 * one:.3f} ({spent[FLOAT][what] / one:.2f}x)" for what, one in row.items()]
         lines.append([name, *times, *(f"{energy[name][what]:.4f}" for what in row)])
-    return f"{title}\n{aligned(lines)}"
+    return "\n".join([title, *aligned(lines)])
 
 
 def claim(rows: dict[tuple[int, int], Row]) -> str:

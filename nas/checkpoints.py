@@ -20,6 +20,7 @@ from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
 
 SCHEMA = 1
+LONGEST_NAME = 200  # file systems take 255 bytes
 
 Weights = Mapping[str, npt.NDArray[np.float32]]
 
@@ -34,13 +35,21 @@ def arrays_of(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
     return {name: tensor.detach().numpy().copy() for name, tensor in tensors.items()}
 
 
+def checkpoint_path(folder: Path, record_id: str, suffix: str) -> Path:
+    """Where a file of a record is kept: under its id, shortened where no file could be called that."""
+    name = record_id.replace("/", "-")
+    if len(name) > LONGEST_NAME:
+        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    return folder / f"{name}{suffix}"
+
+
 def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], sizes: Sizes, weights: Weights) -> Path:
     """Writes the tensors, then the JSON file that makes them a checkpoint; returns the latter's path.
 
     Raises:
         UserError: the folder is not there or cannot be written.
     """
-    name = record_id.replace("/", "-")
+    tensors, described = (checkpoint_path(folder, record_id, suffix) for suffix in (".pt", ".json"))
     buffer = io.BytesIO()
     torch.save({key: torch.from_numpy(np.array(value)) for key, value in weights.items()}, buffer)
     content = buffer.getvalue()
@@ -49,12 +58,12 @@ def save_checkpoint(folder: Path, record_id: str, design: Mapping[str, Any], siz
         "record_id": record_id,
         "design": dict(design),
         "sizes": asdict(sizes),
-        "tensors": f"{name}.pt",
+        "tensors": tensors.name,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    write_whole(folder / f"{name}.pt", content)
-    write_whole(folder / f"{name}.json", (json.dumps(about, indent=1) + "\n").encode())
-    return folder / f"{name}.json"
+    write_whole(tensors, content)
+    write_whole(described, (json.dumps(about, indent=1) + "\n").encode())
+    return described
 
 
 def load_checkpoint(path: Path) -> tuple[Design, Model]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.cli_options import Address, PowerSource, Set, Stages, options_again, stopped
+from nas.cli_report import write_run_report
 
 
 def compress(
@@ -22,7 +23,6 @@ def compress(
     checkpoints. Records join the run, whose report is written again, with the ladder in it. The same command goes on where it
     was stopped; --set takes keys of the execution and carbon tables.
     """
-    from nas.cli import write_run_report
     from nas.compression import compress as carry_out
     from nas.progress import Terminal
     from nas.stages.words import parse_stage

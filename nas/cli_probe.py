@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from nas.cli_options import stopped
+from nas.cli_report import write_run_report
 
 
 def probe(
@@ -19,7 +20,6 @@ def probe(
     Everything is set beside a fresh model of the same architecture. Tables join the run as probes.jsonl, whose report is
     written again. On one thread; nothing is metered, and what has been seen is not looked at again.
     """
-    from nas.cli import write_run_report
     from nas.probing.run_probes import run_probes
     from nas.progress import Terminal
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from nas.cli_options import Address, stopped
+from nas.cli_options import Address, options_again, stopped
 
 
 def study(
@@ -43,7 +43,6 @@ def study(
             missing = carry_out_study(found, loaded.plan, terminal, address, minutes)
     except KeyboardInterrupt:
         again = ["carbon-nas", "study", name, "--output", str(kept), "--work", str(there)]
-        again += ["--address", address] if address else []
-        raise stopped(again, any(one.done or one.begun for one in found)) from None
+        raise stopped([*again, *options_again(address, None, None)], any(one.done or one.begun for one in found)) from None
     state = f"runs that are missing: {', '.join(missing)}; report the others" if missing else "all runs are there; report them"
     terminal.line(f"{state}: carbon-nas report {shlex.quote(str(kept))}")

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from nas.energy.energy_ledger import read_lines
 from nas.errors import UserError
-from nas.files import sync_folder, write_whole
+from nas.files import write_whole
 from nas.ledger import encode_line, read_events
-from nas.probe_lines import FILE
+from nas.probe_lines import PROBES_FILE
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
 LEDGER, SEARCH_LEDGER = "ledger.jsonl", "search_ledger.jsonl"
-OPTIONAL = ("anytime.jsonl", FILE)  # of a comparison of strategies, of trained models that were looked into
+OPTIONAL = ("anytime.jsonl", PROBES_FILE)  # of a comparison of strategies, of trained models that were looked into
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
@@ -41,7 +41,6 @@ def compact(run: Path, target: Path) -> None:
             write_whole(target / name, text.encode())
         if searched := b"".join(_search_lines(run / LEDGER)):
             write_whole(target / SEARCH_LEDGER, searched)
-        sync_folder(target)
     except (OSError, ValueError) as error:
         raise UserError(f"expected a finished run in {run} and a folder to write at {target}, got: {error}") from error
 

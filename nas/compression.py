@@ -1,7 +1,5 @@
 """Compression ladders: what is done to trained models of a run, step by step, each step scored and metered as training is."""
 
-import hashlib
-import json
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from manual_designs.all_designs import find_design
-from nas.checkpoints import load_checkpoint
+from nas.checkpoints import checkpoint_path, load_checkpoint
 from nas.configuration import set_key, validated
 from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
@@ -18,15 +16,15 @@ from nas.experiment_parts import Experiment
 from nas.files import write_whole
 from nas.ledger import Ledger, read_events
 from nas.progress import Pace, Terminal, result_words
-from nas.records import Record, read_records
-from nas.run_folder import RunFolder
+from nas.records import Record, readable_records
+from nas.run_folder import RUN_WANTED, RunFolder, described
 from nas.search.jobs import finished_jobs, run_jobs
 from nas.stages.all_stages import check_stage
 from nas.stages.step import step_name, step_to
 from nas.stages.storage import StoredModel, to_bytes
 from nas.stages.words import chain_words, parse_stage
 from nas.sweep import with_kept_rate
-from nas.worker import FILE, stage_payload
+from nas.worker import MODEL_FILE, stage_payload
 from nas.workplace import check_address, open_workplace
 from nas.workshop import Workshop
 from search_spaces.design import Design
@@ -35,7 +33,6 @@ from search_spaces.model import build
 from search_spaces.stage import Stage
 
 CHAMPIONS = "champions"
-LONGEST_NAME = 200  # file systems take 255 bytes
 TRAINED_IN = ("final", "finalist", "hand", "control")  # a design's fresh seeds before the one that it was chosen with
 
 
@@ -56,7 +53,7 @@ def compress(
     """
     experiment = experiment_of(folder, overrides)
     run = RunFolder.resume(folder, experiment)
-    bases = trained(_complete(run), design)
+    bases = trained(readable_records(run.records), design)
     check_ladder(run, bases, stages)
     if address is not None:
         check_address(address)
@@ -79,14 +76,9 @@ def experiment_of(folder: Path, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         UserError: there is no run in the folder, or it is one that has no trained models.
     """
-    advice = "give the folder of a run, for example runs/quickstart"
-    try:
-        info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"expected a run folder with a run.json, got {folder}: {error}; {advice}") from error
-    data = info.get("experiment") if isinstance(info, dict) else None
+    data = described(folder).get("experiment")
     if not isinstance(data, dict) or "compare" in data:
-        raise UserError(f"expected the run of an experiment, got {folder}, which keeps no trained models; {advice}")
+        raise UserError(f"expected the run of an experiment, got {folder}, which keeps no trained models; {RUN_WANTED}")
     for override in overrides:
         if override.split(".")[0] not in ("execution", "carbon"):
             raise UserError(f"--set {override}: expected a key of execution or carbon, the run has the rest; leave it out")
@@ -206,7 +198,7 @@ def _job(run: RunFolder, base: Record, stages: Sequence[Stage], to_do: bool) -> 
     if not to_do:
         return Job(record_id, 1, payload)
     content = _read(_file(run, _record_id(base, stages[:-1]))) if stages else _trained_file(run, base)
-    return Job(record_id, 1, payload, {FILE: np.frombuffer(content, dtype=np.uint8)})
+    return Job(record_id, 1, payload, {MODEL_FILE: np.frombuffer(content, dtype=np.uint8)})
 
 
 def _read(path: Path) -> bytes:
@@ -227,22 +219,13 @@ def _trained_file(run: RunFolder, base: Record) -> bytes:
 
 def checkpoint_of(run: RunFolder, base: Record) -> Path:
     """Where the trained weights of a record are, if they were kept."""
-    return run.checkpoints / f"{base.record_id.replace('/', '-')}.json"
+    return checkpoint_path(run.checkpoints, base.record_id, ".json")
 
 
 def _file(run: RunFolder, record_id: str) -> Path:
-    name = record_id.replace("/", "-")
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
-    return run.checkpoints / f"{name}.safetensors"
+    return checkpoint_path(run.checkpoints, record_id, ".safetensors")
 
 
 def _keep_file(run: RunFolder, answer: Answer) -> None:
     """Keeps the new model file before the ledger says that its step is finished."""
-    write_whole(_file(run, answer.job.job_id), answer.arrays[FILE].tobytes())
-
-
-def _complete(run: RunFolder) -> list[Record]:
-    if not run.records.exists():
-        return []
-    return [one for one in read_records(run.records) if isinstance(one, Record) and one.status == "complete"]
+    write_whole(_file(run, answer.job.job_id), answer.arrays[MODEL_FILE].tobytes())

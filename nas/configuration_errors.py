@@ -17,11 +17,15 @@ def first_error(error: ValidationError, root: type[BaseModel], origin: str) -> s
     if kind == "missing":
         return f"{origin}: expected the key {key!r}, got none; add it{more}"
     if kind == "value_error":
-        return f"{origin}: {one['ctx']['error']}{more}"
-    return f"{origin}: {key}: {_expected(kind, one)}, got {one['input']!r}{more}"
+        return f"{origin}: {expected(one)}{more}"
+    return f"{origin}: {key}: {expected(one)}, got {one['input']!r}{more}"
 
 
-def _expected(kind: str, error: Any) -> str:
+def expected(error: Any) -> str:
+    """What one of pydantic's errors expected, in our words; of a value that we refused ourselves, what we said."""
+    kind = error["type"]
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
     if kind in ("model_type", "dataclass_type", "dict_type"):
         return "expected a table"
     if kind == "too_short":

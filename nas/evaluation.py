@@ -15,7 +15,7 @@ from nas.errors import UserError
 from nas.judging import Output, judge_of, told
 from nas.latency import LatencyProtocol, latency_ms
 from nas.legs import ALL_OUTPUTS, Leg, Measures, begun, teach
-from nas.phases import Clockwork, Repetition
+from nas.phases import Clockwork, Repetition, metered
 from nas.proxies import Subject, find_proxies
 from nas.recipe import Recipe
 from nas.records import Counts, Record, Role
@@ -174,14 +174,10 @@ class Evaluator:
         architecture = fitted(design, self.task)
         counts = counts_of(architecture, sizes_of(self.task), self.task.counted_tokens)
         found = Findings(architecture, counts, datetime.now(UTC))
-        self.meter.open(assignment.record_id)
-        clockwork = Clockwork(self.meter, assignment.record_id, self.clock)
-        try:
+        with metered(self.meter, assignment.record_id, self.clock) as clockwork:
             model = begun(leg, architecture, sizes_of(self.task), found.metrics)
             state = self._work(clockwork, model, leg, measures, found)
-        finally:
-            phases = clockwork.close()
-        run: dict[str, Any] = {"budget_tokens": leg.budget_tokens, "seed": leg.seed, "phases": phases}
+        run: dict[str, Any] = {"budget_tokens": leg.budget_tokens, "seed": leg.seed, "phases": tuple(clockwork.phases)}
         record = Record(**self.identity(design, assignment), **found.fields(), **run, **self.conditions())
         return Evaluated(record, model, state)
 
@@ -254,13 +250,13 @@ class Evaluator:
         return states[0]
 
     def _validate(self, clockwork: Clockwork, model: Model, measures: Measures, found: Findings) -> None:
-        valid, told = self.task.valid, dict[str, float]()
+        valid, forced = self.task.valid, dict[str, float]()
 
         def losses() -> tuple[int, int]:
-            told.update(judge_of(self.task.kind).losses(model, valid, self.recipe))
-            check_finite(told)
-            found.metrics.update({f"valid_{name}": value for name, value in told.items()})
-            return (valid.num_target_tokens, len(valid)) if told else (0, 0)
+            forced.update(judge_of(self.task.kind).losses(model, valid, self.recipe))
+            check_finite(forced)
+            found.metrics.update({f"valid_{name}": value for name, value in forced.items()})
+            return (valid.num_target_tokens, len(valid)) if forced else (0, 0)
 
         def output() -> tuple[int, int]:
             return self._put_out(model, valid, "valid", found.metrics, found.outputs)
@@ -274,7 +270,7 @@ class Evaluator:
             return
         # Where nobody may see test data, the output for validation data stands for inference.
         clockwork.run("validate", losses)
-        if measures.outputs or not told:
+        if measures.outputs or not forced:
             clockwork.run("inference", output)
 
     def _put_out(
@@ -282,7 +278,7 @@ class Evaluator:
     ) -> tuple[int, int]:
         output = judge_of(self.task.kind).output(self.task, model, split, self.recipe)
         check_finite(output.scores)
-        metrics.update({f"{label}_{name}": value for name, value in output.scores.items()})
+        metrics.update(output.metrics(label))
         outputs[label] = output
         return output.tokens, output.rows
 

@@ -22,6 +22,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
+        sync_folder(path.parent)
     except OSError as error:
         with suppress(OSError):  # what stopped the writing is the error to tell
             temporary.unlink(missing_ok=True)
@@ -30,11 +31,14 @@ def write_whole(path: Path, content: bytes) -> None:
 
 def append_line(path: Path, line: str) -> None:
     """One more line, on the disk when this returns. Raises UserError when it cannot be written."""
+    new = not path.exists()
     try:
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            sync_folder(path.parent)
     except OSError as error:
         raise unwritable(path, error.strerror) from error
 

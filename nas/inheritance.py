@@ -1,18 +1,15 @@
 """Weights that a model starts from: those of its parent in a search, of a supernet, or of the model that it was made of."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy.typing as npt
 import torch
 
+from nas.execution.executor import Arrays
+from nas.training import WEIGHTS
 from search_spaces.counting import parameters
 from search_spaces.model import Model
 from search_spaces.slicing import transfer
-
-Arrays = Mapping[str, npt.NDArray[Any]]
-
-WEIGHTS = "weights."
 
 
 def weights_in(arrays: Arrays) -> dict[str, npt.NDArray[Any]]:

@@ -11,13 +11,14 @@ from importlib.metadata import version
 from typing import Any
 
 from nas.decoding import answer_split, decode_split
-from nas.losses import losses_by_row, perplexity, summed_loss, told_labels
+from nas.losses import losses_by_row, summed_loss, told_labels
 from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.references import XZ, compressed_nats, copy_source, nearest_neighbour
 from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
+from nas.units import perplexity
 from search_spaces.architecture import Architecture
 from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
@@ -37,12 +38,15 @@ class Output:
     signatures: Mapping[str, str] = field(default_factory=dict)
     sentence_counts: Mapping[str, Rows] = field(default_factory=dict)
 
+    def metrics(self, label: str) -> dict[str, float]:
+        """The scores as a record names them; the label is that of the split, valid or test."""
+        return {f"{label}_{name}": value for name, value in self.scores.items()}
+
 
 def told(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Fields of a record: scores, signatures and counts of outputs for splits by their labels, valid and test."""
+    """Fields of a record beside its metrics: signatures and counts of outputs for splits by their labels."""
     pairs = outputs.items()
     return {
-        "metrics": {f"{label}_{name}": value for label, one in pairs for name, value in one.scores.items()},
         "signatures": {name: text for one in outputs.values() for name, text in one.signatures.items()},
         "sentence_counts": {f"{label}_{name}": rows for label, one in pairs for name, rows in one.sentence_counts.items()},
     }
@@ -183,7 +187,7 @@ class MaskedTextJudge(Judge):
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
         loss, accuracy, _ = told_labels(model, split, recipe)
-        scores = {"loss": loss, "perplexity": perplexity(loss, 1), "accuracy": accuracy}
+        scores = {"loss": loss, "perplexity": perplexity(loss), "accuracy": accuracy}
         return Output(scores=scores, tokens=len(split.sources.tokens), rows=len(split))
 
 
@@ -252,5 +256,8 @@ ALL_JUDGES: tuple[Judge, ...] = (
 
 
 def judge_of(kind: str) -> Judge:
-    """The judge of a kind of task."""
-    return next(one for one in ALL_JUDGES if one.kind == kind)
+    """The judge of a kind of task. Raises KeyError where there is none."""
+    for one in ALL_JUDGES:
+        if one.kind == kind:
+            return one
+    raise KeyError(f"expected a kind of task of {', '.join(one.kind for one in ALL_JUDGES)}; got {kind!r}")

@@ -4,6 +4,7 @@ The ledger is the truth about a run. A line that was being written when the proc
 ledger is opened; a bad line anywhere else is an error, and nothing is written. One process owns a ledger at a time.
 """
 
+import errno
 import json
 import os
 import time
@@ -144,7 +145,7 @@ class Ledger:
         try:
             written = os.write(self._fd, line)
             if written != len(line):
-                raise OSError(28, "no space left for a whole line")
+                raise OSError(errno.ENOSPC, "no space left for a whole line")
             os.fsync(self._fd)
         except OSError as error:
             os.ftruncate(self._fd, self._size)

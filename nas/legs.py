@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from nas.checkpoints import weights_of
-from nas.inheritance import Arrays, inherit
+from nas.execution.executor import Arrays
+from nas.inheritance import inherit
 from nas.recipe import Recipe
 from nas.tasks.encoding import EncodedTask
 from nas.training import ModelLearner, Training, TrainingState

@@ -1,6 +1,5 @@
 """What a teacher-forced pass over a split tells: summed losses, losses of every row, labels that were told."""
 
-import math
 from collections.abc import Iterator
 
 import torch
@@ -11,11 +10,6 @@ from nas.tasks.batches import evaluation_batches
 from nas.tasks.splits import EncodedSplit
 from nas.training import batch_loss, labelled_states, mixed_precision
 from search_spaces.model import Model
-
-
-def perplexity(nats: float, count: int) -> float:
-    """exp(nats a piece); a model that is worse than e ** 700 stays a number."""
-    return math.exp(min(700.0, nats / max(1, count)))
 
 
 @torch.inference_mode()

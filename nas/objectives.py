@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nas.records import Record, energy_per_output_uj
-from nas.units import joules
+from nas.units import joules, perplexity
 
 Need = Literal["outputs", "latency"]
 
@@ -51,7 +51,7 @@ def _metric(name: str) -> Callable[[Record], float | None]:
 
 def _perplexity(record: Record) -> float | None:
     loss = record.metrics.get("valid_loss")
-    return None if loss is None else math.exp(min(700.0, loss))
+    return None if loss is None else perplexity(loss)
 
 
 def _joules_per_1000_outputs(record: Record) -> float | None:

@@ -27,6 +27,7 @@ from nas.errors import UserError
 from nas.objectives import Objective, find_objective
 from nas.records import Record, merged
 from nas.run_folder import described
+from nas.search.quiet import quiet_optuna
 from nas.told_trials import ToldSearch, ToldTrial, read_searches
 from nas.units import emissions_g_co2e, joules
 
@@ -127,14 +128,11 @@ def _ended(trained: ToldTrial, search: str, info: Mapping[str, Any]) -> bool:
 
 
 def _study(name: str, search: ToldSearch, objectives: Sequence[Objective], storage: optuna.storages.BaseStorage) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
-        study = optuna.create_study(storage=storage, study_name=name, directions=list(search.directions), load_if_exists=True)
+        with quiet_optuna():
+            study = optuna.create_study(storage=storage, study_name=name, directions=list(search.directions), load_if_exists=True)
     except ValueError as error:  # how Optuna says that the study has other directions
         raise UserError(f"study {name}: expected {list(search.directions)}, got {error}; choose another storage") from error
-    finally:
-        optuna.logging.set_verbosity(verbosity)
     found = [one.name.lower() for one in study.directions]
     if found != list(search.directions):
         raise UserError(f"study {name}: expected {search.directions}, got {found}; choose another storage")
@@ -260,11 +258,12 @@ def _attributes(info: Mapping[str, Any], told: ToldTrial) -> dict[str, Any]:
 
 
 def _energies(info: Mapping[str, Any], record: Record) -> dict[str, float | str]:
-    dynamic, loaded = ([getattr(phase, name) for phase in record.phases] for name in ("energy_uj", "loaded_uj"))
-    sums = [None if not found or None in found else sum(found) for found in (dynamic, loaded)]
-    grams = None if sums[1] is None else _grams(info, sums[1])
-    energies = [None if one is None else joules(one) for one in sums]
-    known = {"energy_j": energies[0], "loaded_j": energies[1], "emissions_g_co2e": grams}
+    dynamic, loaded = record.total("energy_uj"), record.total("loaded_uj")
+    known = {
+        "energy_j": None if dynamic is None else joules(dynamic),
+        "loaded_j": None if loaded is None else joules(loaded),
+        "emissions_g_co2e": None if loaded is None else _grams(info, loaded),
+    }
     return {name: UNKNOWN if one is None else one for name, one in known.items()}
 
 

@@ -1,7 +1,8 @@
 """Phases of an evaluation: named to the meter, timed, and joined with their energies; how long inference is repeated."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from nas.energy.client import MeterClient, PhaseEnergy
@@ -27,7 +28,7 @@ class Repetition:
 
 @dataclass
 class Clockwork:
-    """Names phases to the meter and times them; the meter's energies are joined when the trial is closed."""
+    """Names phases of a trial to the meter and times them; `metered` makes it and joins the meter's energies."""
 
     meter: MeterClient
     trial: str
@@ -55,9 +56,19 @@ class Clockwork:
 
         self.run(name, repeated)
 
-    def close(self) -> tuple[Phase, ...]:
-        """The phases with their energies, unattributed where the meter does not know."""
-        return with_energy(tuple(self.phases), self.meter.close(self.trial))
+
+@contextmanager
+def metered(meter: MeterClient, trial: str, clock: Callable[[], float]) -> Iterator[Clockwork]:
+    """A trial that is open at the meter until the block ends, however it ends.
+
+    Behind the block the phases have their energies, unattributed where the meter does not know.
+    """
+    clockwork = Clockwork(meter, trial, clock)
+    meter.open(trial)
+    try:
+        yield clockwork
+    finally:
+        clockwork.phases = list(with_energy(tuple(clockwork.phases), meter.close(trial)))
 
 
 def with_energy(phases: tuple[Phase, ...], energies: Mapping[str, PhaseEnergy] | None) -> tuple[Phase, ...]:

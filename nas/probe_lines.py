@@ -13,7 +13,7 @@ from typing import Any, Literal, get_args
 from nas.record_checks import is_finite, is_whole
 
 SCHEMA = 2
-FILE = "probes.jsonl"
+PROBES_FILE = "probes.jsonl"
 
 Weights = Literal["trained", "random", "none"]
 Kind = Literal["locality", "spectrum", "noise", "depth", "macs"]

@@ -8,26 +8,17 @@ from rich.console import Console
 from rich.status import Status
 from rich.text import Text
 
+from nas.metric import ALL_METRICS
 from nas.records import Record
 from nas.units import emissions_g_co2e, joules
 
-# Names of metrics in words, with their unit where they have one.
-METRIC_WORDS = {
-    "valid_bits_per_character": "bits/character",
-    "valid_loss": "nats/token",
-    "valid_bleu": "valid BLEU",
-    "valid_chrf": "valid chrF",
-    "test_bleu": "test BLEU",
-    "valid_log_likelihood": "valid bits/byte",
-    "test_log_likelihood": "test bits/byte",
+OTHER_METRICS = {
+    "valid_bits_per_character": "{:.3f} bits/character",
+    "valid_loss": "{:.3f} nats/token",
+    "valid_chrf": "valid {:5.2f} chrF",
 }
-SHOWN_METRICS = (
-    "valid_bits_per_character",
-    "valid_bleu",
-    "test_bleu",
-    "valid_log_likelihood",
-    "test_log_likelihood",
-)
+"""How metrics that decide nothing are told."""
+SHOWN_METRICS = ("valid_bits_per_character", *(name for one in ALL_METRICS for name in (one.valid, one.test)))
 
 
 class Terminal:
@@ -112,8 +103,10 @@ def result_words(record: Record) -> str:
 
 def metric_words(name: str, value: float) -> str:
     """A metric's value with its name, equally wide for equal metrics."""
-    words = METRIC_WORDS.get(name, name)
-    return f"{words} {value:5.2f}" if words.endswith(("BLEU", "chrF")) else f"{value:.3f} {words}"
+    for metric in ALL_METRICS:
+        if name in (metric.valid, metric.test):
+            return f"{name.partition('_')[0]} {metric.text(value):>10}"  # as wide as 12.34 BLEU
+    return OTHER_METRICS.get(name, f"{{:.3f}} {name}").format(value)
 
 
 class Pace:

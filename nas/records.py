@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from nas.record_checks import wrong_fields, wrong_in_source
 
@@ -21,9 +21,9 @@ Provenance = Literal["measured", "sampled", "estimated", "unattributed"]
 Scenario = Literal["low", "central", "high"]
 Part = Literal["idle", "busy", "gpu"]
 
-ROLES: tuple[Role, ...] = ("reference", "hand", "search", "finalist", "final", "control", "compressed")
-STATUSES: tuple[Status, ...] = ("complete", "stopped", "failed", "infeasible", "lost")
-PROVENANCES: tuple[Provenance, ...] = ("measured", "sampled", "estimated", "unattributed")
+ROLES: tuple[Role, ...] = get_args(Role)
+STATUSES: tuple[Status, ...] = get_args(Status)
+PROVENANCES: tuple[Provenance, ...] = get_args(Provenance)
 
 
 class RecordError(ValueError):
@@ -163,6 +163,11 @@ class Record:
         """The phase of that name, or None when the record has none."""
         return next((phase for phase in self.phases if phase.name == name), None)
 
+    def total(self, quantity: str) -> int | None:
+        """What all phases have of a quantity, such as `loaded_uj`; None where there is no phase or one does not know it."""
+        found = [getattr(phase, quantity) for phase in self.phases]
+        return sum(found) if found and None not in found else None
+
     def to_json(self) -> str:
         """One line of JSON without a line break at its end."""
         return json.dumps(asdict(self), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -268,3 +273,11 @@ def read_records(path: Path) -> Iterator[Record | RecordError]:
                 yield Record.from_json(line.decode())
             except (RecordError, UnicodeDecodeError) as error:
                 yield RecordError(f"{path.name} line {number}: {error}")
+
+
+def readable_records(path: Path) -> list[Record]:
+    """The lines of a records file that are records; none where there is no file. Raises OSError."""
+    try:
+        return [one for one in read_records(path) if isinstance(one, Record)]
+    except FileNotFoundError:
+        return []

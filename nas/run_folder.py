@@ -225,9 +225,11 @@ def default_folder(root: Path, name: str, resume: bool) -> Path:
     return root / f"{name}-{number}" if taken else root / name
 
 
-def described(path: Path) -> dict[str, Any]:
-    """What run.json says of the run in `path`. Raises UserError when there is no run."""
-    advice = "give the folder of a run, for example runs/quickstart"
+RUN_WANTED = "give the folder of a run, for example runs/quickstart"
+
+
+def described(path: Path, advice: str = RUN_WANTED) -> dict[str, Any]:
+    """What run.json says of the run in `path`. Raises UserError, with advice, when there is no run."""
     try:
         return dict(json.loads((path / "run.json").read_text(encoding="utf-8")))
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -241,6 +243,4 @@ def configured_carbon(path: Path) -> dict[str, Any]:
     try:
         return dict(described(path)["experiment"]["carbon"])
     except (KeyError, TypeError) as error:
-        raise UserError(
-            f"expected a readable run.json in {path}, got: {error!r}; give the folder of a run, for example runs/quickstart"
-        ) from error
+        raise UserError(f"expected a readable run.json in {path}, got: {error!r}; {RUN_WANTED}") from error

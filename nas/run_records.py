@@ -12,7 +12,7 @@ from nas.experiment_parts import Experiment
 from nas.judging import judge_of, told
 from nas.ledger import read_events
 from nas.phases import with_energy
-from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, merged, read_records
+from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, merged, readable_records
 from nas.run_folder import RunFolder
 from nas.search.plan import SearchOutcome, Trial
 from nas.search_plan import searched_design
@@ -45,7 +45,7 @@ class RecordBook:
         Finished records, and the rungs of trials that go on or wait, come from the ledger; those of references and of trials
         that failed or were lost, which the ledger has no record of, from the file.
         """
-        for record in self._written():
+        for record in readable_records(self._run.records):
             if record.role == "reference" or record.status != "complete":
                 self._records[record.record_id] = record
         legs: dict[str, list[Record]] = {}
@@ -57,11 +57,6 @@ class RecordBook:
                 if event["kind"] == "finished" or written is None or written.status == "stopped":
                     self._records[record.record_id] = _of_legs(legs[record.record_id], event["kind"] == "finished")
         self._run.rewrite_records(self._records.values())
-
-    def _written(self) -> list[Record]:
-        if not self._run.records.exists():
-            return []
-        return [one for one in read_records(self._run.records) if isinstance(one, Record)]
 
     def add(self, record: Record) -> Record:
         """Keeps a record, in the place of an earlier one that differs."""
@@ -99,7 +94,9 @@ class RecordBook:
         for name, put_out in judge_of(self._task.kind).references.items():
             if f"reference/{name}" not in self._records:
                 outputs = {label: put_out(self._task, split) for label, split in self._splits().items()}
-                self.add(self._record(f"reference/{name}", "reference", "complete", name, "reference", **told(outputs)))
+                metrics = {key: value for label, one in outputs.items() for key, value in one.metrics(label).items()}
+                fields = {"metrics": metrics, **told(outputs)}
+                self.add(self._record(f"reference/{name}", "reference", "complete", name, "reference", **fields))
 
     def add_answer(self, answer: Answer) -> Record:
         """The record of a job that ended: its own, or one that says why there is none and what it cost."""

@@ -7,9 +7,6 @@ from dataclasses import dataclass
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
 
-MAX_NGRAM = 4
-COUNTS_PER_ROW = 2 + 2 * MAX_NGRAM
-
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
@@ -50,15 +47,6 @@ def sentence_rows(hypotheses: Sequence[str], references: Sequence[str]) -> tuple
         one = bleu.sentence_score(hypothesis, [reference])
         rows.append(tuple(map(int, (one.sys_len, one.ref_len, *one.counts, *one.totals))))
     return tuple(rows)
-
-
-def bleu_of_rows(rows: Sequence[Sequence[int]]) -> float:
-    """Corpus BLEU in points from rows of counts, equal to sacrebleu's score of the same sentences."""
-    sums = [sum(column) for column in zip(*rows, strict=True)]
-    if len(sums) != COUNTS_PER_ROW:
-        raise ValueError(f"expected rows of {COUNTS_PER_ROW} counts and one at least, got {len(sums)} counts in a row")
-    matches, totals = sums[2 : 2 + MAX_NGRAM], sums[2 + MAX_NGRAM :]
-    return float(BLEU.compute_bleu(matches, totals, sums[0], sums[1], smooth_method="exp").score)
 
 
 def bits_per_character(loss_nats: float, num_characters: int) -> float:

@@ -10,6 +10,7 @@ from nas.errors import UserError
 from nas.evaluation import Assignment, sizes_of
 from nas.execution.executor import Answer, Arrays, Executor, Job
 from nas.ledger import read_events
+from nas.objectives import find_objective
 from nas.records import Record, merged
 from nas.rung_store import RungStore
 from nas.search.budget import Cost
@@ -151,7 +152,7 @@ class SearchPhase:
 
     def ranked(self, outcome: SearchOutcome) -> list[Trial]:
         """Trials that were trained, or scored, and are within limits, best first."""
-        directions = self.plan(Cost()).directions
+        directions = tuple(find_objective(one).direction for one in self.shop.experiment.search_part.objectives)
         scored = [one for one in outcome.trials if one.results and one.values and one.feasible and one.status != "failed"]
         return [scored[index] for index in best_first([losses_of(one.values or (), directions) for one in scored])]
 

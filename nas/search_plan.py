@@ -55,7 +55,8 @@ def plan_of(
     part = experiment.search_part
     space, tokens = find_space(part.space), experiment.task.counted_tokens
     objectives = tuple(find_objective(one) for one in part.objectives)
-    jobs = _Jobs(part, space, objectives, uj_per_token, g_per_kwh * experiment.carbon.pue)
+    pue = experiment.carbon.pue
+    jobs = _Jobs(part=part, space=space, objectives=objectives, uj_per_token=uj_per_token, g_per_kwh=g_per_kwh, pue=pue)
     return SearchPlan(
         name=name,
         space=space,
@@ -73,7 +74,7 @@ def plan_of(
         value_of=lambda result: _values(objectives, result),
         screen_of=lambda result: -float(result["record"]["metrics"][f"proxy_{part.hurdles.proxy}"]),
         limits_of=lambda result: _violations(part, result),
-        cost_of=lambda result: cost_of(Record.from_plain(result["record"]), g_per_kwh, experiment.carbon.pue),
+        cost_of=lambda result: cost_of(Record.from_plain(result["record"]), g_per_kwh, pue),
         seeds=tuple(_first(space, one, part.mac_limit, sizes, tokens) for one in part.first),
         inherit=part.weights == "parent",
         repeat=part.repeat_duplicates,
@@ -81,7 +82,7 @@ def plan_of(
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Jobs:
     """The jobs of a search's trials."""
 
@@ -90,6 +91,7 @@ class _Jobs:
     objectives: tuple[Objective, ...]
     uj_per_token: float
     g_per_kwh: float
+    pue: float
 
     @property
     def last(self) -> int:
@@ -102,7 +104,8 @@ class _Jobs:
             return Cost()
         tokens = self.part.tokens_at(rung, inherits) - (self.part.tokens_at(rung - 1, inherits) if rung else 0)
         energy_uj = round(self.uj_per_token * tokens)
-        return Cost(tokens=tokens, energy_uj=energy_uj, emissions_g_co2e=emissions_g_co2e(energy_uj, self.g_per_kwh, 1.0))
+        grams = emissions_g_co2e(energy_uj, self.g_per_kwh, self.pue)
+        return Cost(tokens=tokens, energy_uj=energy_uj, emissions_g_co2e=grams)
 
     def make(self, trial: Trial, rung: int, start: Start | None) -> Job:
         """The job of a leg; where it goes on from a state, or from a parent's weights, these are its arrays."""
@@ -187,10 +190,9 @@ def _first(space: Space, name: str, mac_limit: int, sizes: Sizes, tokens: int) -
 
 def cost_of(record: Record, g_per_kwh: float, pue: float) -> Cost | None:
     """What a leg cost: tokens trained on, and fully loaded energy. None where the meter does not know it."""
-    loaded = [phase.loaded_uj for phase in record.phases]
-    if not loaded or None in loaded:
+    energy_uj = record.total("loaded_uj")
+    if energy_uj is None:
         return None
-    energy_uj = sum(one for one in loaded if one is not None)
     train = record.phase("train")
     return Cost(
         tokens=train.tokens if train else 0,

@@ -1,5 +1,6 @@
 """One design, one task, a record, and one for every stage behind it: `carbon-nas evaluate`."""
 
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +17,7 @@ from nas.energy.meter import Meter
 from nas.energy.sources import AUTO, check_source
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, check_shape, fitted, sizes_of
+from nas.files import append_line
 from nas.legs import Leg
 from nas.pretrained.all_pretrained import ALL_PRETRAINED, pretrained_with_task
 from nas.progress import Terminal
@@ -65,7 +67,7 @@ class _Written:
             self.terminal.line(f"{record.design}:")
         _tell(self.terminal, record)
         if self.output is not None:
-            _append(record, self.output)
+            append_line(self.output, record.to_json())
         self.records.append(record)
 
 
@@ -95,7 +97,7 @@ def _evaluate_design(request: Request, written: _Written) -> None:
     task, recipe = single_configuration(request.task, request.overrides)
     check_shape(design, task.kind, task.name)
     if written.output is not None:
-        _check_appendable(written.output)
+        _make_appendable(written.output)
     encoded = task.prepare(cache_folder())
     check_fit(design, encoded)
     if request.stages:
@@ -113,7 +115,7 @@ def _evaluate_pretrained(request: Request, written: _Written) -> None:
     """What it took others to train it is not known here: its record is that of a ladder's foot."""
     text, recipe = pretrained_configuration(request.overrides)
     if written.output is not None:
-        _check_appendable(written.output)
+        _make_appendable(written.output)
     found, encoded = pretrained_with_task(request.name, text)
     model = build(found.design.architecture, found.sizes)
     model.load_state_dict({name: torch.as_tensor(value) for name, value in found.weights.items()})
@@ -154,19 +156,18 @@ def _climb(request: Request, stored: StoredModel, base: str, evaluator: Evaluato
         written.add(record)
 
 
-def _append(record: Record, output: Path) -> None:
-    try:
-        with output.open("a", encoding="utf-8") as file:
-            file.write(record.to_json() + "\n")
-    except OSError as error:
-        raise UserError(f"expected to append to {output}, got: {error.strerror}; choose another file") from error
+def _make_appendable(path: Path) -> None:
+    """Ends a last line that has no break, for the file is its owner's and nothing is cut from it.
 
-
-def _check_appendable(path: Path) -> None:
-    """Raises UserError now, not after the training. Leaves no file behind where there was none."""
+    Leaves no file behind where there was none. Raises UserError now, not after the training.
+    """
     new = not path.exists()
     try:
-        path.open("a").close()
+        with path.open("ab") as file:
+            if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
+                file.write(b"\n")
+                file.flush()
+            os.fsync(file.fileno())  # as every record will be
     except OSError as error:
         raise UserError(f"expected to append to {path}, got: {error.strerror}; choose another file") from error
     if new:

@@ -138,7 +138,7 @@ def detectable(plan: PlanPart, seeds: int, comparisons: int) -> float:
 
 
 @dataclass
-class Pace:
+class Speed:
     """How long runs take: from those that were made here, else from the plan."""
 
     plan: PlanPart
@@ -146,13 +146,13 @@ class Pace:
     seconds: float = 0.0
 
     @classmethod
-    def of(cls, plan: PlanPart, found: Sequence[Shard]) -> "Pace":
+    def of(cls, plan: PlanPart, found: Sequence[Shard]) -> "Speed":
         """From all runs that are done."""
-        pace = cls(plan)
+        speed = cls(plan)
         for one in found:
             if one.done:
-                pace.add(one, seconds_of(one.kept))
-        return pace
+                speed.add(one, seconds_of(one.kept))
+        return speed
 
     def add(self, shard: Shard, seconds: float) -> None:
         """Another run was made in so many seconds, all its starts together; where they are not known, it tells nothing."""
@@ -181,7 +181,7 @@ def check_study(found: Sequence[Shard], plan: PlanPart) -> None:
             check_limits(one.experiment)
         except UserError as error:
             raise UserError(f"run {one.name}: {error}") from error
-        if (expected := Pace(plan).expected_s(one) / 3600) > plan.hours:
+        if (expected := Speed(plan).expected_s(one) / 3600) > plan.hours:
             raise UserError(
                 f"run {one.name}: expected at most {plan.hours:g} hours, got {expected:.1f} by plan.tokens_per_second; split it"
             )
@@ -190,16 +190,16 @@ def check_study(found: Sequence[Shard], plan: PlanPart) -> None:
 def plan_rows(found: Sequence[Shard], plan: PlanPart) -> list[tuple[str, ...]]:
     """One line a run: what it trains, how long that takes, what its comparison can show, and whether it is done."""
     searches = sum(one.experiment.search is not None for one in found)
-    pace = Pace.of(plan, found)
+    speed = Speed.of(plan, found)
     rows: list[tuple[str, ...]] = [("run", "million tokens", "hours", "detectable", "records")]
     for one in found:
         seeds = len(one.experiment.final.seeds)
         metric, by_hand = metric_of(one.experiment.task.kind), one.experiment.search is None
         shown = "-" if by_hand else metric.text(detectable(plan, seeds, searches))
         state = "there" if one.done else "begun" if one.begun else "missing"
-        rows.append((one.name, f"{one.tokens / 1e6:,.1f}", f"{pace.expected_s(one) / 3600:.2f}", shown, state))
+        rows.append((one.name, f"{one.tokens / 1e6:,.1f}", f"{speed.expected_s(one) / 3600:.2f}", shown, state))
     left = [one for one in found if not one.done]
-    hours = sum(pace.left_s(one) for one in left) / 3600
+    hours = sum(speed.left_s(one) for one in left) / 3600
     rows.append(
         ("missing", f"{sum(one.left_tokens for one in left) / 1e6:,.1f}", f"{hours:.2f}", "", f"{len(left)} of {len(found)}")
     )
@@ -216,12 +216,12 @@ def carry_out_study(
     Raises:
         UserError: a run cannot be carried out, or its records cannot be written.
     """
-    pace, began, missing = Pace.of(plan, found), time.monotonic(), list[str]()
+    speed, began, missing = Speed.of(plan, found), time.monotonic(), list[str]()
     for at, one in enumerate(found):
         if one.done:
             terminal.line(f"{one.name}: records are in {one.kept}")
             continue
-        expected_s = pace.left_s(one)
+        expected_s = speed.left_s(one)
         left = None if minutes is None else 60 * minutes - (time.monotonic() - began)
         if left is not None and expected_s > left:
             missing += [shard.name for shard in found[at:] if not shard.done]
@@ -235,7 +235,7 @@ def carry_out_study(
             terminal.line(f"{one.name}: no complete record of {listed(lacking)}; the next start tries again in {one.work}")
             continue
         keep(one)
-        pace.add(one, seconds_of(one.kept))
+        speed.add(one, seconds_of(one.kept))
         terminal.line(f"{one.name}: records are in {one.kept}")
     return tuple(missing)
 

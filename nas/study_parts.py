@@ -76,7 +76,7 @@ class StudyPart(Part):
     def _experiment(self, picks: tuple[str, ...], options: Mapping[str, Tables], origin: str) -> Experiment:
         tables: Tables = self.common
         for pick in picks:
-            tables = merged(tables, options.get(pick, {}))
+            tables = tables_merged(tables, options.get(pick, {}))
         return validated({"name": "-".join(picks), **tables}, origin)
 
     def _place(self, name: str) -> int:
@@ -84,12 +84,12 @@ class StudyPart(Part):
         return next((at for at, pattern in enumerate(self.order) if fnmatchcase(name, pattern)), len(self.order))
 
 
-def merged(tables: Tables, others: Tables) -> dict[str, Any]:
+def tables_merged(tables: Tables, others: Tables) -> dict[str, Any]:
     """Tables with the keys of others in them; where both have a table it is merged, else the other's value counts."""
     both = dict(tables)
     for key, value in others.items():
         mine = both.get(key)
-        both[key] = merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
+        both[key] = tables_merged(mine, value) if isinstance(mine, Mapping) and isinstance(value, Mapping) else value
     return both
 
 

@@ -1,6 +1,5 @@
 """What a run of a study has trained and how long that took, told from its records and its run.json alone."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,26 +7,20 @@ from typing import Any
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
 from nas.metric import metric_of
-from nas.records import Record, read_records
+from nas.records import Record, readable_records
+from nas.run_folder import described
 
 
 def read_info(folder: Path) -> Mapping[str, Any]:
     """What run.json says of the run in a folder. Raises UserError where it cannot be read."""
-    try:
-        return dict(json.loads((folder / "run.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"expected the run.json of a run in {folder}, got: {error}; restore it or move the folder away"
-        ) from error
+    return described(folder, "restore it or move the folder away")
 
 
 def records_in(folder: Path) -> tuple[Record, ...]:
     """The records of a run that can be read; none where there is no file. Raises UserError."""
     path = folder / "records.jsonl"
     try:
-        return tuple(one for one in read_records(path) if isinstance(one, Record))
-    except FileNotFoundError:
-        return ()
+        return tuple(readable_records(path))
     except OSError as error:
         raise UserError(f"expected records at {path}, got: {error.strerror}; restore them or move the folder away") from error
 

@@ -9,7 +9,7 @@ from torch import nn
 from nas.evaluation import Assignment, Evaluator, check_finite, fitted, sizes_of
 from nas.judging import judge_of
 from nas.legs import Leg
-from nas.phases import Clockwork
+from nas.phases import Clockwork, metered
 from nas.records import Record
 from nas.supernet import Sandwich, SupernetLearner, drawn, extracted
 from nas.training import Training, TrainingState
@@ -45,16 +45,13 @@ def train_supernet(evaluator: Evaluator, space: Space, leg: Leg, assignment: Ass
     design = supernet_design(space)
     _check(evaluator, space, leg, design)
     started, metrics = datetime.now(UTC), dict[str, float]()
-    evaluator.meter.open(assignment.record_id)
-    clockwork = Clockwork(evaluator.meter, assignment.record_id, evaluator.clock)
-    try:
+    with metered(evaluator.meter, assignment.record_id, evaluator.clock) as clockwork:
         sizes = sizes_of(evaluator.task)
         tensors = drawn(space, sizes, leg.seed)
         learner = SupernetLearner(space, sizes, evaluator.recipe, tensors, sandwich, leg.seed)
         state = _train(clockwork, evaluator, learner, leg, metrics)
         _validate(clockwork, evaluator, space, tensors, metrics)
-    finally:
-        phases = clockwork.close()
+    phases = tuple(clockwork.phases)
     run: dict[str, Any] = {"budget_tokens": leg.budget_tokens, "seed": leg.seed, "phases": phases, "metrics": metrics}
     times = {"started_at": started, "finished_at": datetime.now(UTC)}
     run |= {name: one.isoformat(timespec="seconds") for name, one in times.items()}

@@ -22,6 +22,8 @@ from nas.tasks.splits import IGNORED, Batch, EncodedSplit
 from search_spaces.model import Model
 
 DROPOUT_SUFFIX = "_dropout"
+WEIGHTS = "weights."
+"""What the names of weights begin with among the arrays of a state."""
 ADAM_PARTS = ("step", "exp_avg", "exp_avg_sq")
 
 
@@ -180,7 +182,7 @@ class Training:
 
     def state(self) -> TrainingState:
         """A copy of all that is needed to go on, torch's random state of now included."""
-        arrays = {f"weights.{name}": _copied(tensor) for name, tensor in self._learner.tensors.items()}
+        arrays = {f"{WEIGHTS}{name}": _copied(tensor) for name, tensor in self._learner.tensors.items()}
         for name, parameter in self._learner.parameters.items():
             for part, tensor in self._optimizer.state[parameter].items() if parameter in self._optimizer.state else ():
                 arrays[f"{part}.{name}"] = _copied(tensor)
@@ -192,7 +194,7 @@ class Training:
         self._recent = list(state.numbers["recent"])
         with torch.no_grad():
             for name, tensor in self._learner.tensors.items():
-                tensor.copy_(torch.tensor(state.arrays[f"weights.{name}"]))
+                tensor.copy_(torch.tensor(state.arrays[f"{WEIGHTS}{name}"]))
         for name, parameter in self._learner.parameters.items():
             if f"step.{name}" in state.arrays:
                 moments = {part: torch.tensor(state.arrays[f"{part}.{name}"]) for part in ADAM_PARTS}

@@ -9,10 +9,10 @@ from typing import Any, Literal, TypedDict, Unpack
 import numpy as np
 
 from nas.checkpoints import arrays_of, weights_of
-from nas.energy.client import BoundedClient, MeterClient, NoMeter
+from nas.energy.client import BoundedClient, Call, MeterClient, NoMeter
 from nas.evaluation import Assignment, Evaluator
-from nas.execution.executor import ARRAYS, Payload, Result
-from nas.inheritance import Arrays, weights_in
+from nas.execution.executor import ARRAYS, Arrays, Payload, Result
+from nas.inheritance import weights_in
 from nas.legs import Leg, Measures
 from nas.phases import Repetition
 from nas.recipe import Recipe
@@ -29,15 +29,15 @@ from search_spaces.stage import ALL_STAGES
 
 FACTORY = "nas.worker:make_worker"
 STATE = "state"
-FILE = "file"
+MODEL_FILE = "file"
 
 
 def context(
-    run_id: str, task: EncodedTask, recipe: Recipe, call: Any, repetition: Repetition, supernet: Arrays | None = None
+    run_id: str, task: EncodedTask, recipe: Recipe, call: Call | None, repetition: Repetition, supernet: Arrays | None = None
 ) -> dict[str, Any]:
     """What `make_worker` needs.
 
-    `call` reaches the meter (see `nas.energy.client.Call`); None: no meter. `supernet` are the weights, or a state of training,
+    `call` reaches the meter; None: no meter. `supernet` are the weights, or a state of training,
     that jobs may inherit from: a supernet's, or those of one trained model whose parts are tried.
     """
     return {
@@ -116,9 +116,10 @@ def supernet_payload(
 
 
 def stage_payload(step: Step, design: Design) -> Payload:
-    """One step of a compression ladder as plain JSON data; the model file is the job's array FILE, the new one the result's.
+    """One step of a compression ladder as plain JSON data.
 
-    `design` is that of the model file, under the name that a record gets where the step fails.
+    The model file is the job's array MODEL_FILE, the new one the result's. `design` is that of the model file, under the name
+    that a record gets where the step fails.
     """
     return {
         "kind": "stage",
@@ -172,8 +173,8 @@ class _Worker:
     def _take_step(self, job: Payload) -> Result:
         stage = None if job["stage"] is None else from_plain(job["stage"], ALL_STAGES)
         step = Step(assignment=_assignment(job), base=job["base"], seed=job["seed"], stage=stage)
-        record, content = take(step, job[ARRAYS][FILE].tobytes(), self._whole)
-        return _result(record, None, {FILE: np.frombuffer(content, dtype=np.uint8)})
+        record, content = take(step, job[ARRAYS][MODEL_FILE].tobytes(), self._whole)
+        return _result(record, None, {MODEL_FILE: np.frombuffer(content, dtype=np.uint8)})
 
     def _suit(self, valid_sentences: int | None, peak_learning_rate: float | None) -> Evaluator:
         task, recipe = self._whole.task, self._whole.recipe.at(peak_learning_rate)

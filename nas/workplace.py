@@ -3,7 +3,7 @@
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from math import ceil
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 
-from nas.energy.client import local_call
+from nas.energy.client import Call, local_call
 from nas.energy.meter import Meter
 from nas.errors import UserError
 from nas.execution.crew import WorkerSize
@@ -25,22 +25,21 @@ from nas.experiment_parts import ExecutionPart
 from nas.records import EnergySource
 from nas.worker import FACTORY
 
-
-def check_address(address: str) -> None:
-    """Raises UserError, within seconds, unless something answers at a cluster's address (HOST:PORT or auto)."""
-    probe(resolve_address(address))
-
-
 log = logging.getLogger(__name__)
 
 CALL_S = 5.0
 LOST_S = 10.0  # for meters to stop that still live though their cluster's head node is lost
 
 
+def check_address(address: str) -> None:
+    """Raises UserError, within seconds, unless something answers at a cluster's address (HOST:PORT or auto)."""
+    probe(resolve_address(address))
+
+
 class Workplace(ABC):
     """Executors and the meter of one run. Within `metering`, `meter_call` reaches the meter and may travel in a context."""
 
-    meter_call: Callable[[str, tuple[Any, ...], float], Any]
+    meter_call: Call
 
     @contextmanager
     def metering(self, energy_ledger: Path) -> Iterator[None]:

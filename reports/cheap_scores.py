@@ -15,6 +15,7 @@ from reports.basis import configured
 from reports.load import CONTROL, Run
 from reports.quality import quality_of, sign
 from reports.rank_correlation import LEAST_PAIRS, concordant_share, exact_p_value, kendall_tau, tau_interval
+from reports.statistics import LEVEL
 from reports.trials import TRAINED, Trial, trials_of
 from reports.words import percent
 
@@ -27,7 +28,6 @@ PROXIES = {
 """Names of training-free proxies, of which more counts as better; records have them as `proxy_...`."""
 MOST_PAIRS = 1_000
 """Of more pairs so many are drawn: tau compares every pair with every other."""
-LEVEL = 0.05
 
 Source = Literal["proxy", "rung", "supernet"]
 

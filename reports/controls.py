@@ -15,7 +15,7 @@ from reports.energy import search_progress
 from reports.ladder import Ladder, ladders, stage_uj
 from reports.load import COMPRESSED, SEARCH_ROLES, Run, setting
 from reports.models import Model, phase_energy
-from reports.scenarios import Range
+from reports.scenarios import Range, summed
 from reports.study import Cell
 from reports.trials import trials_of
 
@@ -122,12 +122,5 @@ def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range |
         by_hand = hand is not None and ladder.design == hand.design
         searched = search is not None and own and ladder.design == search.design
         if by_hand or searched:
-            found.append((ladder, _added([stage_uj(basis, rung) for rung in ladder.through[1:]])))
+            found.append((ladder, summed([stage_uj(basis, rung) for rung in ladder.through[1:]])))
     return tuple(found)
-
-
-def _added(parts: Sequence[Range | None]) -> Range | None:
-    known = [one for one in parts if one is not None]
-    if not known or len(known) < len(parts):
-        return None
-    return Range(sum(one.low for one in known), sum(one.central for one in known), sum(one.high for one in known))

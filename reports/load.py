@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError
-from nas.probe_lines import FILE as PROBES
-from nas.probe_lines import ProbeError, ProbeLine, read_probes
+from nas.probe_lines import PROBES_FILE, ProbeError, ProbeLine, read_probes
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
 from nas.sweep import common_recipe
 from reports.ledgers import Machine, Tick, load_machines, source_of
@@ -95,7 +94,7 @@ def load_run(folder: Path) -> Run:
     source = described or next((one.energy for one in records if one.energy is not None), None)
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
-    probes, probe_warnings = load_probes(folder / PROBES)
+    probes, probe_warnings = load_probes(folder / PROBES_FILE)
     run = Run(
         folder=folder,
         info=info,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from nas.records import ROLES, Record
 from reports.energy import PHASES, group_of, role_of
 from reports.load import Run
-from reports.scenarios import Range, Worlds, exactly, range_of
+from reports.scenarios import Range, Worlds, exactly, range_of, summed
 
 UNRECORDED = "no record"
 """The status of a trial that has energy and no record: it was under way when the run was stopped, or its line is torn."""
@@ -247,16 +247,9 @@ def trial_bills(everywhere: Worlds) -> tuple[TrialBill, ...]:
                     run_id=run.run_id,
                     trial=trial,
                     record=records.get(trial),
-                    dynamic_uj=_added([dynamic for dynamic, _ in by_phase.values()]),
-                    loaded_uj=_added([loaded for _, loaded in by_phase.values()]),
+                    dynamic_uj=summed([dynamic for dynamic, _ in by_phase.values()]),
+                    loaded_uj=summed([loaded for _, loaded in by_phase.values()]),
                     by_phase_uj=by_phase,
                 )
             )
     return tuple(sorted(found, key=lambda one: -one.loaded_uj.central if one.loaded_uj else 1.0))
-
-
-def _added(ranges: Sequence[Range]) -> Range | None:
-    """The sum of energies of one trial, whose errors go together; None where there are none."""
-    if not ranges:
-        return None
-    return Range(sum(one.low for one in ranges), sum(one.central for one in ranges), sum(one.high for one in ranges))

@@ -24,7 +24,7 @@ from reports.probes import (
 )
 from reports.probes_figures import depth_figure, distance_figure, noise_figure, spectrum_figure
 from reports.tables import NOT_RUN, Table
-from reports.words import number, optional, shortest, significant
+from reports.words import number, optional, percent, shortest, significant
 
 FORMS = {
     "pairs": "the source is two sentences, one of which belongs to the target, seen from the decoder",
@@ -85,15 +85,11 @@ def _between(values: Sequence[int]) -> str:
 
 def _each(found: Sequence[Contrast], places: int = 0) -> str:
     """Every design's number, with its control's in brackets."""
-    return "; ".join(f"{one.design} {_share(one.trained, places)}" + _fresh(one, places) for one in found)
+    return "; ".join(f"{one.design} {percent(one.trained, places)}" + _fresh(one, places) for one in found)
 
 
 def _fresh(one: Contrast, places: int) -> str:
-    return "" if one.fresh is None else f" (fresh {_share(one.fresh, places)})"
-
-
-def _share(value: float, places: int) -> str:
-    return f"{100 * value:.{places}f} %"
+    return "" if one.fresh is None else f" (fresh {percent(one.fresh, places)})"
 
 
 def _agreement(found: Sequence[Contrast], sign: int) -> str:
@@ -111,7 +107,7 @@ def _locality_words(basis: Basis, table: pd.DataFrame) -> str:
         return "Local patterns (Lite Transformer). How far their own attention looks is known of no trained model."
     text = (
         "Local patterns (Lite Transformer). Of attention to their own stack, models spend this much at most three tokens away: "
-        f"{_each(near)}; spread evenly it would be {_share(sum(one.even or 0 for one in near) / len(near), 0)}. That training "
+        f"{_each(near)}; spread evenly it would be {percent(sum(one.even or 0 for one in near) / len(near), 0)}. That training "
         f"makes attention local is {_agreement(near, 1)}."
     )
     beside = convolution_beside(basis.runs)
@@ -139,7 +135,7 @@ def _spectrum_words(table: pd.DataFrame) -> str:
     tokens, quarter = int(own["tokens"].iloc[0]), int(own["quarter"].iloc[0])
     parts = [
         f"{STACKS[kind]}: {_each(contrasts(of_kind(own, *kind), 'share'))}, evenly spread "
-        f"{_share(float(of_kind(own, *kind)['uniform_share'].astype(float).mean()), 0)}"
+        f"{percent(float(of_kind(own, *kind)['uniform_share'].astype(float).mean()), 0)}"
         for kind in kinds_in(own)
     ]
     raised, lowered = (sum(one.agreed == sign for one in found) for sign in (1, -1))
@@ -164,7 +160,7 @@ def _noise_words(basis: Basis, table: pd.DataFrame, local: pd.DataFrame) -> str:
     even = sum(one.even or 0 for one in found) / len(found)
     text = (
         f"Attention on noise (Differential Transformer), in a form of our own: {asked}, in both orders. Of the attention on "
-        f"both, what matters gets, {'. '.join(parts)}; by its length {_share(even, 0)}. That training turns attention to what "
+        f"both, what matters gets, {'. '.join(parts)}; by its length {percent(even, 0)}. That training turns attention to what "
         f"matters is {_agreement(found, 1)}."
     )
     subtracting = {design for design in dict.fromkeys(local["design"]) if signed(local[local["design"] == design])}
@@ -175,8 +171,8 @@ def _noise_words(basis: Basis, table: pd.DataFrame, local: pd.DataFrame) -> str:
     differential, plain = (sum(one) / len(one) for one in groups)
     more = "more" if differential > plain else "no more"
     return (
-        f"{text} On average what matters gets {more} where maps are subtracted: {_share(differential, 0)}, and "
-        f"{_share(plain, 0)} where they are not (negative weights counted by their size; means of designs, not tested)."
+        f"{text} On average what matters gets {more} where maps are subtracted: {percent(differential, 0)}, and "
+        f"{percent(plain, 0)} where they are not (negative weights counted by their size; means of designs, not tested)."
     )
 
 

@@ -46,6 +46,14 @@ def exactly(value: float) -> Range:
     return Range(value, value, value)
 
 
+def summed(ranges: Sequence[Range | None]) -> Range | None:
+    """The sum of quantities whose errors go together; None where there is none or one is not known."""
+    known = [one for one in ranges if one is not None]
+    if not known or len(known) < len(ranges):
+        return None
+    return Range(sum(one.low for one in known), sum(one.central for one in known), sum(one.high for one in known))
+
+
 def range_of(values: Mapping[Scenario, float]) -> Range:
     """The range of a quantity computed in every scenario."""
     return Range(min(values.values()), values["central"], max(values.values()))

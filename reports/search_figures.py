@@ -11,6 +11,7 @@ from matplotlib.ticker import MaxNLocator
 
 from reports.drawing import INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.marks import MOST_MARKS, draw_cloud, legend, readable
+from reports.statistics import LEVEL
 from reports.words import plural, significant
 
 MOST_RUNS = 2
@@ -19,7 +20,6 @@ MOST_EDGES = 1500
 """Children whose lines are drawn: the last, of those there are more of."""
 FEW_TRIALS = 30
 """With fewer finished trials the order of the genes is a matter of chance."""
-LEVEL = 0.05
 GROUPS = (("worst fifth", "#9a9a9a", 4.0), ("between", "#4f8fc4", 4.5), ("best fifth", SEARCHED_COLOUR, 5.5))
 """Trials by quality: name, colour that can be seen on light and on dark, size."""
 

@@ -9,10 +9,11 @@ import pandas as pd
 
 from reports.basis import Basis
 from reports.export import plain, write_csv
+from reports.statistics import LEVEL
 from reports.strategies import Result, Strategies
 from reports.strategies_energy import Energy
 from reports.strategies_sentences import StrategiesVerdict
-from reports.strategies_tests import LEVEL, Rival, Tests
+from reports.strategies_tests import Rival, Tests
 from reports.strategies_words import gain
 
 SCHEMA = 1

@@ -8,7 +8,7 @@ from typing import Any
 
 from nas.errors import UserError
 
-RUN_SCHEMA = 1
+COMPARISON_SCHEMA = 1
 LINE_SCHEMA = 1
 FILE = "anytime.jsonl"
 
@@ -139,8 +139,10 @@ def load_strategies(folder: Path) -> StrategyRun:
         about = info["comparison"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"expected a comparison of strategies in {folder}, got {error!r}; give the folder of one") from error
-    if about.get("schema") != RUN_SCHEMA:
-        raise UserError(f"expected a comparison of schema {RUN_SCHEMA} in {folder}, got another; use the version that wrote it")
+    if about.get("schema") != COMPARISON_SCHEMA:
+        raise UserError(
+            f"expected a comparison of schema {COMPARISON_SCHEMA} in {folder}, got another; use the version that wrote it"
+        )
     searches, warnings = _searches(folder / FILE)
     names, planned = [one["name"] for one in about["variants"]], tuple(about["seeds"])
     whole = tuple(seed for seed in planned if all((name, seed) in searches for name in names))

@@ -8,9 +8,10 @@ from reports.basis import Basis
 from reports.comparison_sentences import FEW, listed
 from reports.energy import run_cost_uj
 from reports.sentences import Sentence
+from reports.statistics import LEVEL
 from reports.strategies import Strategies
 from reports.strategies_energy import Energy
-from reports.strategies_tests import LEVEL, Rival, Tests
+from reports.strategies_tests import Rival, Tests
 from reports.strategies_words import (
     UNIT_WORDS,
     amount,

@@ -7,11 +7,8 @@ from typing import Literal
 import numpy as np
 
 from reports.paired import detectable_shift, least_p, pairs_needed, sign_flip_p
-from reports.statistics import Comparison, compare, holm, spread_of
+from reports.statistics import LEVEL, Comparison, compare, holm, spread_of
 from reports.strategies_curves import Resampled
-
-LEVEL = 0.05
-"""Holm's method keeps the chance of a single wrong "better" or "worse" below this, over all variants."""
 
 Standing = Literal["baseline", "better", "worse", "not separable", "not tested"]
 

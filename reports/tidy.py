@@ -17,7 +17,6 @@ from typing import Any
 
 import pandas as pd
 
-from nas.records import Record
 from reports.energy import search_progress
 from reports.ledgers import Machine, Tick
 from reports.load import Run
@@ -121,18 +120,12 @@ def trials(runs: Sequence[Run]) -> pd.DataFrame:
                 "train_tokens": train_tokens(record),
                 "params_paper": record.counts.params_paper if record.counts else None,
                 "macs_paper": record.counts.macs_paper if record.counts else None,
-                "energy_uj": _summed(record, "energy_uj"),
-                "loaded_uj": _summed(record, "loaded_uj"),
+                "energy_uj": record.total("energy_uj"),
+                "loaded_uj": record.total("loaded_uj"),
                 "genome": None if record.genome is None else " ".join(map(str, record.genome)),
             }
             rows.append(row | {f"metric_{name}": value for name, value in record.metrics.items()})
     return _table("trials", rows)
-
-
-def _summed(record: Record, quantity: str) -> int | None:
-    """A quantity of all phases together; None where there is none or one does not know it."""
-    found = [getattr(phase, quantity) for phase in record.phases]
-    return sum(found) if found and None not in found else None
 
 
 def phases(runs: Sequence[Run]) -> pd.DataFrame:

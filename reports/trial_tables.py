@@ -81,11 +81,10 @@ def _trial_row(trial: Trial, cells: Sequence[Callable[[Trial], str]]) -> tuple[s
 
 def _spent(trial: Trial) -> str:
     """Loaded joules of all phases; unknown where that of any is."""
-    energies = [phase.loaded_uj for phase in trial.record.phases]
-    known = [one for one in energies if one is not None]
-    if known and len(known) == len(energies):
-        return significant(sum(known) / MICROJOULES_PER_JOULE)
-    return NOT_RUN if not energies and trial.record.status == "infeasible" else UNKNOWN
+    spent = trial.record.total("loaded_uj")
+    if spent is not None:
+        return significant(spent / MICROJOULES_PER_JOULE)
+    return NOT_RUN if not trial.record.phases and trial.record.status == "infeasible" else UNKNOWN
 
 
 def genome_words(record: Record) -> str:

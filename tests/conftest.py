@@ -46,6 +46,15 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture
+def quiet() -> Iterator[None]:
+    """Optuna without its log."""
+    from nas.search.quiet import quiet_optuna  # here, for Optuna takes long to import and few tests need it
+
+    with quiet_optuna():
+        yield
+
+
+@pytest.fixture
 def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figures are built but not printed, which is most of a report's time: for tests of what else a page says."""
 

@@ -1,18 +1,26 @@
 """Experiments as TOML: what ships loads, wrong keys and values are named, and the fingerprint is of what decides."""
 
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
+from nas.cli_evaluate import TASK_HELP
+from nas.cli_options import Stages
 from nas.configuration import built_in_experiments, load_experiment, single_configuration
 from nas.errors import UserError
 from nas.experiment import check_limits
 from nas.experiment_parts import Experiment
 from nas.ledger import Ledger
+from nas.objectives import ALL_OBJECTIVES
+from nas.proxies import ALL_PROXIES
 from nas.run_folder import RunFolder, differences
+from nas.search_parts import ObjectiveName, Proxy
+from nas.stages.words import AFTER_TRAINING
+from nas.tasks.task import ALL_TASKS
 
 MINIMAL = """
 name = "mine"
@@ -338,3 +346,16 @@ def test_a_single_evaluation_takes_task_and_recipe_only() -> None:
         single_configuration("number_words", ("search.trials=3",))
     with pytest.raises(UserError, match="recipe.beam"):
         single_configuration("number_words", ("recipe.beam=0",))
+
+
+def listed(text: str) -> set[str]:
+    """The names in "a, b or c"."""
+    return set(re.split(", | or ", text))
+
+
+def test_names_that_stand_twice_are_the_same_in_both_places() -> None:
+    assert set(get_args(ObjectiveName)) == {one.name for one in ALL_OBJECTIVES}
+    assert set(get_args(Proxy)) == {one.name for one in ALL_PROXIES}
+    assert listed(TASK_HELP.removesuffix(".")) == {one.name for one in ALL_TASKS}
+    stages = get_args(Stages)[1].help.partition(": ")[2].partition(".")[0]
+    assert listed(stages) == {one.name for one in AFTER_TRAINING}

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.energy.client import Caller, PhaseEnergy
-from nas.energy.power import FixtureSource
-from nas.energy.testing import INFO, FakeMachine, conserved, lines
+from nas.energy.testing import INFO, FakeMachine, FixtureSource, conserved, lines
 
 
 def test_gpu_times_of_a_drivers_pids_are_not_taken_for_those_of_a_container(machine: FakeMachine, ledger: Path) -> None:

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from nas.energy.client import Caller, PhaseEnergy
-from nas.energy.power import FixtureSource
-from nas.energy.testing import INFO, TICK_UJ, FakeMachine, conserved, drawn
+from nas.energy.testing import INFO, TICK_UJ, FakeMachine, FixtureSource, conserved, drawn
 
 
 def test_a_machine_without_trials_is_idle_overhead_and_foreign(machine: FakeMachine, ledger: Path) -> None:

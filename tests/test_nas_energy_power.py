@@ -5,9 +5,9 @@ import json
 import pytest
 
 from nas.energy.load_table import load_table_source
-from nas.energy.power import FixtureSource, LinearSource, Moment
+from nas.energy.power import LinearSource, Moment
 from nas.energy.sources import restore_source
-from nas.energy.testing import INFO
+from nas.energy.testing import INFO, FixtureSource
 from nas.energy.testing import linear_source as fixture_source
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND
 from nas.energy.watts import Hardware, cpu_full_w, linear_source

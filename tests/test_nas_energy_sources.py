@@ -10,10 +10,10 @@ from nas.energy.composite import CompositeSource
 from nas.energy.energy_ledger import read_lines
 from nas.energy.fake_counters import FakeGpu, FakeNvml, FakePowercap, used
 from nas.energy.meter import Meter
-from nas.energy.power import FixtureSource, LinearSource, Moment, PowerSource
+from nas.energy.power import LinearSource, Moment, PowerSource
 from nas.energy.rapl import RaplSource
 from nas.energy.sources import CHOICES, HOST_SOURCES, Places, find_source, goes_with, list_sources, restore_source
-from nas.energy.testing import INFO, FakeMachine
+from nas.energy.testing import INFO, FakeMachine, FixtureSource
 from nas.energy.ticks import NANOSECONDS
 from nas.energy.watts import Hardware
 from nas.errors import UserError

@@ -21,13 +21,13 @@ from nas.execution.executor import load
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import EnergySource, Record
-from nas.scoring import bleu_of_rows
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import BOS_ID
 from nas.testing import RECIPE, lights, timeless, tiny
 from nas.training import Diverged, train
 from nas.worker import FACTORY, context, make_worker, payload
+from reports.statistics import corpus_bleu
 from search_spaces.counting import size
 from search_spaces.model import Model, build
 
@@ -270,7 +270,7 @@ def test_scores_are_those_of_their_own_split(task: EncodedTask, monkeypatch: pyt
     assert record.metrics["valid_bleu"] < 50 and record.metrics["valid_chrf"] < 50
     assert {name: len(rows) for name, rows in record.sentence_counts.items()} == {"valid_bleu": 7, "test_bleu": 9}
     for name, rows in record.sentence_counts.items():
-        assert bleu_of_rows(rows) == pytest.approx(record.metrics[name])
+        assert corpus_bleu(np.sum(rows, axis=0)) == pytest.approx(record.metrics[name])
     assert set(record.signatures) == {"bleu", "chrf"}
 
 

@@ -24,12 +24,14 @@ def test_a_job_runs_in_wait_and_answers_once():
         assert (executor.free(), executor.wait(0)) == (1, [])
 
 
-def test_an_exception_is_a_failure_with_a_reason_of_one_line():
+def test_an_exception_is_a_failure_with_a_reason_of_one_line_and_its_place_is_logged(caplog):
     executor = LocalExecutor(WORKER, {})
     executor.submit(Job("a", 1, {"fail": "x" * 1_000}))
     (answer,) = executor.wait(0)
     assert answer.kind == "failed" and answer.result is None
     assert answer.reason.startswith("ValueError: asked to fail, so it fails: xxx") and len(answer.reason) == 300
+    assert caplog.messages == ["a job failed"]
+    assert "testing.py" in caplog.text and "asked to fail" in caplog.text
     assert executor.free() == 1
 
 

@@ -357,5 +357,5 @@ def test_roots_of_a_session_leave_containers_and_workers_out(monkeypatch: pytest
         return {"cmdline": processes[pid][1], "status": b"Name:\tx\n" + processes[pid][2] + b"\n"}[name]
 
     monkeypatch.setattr(processes_module, "_read", read)
-    monkeypatch.setattr(processes_module, "_parents", lambda: {pid: one[0] for pid, one in processes.items()})
+    monkeypatch.setattr(processes_module, "parents_by_pid", lambda: {pid: one[0] for pid, one in processes.items()})
     assert session_roots(10) == (10, 11)

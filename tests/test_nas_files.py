@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from nas.energy.energy_ledger import EnergyLedger
 from nas.errors import UserError
 from nas.files import append_line, cut_torn_line, owned, sync_folder, write_whole
 from nas.run_folder import check_new
@@ -22,6 +23,17 @@ def test_a_full_disk_leaves_the_old_contents_and_nothing_beside_them(tmp_path: P
     with pytest.raises(UserError, match="No space left"):
         write_whole(path, b"new")
     assert path.read_bytes() == b"old" and list(tmp_path.iterdir()) == [path]
+
+
+def test_the_name_of_a_new_file_is_on_the_disk_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[str] = []
+    sync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: (synced.append(Path(f"/proc/self/fd/{fd}").resolve().name), sync(fd)))
+    write_whole(tmp_path / "run.json", b"{}")
+    append_line(tmp_path / "lines.jsonl", "a")
+    append_line(tmp_path / "lines.jsonl", "b")
+    EnergyLedger(tmp_path / "energy.jsonl").close()
+    assert synced == ["run.json.new", tmp_path.name, "lines.jsonl", tmp_path.name, "lines.jsonl", tmp_path.name]
 
 
 def test_what_a_kill_left_of_a_run_that_had_not_begun_is_no_run(tmp_path: Path) -> None:

@@ -138,6 +138,8 @@ def evaluate(task: EncodedTask, name: str, budget: int = 200, seed: int = 0) -> 
 def test_every_task_has_its_judge() -> None:
     assert {task.kind for task in ALL_TASKS} == {judge.kind for judge in ALL_JUDGES}
     assert all(judge_of(judge.kind) is judge for judge in ALL_JUDGES)
+    with pytest.raises(KeyError, match="of translation, summarisation, .*; got 'poetry'"):
+        judge_of("poetry")
 
 
 @pytest.mark.parametrize("kind", KINDS)

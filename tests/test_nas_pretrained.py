@@ -27,7 +27,7 @@ from nas.corpora.corpus import CorpusFacts, SplitRule, Text, TextCorpus, TextRea
 from nas.corpora.fetch import Package, cache_folder, is_cached
 from nas.errors import UserError
 from nas.judging import LanguageModelJudge
-from nas.pretrained.all_pretrained import ALL_PRETRAINED, find_pretrained, pretrained, pretrained_task, pretrained_with_task
+from nas.pretrained.all_pretrained import ALL_PRETRAINED, find_pretrained, pretrained, pretrained_with_task
 from nas.pretrained.llama_file import LlamaFile, read_llama
 from nas.pretrained.smollm2 import SMOLLM2, WHEEL, Pretrained
 from nas.pretrained.text import PretrainedText, documents
@@ -302,7 +302,6 @@ def test_a_wheel_becomes_a_model_that_is_judged_on_text(source: Pretrained, tmp_
         ["the 12"]
     )
     assert pretrained("tiny", tmp_path).design == design
-    assert pretrained_task("tiny", TEXT, tmp_path).describe() == task.describe()
 
 
 def test_blocks_count_the_words_and_bytes_of_the_text(tiny: LlamaFile) -> None:
@@ -326,7 +325,7 @@ def test_a_file_of_another_design_is_refused(source: Pretrained, tmp_path: Path)
 
 def test_what_does_not_fit_is_told_in_one_line(source: Pretrained, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="block_tokens of at most 64 for tiny, got 65"):
-        pretrained_task("tiny", replace(TEXT, block_tokens=65), tmp_path)
+        pretrained_with_task("tiny", replace(TEXT, block_tokens=65), tmp_path)
     with pytest.raises(UserError, match="expected a pretrained model of tiny; got 'gpt5'"):
         pretrained("gpt5", tmp_path)
     for name, value in (("block_tokens", 7), ("train_blocks", 0), ("valid_blocks", 0), ("test_blocks", 0)):

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from nas import cli
 from nas.compaction import compact
-from nas.probe_lines import COLUMNS, FILE, PARTS, ProbeError, ProbeLine, read_probes
+from nas.probe_lines import COLUMNS, PARTS, PROBES_FILE, ProbeError, ProbeLine, read_probes
 from nas.probing.cutting import cut_rows, cut_sentences
 from nas.probing.locality import locality
 from nas.probing.noise import FOREIGN, OTHER, OWN, form_of, noise, planted
@@ -223,12 +223,12 @@ def test_lines_that_are_not_tables_are_named(tmp_path: Path) -> None:
         json.dumps({name: value for name, value in plain.items() if name != "rows"}),
         json.dumps(plain | {"seed": "one"}),
     ]
-    path = tmp_path / FILE
+    path = tmp_path / PROBES_FILE
     path.write_text("\n".join([line.to_json(), "", *broken]) + "\n", encoding="utf-8")
     first, *errors = read_probes(path)
     assert first == line
     assert all(isinstance(one, ProbeError) for one in errors)
-    assert [str(one).split(":")[0] for one in errors] == [f"{FILE} line {number}" for number in range(3, 9)]
+    assert [str(one).split(":")[0] for one in errors] == [f"{PROBES_FILE} line {number}" for number in range(3, 9)]
 
 
 def test_values_that_a_report_cannot_calculate_with_are_named() -> None:
@@ -309,23 +309,23 @@ def test_the_command_adds_tables_once_and_the_report_shows_them(run: Path, tmp_p
     code, said, complained = carry_out("probe", str(run))
     assert code == 0, complained
     assert "transformer-xs seed 1" in said
-    tables = list(read_probes(run / FILE))
+    tables = list(read_probes(run / PROBES_FILE))
     assert all(isinstance(one, ProbeLine) for one in tables)
     keys = {(one.weights, one.kind) for one in tables if isinstance(one, ProbeLine)}
     assert ("none", "macs") in keys and {("trained", "depth"), ("random", "depth"), ("trained", "locality")} <= keys
     page = (run / "report" / "index.html").read_text(encoding="utf-8")
     assert "Why: inside the trained models" in page and "Nobody has looked into the trained models" not in page
     assert {name: (run / name).read_bytes() for name in before} == before
-    content = (run / FILE).read_bytes()
+    content = (run / PROBES_FILE).read_bytes()
     run_probes(run, ["transformer-xs"], Terminal())
-    assert (run / FILE).read_bytes() == content
+    assert (run / PROBES_FILE).read_bytes() == content
     compact(run, tmp_path / "small")
-    assert (tmp_path / "small" / FILE).read_bytes() == content
+    assert (tmp_path / "small" / PROBES_FILE).read_bytes() == content
 
 
 def test_a_table_that_was_lost_is_made_again_whatever_kind_it_is_of(run: Path) -> None:
     run_probes(run, [], Terminal())
-    path = run / FILE
+    path = run / PROBES_FILE
     whole = path.read_text(encoding="utf-8")
     lines = whole.splitlines()
     for kind in ("locality", "macs", "depth"):

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,14 @@ RECORD = Record(
     sentence_counts={"valid_bleu": ((3, 4, 2, 1, 0, 0, 3, 2, 1, 0), (1, 1, 1, 0, 0, 0, 1, 0, 0, 0))},
     error=None,
 )
+
+
+def test_a_total_is_unknown_where_a_part_is() -> None:
+    train, inference = RECORD.phases
+    assert RECORD.total("loaded_uj") is None and replace(RECORD, phases=()).total("loaded_uj") is None
+    assert RECORD.total("sentences") == 4
+    known = replace(RECORD, phases=(train, replace(inference, energy_uj=2, loaded_uj=7)))
+    assert (known.total("energy_uj"), known.total("loaded_uj")) == (7, 7)
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> str:

@@ -15,14 +15,7 @@ from nas.search.strategies import ALL_STRATEGIES, distributions, resolve_options
 from nas.search.testing import ToySpace
 
 SPACE = ToySpace()
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 class TestAgingEvolutionContract(BasicSamplerTestCase, RelativeSamplerTestCase, SingleOnlySamplerTestCase):

@@ -13,14 +13,7 @@ from nas.search.testing import ToySpace, macs
 
 SPACE = ToySpace()
 GENES = distributions(SPACE)
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 class TestMOAgingEvolutionContract(BasicSamplerTestCase, RelativeSamplerTestCase, MultiObjectiveSamplerTestCase):

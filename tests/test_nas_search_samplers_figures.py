@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import optuna
 import pytest
 
 from nas.search.testbeds.nas_bench_201 import ERROR, SECONDS, NasBench201
@@ -25,14 +24,7 @@ def load(name):
 
 
 samplers, costs = load("samplers"), load("sampler_costs")
-
-
-@pytest.fixture(autouse=True)
-def quiet():
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    yield
-    optuna.logging.set_verbosity(before)
+pytestmark = pytest.mark.usefixtures("quiet")
 
 
 def test_aging_evolution_finds_nearly_the_best_cell_and_random_search_does_not():

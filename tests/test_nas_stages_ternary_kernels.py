@@ -10,7 +10,7 @@ from torch import Tensor
 
 from manual_designs.all_designs import find_design
 from nas.decoding import beam_search, greedy
-from nas.stages import ternary_kernels, ternary_library, ternary_tables
+from nas.stages import ternary_kernels, ternary_library
 from nas.stages.forms import formed
 from nas.stages.ternary_kernels import (
     EXACT_COLUMNS,
@@ -22,13 +22,12 @@ from nas.stages.ternary_kernels import (
     reference_products,
 )
 from nas.stages.ternary_library import FEW, TwoBitLayer
-from nas.stages.ternary_tables import BLOCK, PAIR, PLANE, TRIPLE, bitwise_products, elementwise_products
 from search_spaces.ends import Sizes, TokenEnds
 from search_spaces.model import Model, build
 from search_spaces.ternary import TernaryLayer, TernaryLinear, absmax_codes
 
 SIZES = Sizes(source_vocabulary=40, target_vocabulary=40)
-KERNELS: tuple[Products, ...] = (products, float_products, bitwise_products, elementwise_products)
+KERNELS: tuple[Products, ...] = (products, float_products)
 SHAPES = [(1, 1, 1), (1, 2, 3), (3, 3, 2), (2, 4, 5), (5, 7, 3), (4, 96, 8), (17, 193, 33), (2, 4097, 3)]
 
 
@@ -80,19 +79,6 @@ def test_without_the_private_product_the_float_one_serves(monkeypatch: pytest.Mo
     monkeypatch.delattr(torch, "_int_mm")
     monkeypatch.setattr(ternary_kernels, "float_products", lambda *given: called.append(1) or float_products(*given))
     assert torch.equal(products(activations, weight), expected) and called
-
-
-def test_tables_have_the_sizes_and_the_order_of_the_papers() -> None:
-    assert (len(PLANE), len(PAIR), len(TRIPLE)) == (16, 9, 14)
-    assert [9 * a + 3 * b + c for a, b, c in TRIPLE] == list(range(14))
-    assert [3 * a + b + 4 for a, b in PAIR] == list(range(9))
-    assert BLOCK * 4 * 127 < 2**15
-
-
-def test_lookups_add_up_in_16_bits() -> None:
-    # A block more would not fit, so that exact results at 4,096 columns above come from sums by blocks.
-    looked = torch.full((1, 1, BLOCK + 1), 4 * 127, dtype=torch.int16)
-    assert int(looked.sum(-1, dtype=torch.int16)) != int(ternary_tables._sums(looked)) == (BLOCK + 1) * 508
 
 
 @pytest.mark.parametrize("lowered", [False, True], ids=["float32", "autocast"])

@@ -18,8 +18,8 @@ from nas.progress import Terminal
 from nas.records import Counts, Phase, Record, Role, Status, read_records
 from nas.study import (
     LOCK,
-    Pace,
     Shard,
+    Speed,
     carry_out_study,
     check_study,
     detectable,
@@ -28,7 +28,7 @@ from nas.study import (
     plan_rows,
     shards,
 )
-from nas.study_parts import PlanPart, load_study, merged
+from nas.study_parts import PlanPart, load_study, tables_merged
 from nas.study_records import listed, missing_trainings, records_in, seconds_of, trained_tokens
 
 TABLES = """
@@ -100,7 +100,8 @@ def test_a_study_is_every_combination_in_its_order(file: Path) -> None:
 
 
 def test_tables_of_choices_are_merged_key_by_key() -> None:
-    assert merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {"e": 5}}) == {"a": {"b": 1, "c": 4}, "d": {"e": 5}}
+    both = tables_merged({"a": {"b": 1, "c": 2}, "d": 3}, {"a": {"c": 4}, "d": {"e": 5}})
+    assert both == {"a": {"b": 1, "c": 4}, "d": {"e": 5}}
 
 
 @pytest.mark.parametrize(
@@ -244,13 +245,13 @@ def test_a_run_that_was_stopped_is_resumed(file: Path, tmp_path: Path, monkeypat
 def test_time_is_expected_as_runs_took_it(file: Path, tmp_path: Path) -> None:
     loaded = load_study(str(file), ())
     found = shards(loaded.experiments("tiny"), tmp_path / "work", tmp_path / "kept")
-    pace = Pace.of(loaded.plan, found)
-    assert pace.expected_s(found[0]) == pytest.approx(1200 / 1000 / 2)
-    pace.add(found[0], 24.0)
-    assert pace.expected_s(found[1]) == pytest.approx(600 * 24 / 1200)
-    assert pace.expected_s(replace(found[1], tokens=0)) == 0
-    pace.add(found[0], 0.0)  # a run that does not say how long it took
-    assert pace.expected_s(found[1]) == pytest.approx(600 * 24 / 1200)
+    speed = Speed.of(loaded.plan, found)
+    assert speed.expected_s(found[0]) == pytest.approx(1200 / 1000 / 2)
+    speed.add(found[0], 24.0)
+    assert speed.expected_s(found[1]) == pytest.approx(600 * 24 / 1200)
+    assert speed.expected_s(replace(found[1], tokens=0)) == 0
+    speed.add(found[0], 0.0)  # a run that does not say how long it took
+    assert speed.expected_s(found[1]) == pytest.approx(600 * 24 / 1200)
 
 
 def trained(role: Role, design: str, seed: int, status: Status = "complete", bleu: float = 1.0, macs: int = 1000) -> Record:
@@ -355,8 +356,8 @@ def test_what_was_trained_before_a_stop_is_not_expected_again(file: Path, tmp_pa
     written(begun.experiment, begun.work, [trained("hand", "lite_transformer-s", 0)], 5.0)
     written(kept.experiment, kept.kept, [], 30.0, 6.0)  # two starts
     assert (begun.left_tokens, kept.left_tokens) == (600, 0)
-    pace = Pace.of(plan, found)
-    assert (pace.expected_s(begun), pace.left_s(begun)) == (pytest.approx(36), pytest.approx(18))
+    speed = Speed.of(plan, found)
+    assert (speed.expected_s(begun), speed.left_s(begun)) == (pytest.approx(36), pytest.approx(18))
     rows = plan_rows(found, plan)
     assert rows[1][-1] == "begun" and rows[-1] == ("missing", "0.0", f"{18 / 3600:.2f}", "", "1 of 2")
     (kept.kept / "run.json").write_text('{"phases": [{"seconds": "long"}, 3]}', encoding="utf-8")
@@ -375,7 +376,7 @@ def test_a_place_that_records_cannot_have_is_told_before_anything_is_trained(fil
         two_hand_runs(file, tmp_path)
     (one.kept / "notes.txt").unlink()
     (one.kept / "run.json").write_text("[1]", encoding="utf-8")
-    with pytest.raises(UserError, match="expected the run.json of a run in") as told:
+    with pytest.raises(UserError, match="expected a readable run.json in .*; restore it or move the folder away") as told:
         two_hand_runs(file, tmp_path)
     assert "\n" not in str(told.value)
     (one.kept / "run.json").unlink()

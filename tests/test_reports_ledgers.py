@@ -182,7 +182,7 @@ def test_a_ledger_that_was_copied_while_it_grew_is_kept_without_its_torn_line(
     names = sorted(one.name for one in (tmp_path / "again").iterdir())
     assert names == sorted(one.name for one in (tmp_path / "small").iterdir())
     assert all((tmp_path / "again" / name).read_bytes() == (tmp_path / "small" / name).read_bytes() for name in names)
-    assert len(synced) == len(names) + 1  # every file, and the folder that names them
+    assert len(synced) == 2 * len(names)  # every file, and with each the folder that names it
     first, *rest = whole.splitlines()
     path.write_text("\n".join([first, '{"time":1}', *rest]) + "\n", encoding="utf-8")
     with pytest.raises(UserError, match="energy-other.jsonl.* in line 2") as told:

@@ -9,7 +9,7 @@ import pytest
 
 from manual_designs import make_macs_table
 from manual_designs.published_macs import TABLE, WorkByLength, published_work
-from nas.probe_lines import FILE, PARTS, SEEN, Kind, ProbeLine, Weights
+from nas.probe_lines import PARTS, PROBES_FILE, SEEN, Kind, ProbeLine, Weights
 from reports.load import load_run
 from reports.page import write_report
 from reports.probes import STACKS, contrasts, own_of_both, probe_table, relative_distance
@@ -63,7 +63,7 @@ def run_with(tmp_path: Path) -> Callable[..., Path]:
         folder = tmp_path / "run"
         shutil.copytree(RECORDS, folder)
         text = "".join(one.to_json() + "\n" for one in lines) + "".join(one + "\n" for one in malformed)
-        (folder / FILE).write_text(text, encoding="utf-8")
+        (folder / PROBES_FILE).write_text(text, encoding="utf-8")
         return folder
 
     return make

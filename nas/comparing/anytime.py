@@ -6,13 +6,12 @@ every search when it has ended; `docs/strategies.md` describes both. The lines o
 
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nas.files import unwritable, write_whole
+from nas.files import append_line, write_whole
 from nas.ledger import Event
 from nas.search.budget import Cost
 from nas.search.dominance import dominates, losses_of
@@ -168,14 +167,8 @@ class AnytimeFile:
     def append(self, lines: Iterable[Line]) -> None:
         """Writes all lines of a search, on the disk when this returns. Raises UserError when they cannot be written."""
         listed = list(lines)
-        text = "".join(json.dumps(one, separators=(",", ":"), allow_nan=False) + "\n" for one in listed)
-        try:
-            with self._path.open("ab") as file:
-                file.write(text.encode())
-                file.flush()
-                os.fsync(file.fileno())
-        except OSError as error:
-            raise unwritable(self._path, error.strerror) from error
+        if listed:
+            append_line(self._path, "\n".join(json.dumps(one, separators=(",", ":"), allow_nan=False) for one in listed))
         for one in listed:
             if one["kind"] == "ended":
                 self.ended[SearchKey(one["variant"], one["seed"])] = one

@@ -13,9 +13,8 @@ from nas.search.hurdles import Hurdles
 from nas.search.plan import Direction, SearchPlan, Start, Trial
 from nas.search.strategies import resolve_options
 from nas.search.testbeds.all_testbeds import ALL_TESTBEDS, plan_for
-from nas.search.testbeds.closed_form import ClosedForm
+from nas.search.testbeds.closed_form import TOKENS, ClosedForm
 from nas.search.testbeds.curves import CrossingCurves
-from nas.search.testing import TOKENS
 
 Point = tuple[float, ...]
 WORKER = "nas.comparing.benchmarks:make_worker"

@@ -154,9 +154,8 @@ class Searches:
 def _retrained(record: Record, experiment: Experiment) -> Line:
     """What is told of a training from scratch: its metrics, the objectives among them, and its fully loaded energy."""
     objectives = {name: find_objective(name).of(record) for name in experiment.search_part.objectives}
-    loaded = [phase.loaded_uj for phase in record.phases]
     return {
         "record": record.record_id,
         "metrics": {**record.metrics, **{name: value for name, value in objectives.items() if value is not None}},
-        "energy_uj": None if not loaded or None in loaded else sum(one for one in loaded if one is not None),
+        "energy_uj": record.total("loaded_uj"),
     }

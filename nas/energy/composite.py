@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from nas.energy.power import Counters, Drawn, Moment, PowerSource
+from nas.energy.power import GPU, Counters, Drawn, Moment, PowerSource
 from nas.records import EnergySource, Provenance
 
 BEST_FIRST: tuple[Provenance, ...] = ("measured", "sampled", "estimated")
@@ -61,7 +61,7 @@ class CompositeSource(PowerSource):
 
 
 def _is_gpu(name: str) -> bool:
-    return name.startswith("gpu:")
+    return name.startswith(GPU)
 
 
 def _those(counters: Counters, *, gpus: bool) -> dict[str, int]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nas.energy.client import PhaseEnergy
+from nas.energy.power import GPU
 from nas.energy.split import Split, gpu_load, host_load, joined, split, split_gpu
-
-GPU = "gpu:"  # what the components of GPUs begin with
 
 
 @dataclass(frozen=True)

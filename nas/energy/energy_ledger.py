@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.errors import UserError
+from nas.files import sync_folder
 
 SCHEMA = 2
 
@@ -31,6 +32,7 @@ class EnergyLedger:
         self.path = Path(path)
         try:
             self._file = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+            sync_folder(self.path.parent)
         except OSError as error:
             message = f"expected an energy ledger that can be written at {self.path}, got: {error.strerror}"
             raise UserError(f"{message}; choose another folder") from error

@@ -7,7 +7,7 @@ from typing import Any
 from nas.energy.client import Caller, NotYet, PhaseEnergy
 from nas.energy.division import Division, divide
 from nas.energy.energy_ledger import SCHEMA, EnergyLedger, Line, counters_changed, identity_lists
-from nas.energy.power import Drawn, Moment, PowerSource
+from nas.energy.power import GPU, Drawn, Moment, PowerSource
 from nas.energy.process_table import Collect, ProcessTable, machine_pid
 from nas.energy.processes import OVERHEAD, STRANGER, assign_owners, ticks_between
 from nas.energy.split import capped
@@ -247,7 +247,7 @@ class MachineMeter:
     def _gpu_shares(self, drawn_uj: Mapping[str, int]) -> dict[str, dict[str | None, int]]:
         """By GPU: the share of its time that each owner computed on it, in millionths; None owns what is not ours."""
         outermost = self._procfs.namespace() in (0, OUTERMOST_NAMESPACE)  # the driver's pids are those of the host
-        if not outermost or not any(name.startswith("gpu:") for name in drawn_uj):
+        if not outermost or not any(name.startswith(GPU) for name in drawn_uj):
             return {}
         owners = {pid: owner for (pid, _), owner in self._owners.items()}
         found: dict[str, dict[str | None, int]] = {}

@@ -9,7 +9,7 @@ one of before. Counters of the driver are called "gpu:<uuid>". Components are "g
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from nas.energy.power import Counters, Drawn, Moment, PowerSource, Unavailable
+from nas.energy.power import GPU, Counters, Drawn, Moment, PowerSource, Unavailable
 from nas.energy.power_sampler import SAMPLE_S, PowerSampler
 from nas.energy.ticks import Clock
 from nas.energy.watts import LARGEST_ERROR
@@ -96,7 +96,7 @@ class NvmlSource(PowerSource):
             return names[int(token)] if int(token) < len(names) else None
         if token.startswith(INSTANCE_START):
             return self._parent_of(token)
-        matching = [name for name in names if name.startswith(f"gpu:{token}")] if token.startswith(UUID_START) else []
+        matching = [name for name in names if name.startswith(f"{GPU}{token}")] if token.startswith(UUID_START) else []
         return matching[0] if len(matching) == 1 else None
 
     def _parent_of(self, instance: str) -> str | None:
@@ -104,7 +104,7 @@ class NvmlSource(PowerSource):
         nvml = self._nvml
         try:
             handle = nvml.nvmlDeviceGetDeviceHandleFromMigDeviceHandle(nvml.nvmlDeviceGetHandleByUUID(instance))
-            name = f"gpu:{nvml.nvmlDeviceGetUUID(handle)}"
+            name = f"{GPU}{nvml.nvmlDeviceGetUUID(handle)}"
         except nvml.NVMLError:
             return None
         return name if name in self._ways else None
@@ -116,7 +116,7 @@ class NvmlSource(PowerSource):
         """The answer of one device, or None; a device that gave none is looked up anew the next time."""
         try:
             if name not in self._handles:
-                self._handles[name] = self._nvml.nvmlDeviceGetHandleByUUID(name.removeprefix("gpu:"))
+                self._handles[name] = self._nvml.nvmlDeviceGetHandleByUUID(name.removeprefix(GPU))
             return question(self._handles[name], *rest)
         except self._nvml.NVMLError:
             self._handles.pop(name, None)
@@ -193,7 +193,7 @@ def _way(nvml: Any, index: int) -> tuple[str, Provenance] | None:
     """A device's component and how its energy is known, or None where it doesn't answer."""
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        name = f"gpu:{_text(nvml.nvmlDeviceGetUUID(handle))}"
+        name = f"{GPU}{_text(nvml.nvmlDeviceGetUUID(handle))}"
     except nvml.NVMLError:
         return None
     try:

@@ -1,13 +1,13 @@
 """Power sources: cumulative microjoules of a machine by component, with provenance and an interval.
 
-A source has no memory of its own: `read_uj` gives raw cumulative counters, `delta_uj` the energy between any two of
+A source has no memory of its own: `read_uj` gives raw cumulative counters, `drawn` the energy between any two of
 them. The meter writes the counters down, so whoever takes over from a dead meter misses nothing, and a counter that
-wraps around is the business of its source's `delta_uj` alone.
+wraps around is the business of its source's `drawn` alone.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND
@@ -15,6 +15,7 @@ from nas.records import EnergySource
 from nas.units import MICROJOULES_PER_JOULE
 
 Counters = Mapping[str, int]  # component ("cpu", "ram", "gpu:<uuid>") -> cumulative microjoules
+GPU = "gpu:"  # what the components of GPUs begin with
 
 
 class Unavailable(Exception):
@@ -126,27 +127,3 @@ class LinearSource(PowerSource):
     def parameters(self) -> dict[str, Any]:
         """The start line's data, enough for `nas.energy.sources.restore_source`."""
         return {**super().parameters(), "model": {"ram_w": self.ram_w, "cores": self.cores}}
-
-
-@dataclass(kw_only=True)
-class FixtureSource(PowerSource):
-    """A source for tests: its counters are what was last put into `counters_uj`."""
-
-    info: EnergySource
-    idle_w: float
-    full_w: float
-    counters_uj: dict[str, int]
-    shares: dict[str, dict[int, int]] = field(default_factory=dict)
-
-    def gpu_shares(self) -> Mapping[str, Mapping[int, int]]:
-        """The shares as they were set."""
-        return {name: dict(by_pid) for name, by_pid in self.shares.items()}
-
-    def resolve_gpus(self, visible: str | None) -> tuple[str, ...]:
-        """Components whose name holds one of the words between commas."""
-        words = [word.strip() for word in (visible or "").split(",") if word.strip()]
-        return tuple(f"gpu:{word}" for word in words if f"gpu:{word}" in self.counters_uj)
-
-    def read_uj(self, moment: Moment) -> dict[str, int]:
-        """The counters as they were set."""
-        return dict(self.counters_uj)

@@ -1,12 +1,13 @@
 """A machine for tests: a process folder and clocks that stand still until told otherwise, and a power model on top."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nas.energy.energy_ledger import EnergyLedger, read_lines
 from nas.energy.machine_meter import MachineMeter
-from nas.energy.power import LinearSource, PowerSource
+from nas.energy.power import GPU, LinearSource, Moment, PowerSource
 from nas.energy.ticks import NANOSECONDS, TICKS_PER_SECOND, Clock, Host, Procfs
 from nas.records import EnergySource
 
@@ -17,6 +18,30 @@ INFO = EnergySource(name="fixture", provenance="estimated", version="1")
 def linear_source(cores: int = 2, idle_w: float = 20.8, full_w: float = 28.0, ram_w: float = 20.0) -> LinearSource:
     """A linear model; by default 36,000 uJ a tick of 10 ms and 20.8 W idle."""
     return LinearSource(info=INFO, idle_w=idle_w, full_w=full_w, ram_w=ram_w, cores=cores)
+
+
+@dataclass(kw_only=True)
+class FixtureSource(PowerSource):
+    """A source whose counters are what was last put into `counters_uj`."""
+
+    info: EnergySource
+    idle_w: float
+    full_w: float
+    counters_uj: dict[str, int]
+    shares: dict[str, dict[int, int]] = field(default_factory=dict)
+
+    def gpu_shares(self) -> Mapping[str, Mapping[int, int]]:
+        """The shares as they were set."""
+        return {name: dict(by_pid) for name, by_pid in self.shares.items()}
+
+    def resolve_gpus(self, visible: str | None) -> tuple[str, ...]:
+        """Components whose name holds one of the words between commas."""
+        words = [word.strip() for word in (visible or "").split(",") if word.strip()]
+        return tuple(GPU + word for word in words if GPU + word in self.counters_uj)
+
+    def read_uj(self, moment: Moment) -> dict[str, int]:
+        """The counters as they were set."""
+        return dict(self.counters_uj)
 
 
 def lines(ledger: Path, kind: str) -> list[dict[str, Any]]:

@@ -2,11 +2,10 @@
 
 import os
 import sys
-import time
 from collections.abc import Mapping
 from typing import Any
 
-from nas.execution.executor import Arrays, Context, Payload, given, load, one_line, parted
+from nas.execution.executor import AnswerKind, Arrays, Context, Payload, carried_out, load
 from nas.execution.packages import digest
 
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
@@ -28,16 +27,9 @@ class Worker:
         """The digest of our packages here, once this worker is made."""
         return digest()
 
-    def run(self, payload: Payload, arrays: Arrays) -> tuple[str, Any, Arrays, float]:
-        """What became of a payload, the result or the reason, the result's arrays, and the seconds it took."""
-        start = time.perf_counter()
-        try:
-            result, left = parted(self._run(given(payload, arrays)))
-        except MemoryError as error:  # Python's own has no text
-            return "failed", f"out of memory, {one_line(error)}".rstrip(" :"), {}, time.perf_counter() - start
-        except Exception as error:
-            return "failed", one_line(error), {}, time.perf_counter() - start
-        return "finished", result, left, time.perf_counter() - start
+    def run(self, payload: Payload, arrays: Arrays) -> tuple[AnswerKind, Any, Arrays, float]:
+        """See `carried_out`."""
+        return carried_out(self._run, payload, arrays)
 
 
 class Service:

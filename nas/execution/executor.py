@@ -1,6 +1,7 @@
 """Executors: where jobs run. A job is plain data and arrays in, the same out; the coordinator never knows what is behind it."""
 
 import importlib
+import logging
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -8,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy.typing as npt
+
+log = logging.getLogger(__name__)
 
 Context = dict[str, Any]
 Payload = dict[str, Any]
@@ -89,6 +92,33 @@ class Executor(ABC):
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def carried_out(run: Run, payload: Payload, arrays: Arrays) -> tuple[AnswerKind, Any, Arrays, float]:
+    """What became of a payload, the result or the reason, the result's arrays, and the seconds it took.
+
+    The reason of a failure is one line; where it was raised is logged in the process that ran it.
+    """
+    start = time.perf_counter()
+    try:
+        result, left = parted(run(given(payload, arrays)))
+    except Exception as error:
+        log.warning("a job failed", exc_info=True)
+        return "failed", _reason(error), {}, time.perf_counter() - start
+    return "finished", result, left, time.perf_counter() - start
+
+
+def answered(job: Job, kind: AnswerKind, outcome: Any, arrays: Arrays, duration_s: float) -> Answer:
+    """The answer of a job that was carried out."""
+    if kind == "failed":
+        return Answer(job, kind, reason=outcome, duration_s=duration_s)
+    return Answer(job, kind, outcome, duration_s=duration_s, arrays=arrays)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, MemoryError):  # Python's own has no text
+        return f"out of memory, {one_line(error)}".rstrip(" :")
+    return one_line(error)
 
 
 def given(payload: Payload, arrays: Arrays) -> Payload:

@@ -1,8 +1,6 @@
 """The executor that runs jobs in this process, one at a time: for tests, debugging and machines without Ray."""
 
-import time
-
-from nas.execution.executor import Answer, Context, Executor, Job, given, load, one_line, parted
+from nas.execution.executor import Answer, Context, Executor, Job, answered, carried_out, load
 
 
 class LocalExecutor(Executor):
@@ -34,12 +32,7 @@ class LocalExecutor(Executor):
         job, self._job = self._job, None
         if job is None:
             return []
-        start = time.perf_counter()
-        try:
-            result, arrays = parted(self._run(given(job.payload, job.arrays)))
-        except Exception as error:
-            return [Answer(job, "failed", reason=one_line(error), duration_s=time.perf_counter() - start)]
-        return [Answer(job, "finished", result, duration_s=time.perf_counter() - start, arrays=arrays)]
+        return [answered(job, *carried_out(self._run, job.payload, job.arrays))]
 
     def close(self) -> None:
         """Forgets a job that was not run."""

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 PACKAGES = ("search_spaces", "manual_designs", "nas", "reports")
-_SUFFIXES = (".py", ".csv", ".toml", ".html")  # all that is packaged; an editor's leavings in a checkout are not ours
+SHIPPED = (".css", ".csv", ".html", ".js", ".json", ".npz", ".py", ".toml")
+"""The suffixes of all that is packaged; an editor's leavings in a checkout are not ours."""
 
 
 def folders() -> tuple[Path, ...]:
@@ -20,7 +21,7 @@ def digest() -> str:
     found = hashlib.sha256()
     for folder in folders():
         for path in sorted(folder.rglob("*")):
-            if path.suffix in _SUFFIXES:
+            if path.suffix in SHIPPED:
                 found.update(f"{folder.name}/{path.relative_to(folder).as_posix()}\0".encode())
                 found.update(hashlib.sha256(path.read_bytes()).digest())
     return found.hexdigest()

@@ -6,13 +6,12 @@ node with it, costs its job one attempt (an answer "lost"), and another is asked
 
 import logging
 import time
-from math import ceil
 from typing import Any
 
 from nas.errors import UserError
 from nas.execution.crew import Crew, WorkerSize
-from nas.execution.executor import Answer, Context, Executor, Job
-from nas.execution.on_ray import START_S, RayCluster, connect
+from nas.execution.executor import Answer, Context, Executor, Job, answered
+from nas.execution.on_ray import START_S, RayCluster
 from nas.execution.ray_access import ray_cause
 
 log = logging.getLogger(__name__)
@@ -31,7 +30,7 @@ class RayExecutor(Executor):
         factory: import name (`package.module:name`) of the worker factory.
         context: what the factory receives; put into the object store once, arrays arrive read-only without a copy.
         num_workers: number of workers.
-        cluster: a connection to use, which stays open when the executor is closed; None starts a cluster here.
+        cluster: the connection to use, which stays open when the executor is closed.
         size: what each worker has.
         start_s: how long to wait where no worker is ready, in seconds.
 
@@ -44,13 +43,12 @@ class RayExecutor(Executor):
         factory: str,
         context: Context,
         num_workers: int,
-        cluster: RayCluster | None = None,
+        cluster: RayCluster,
         size: WorkerSize = WorkerSize(),  # noqa: B008 (frozen)
         start_s: float = START_S,
     ) -> None:
         self.num_workers = num_workers
-        self._owns_cluster = cluster is None
-        self._cluster = cluster or connect(num_cpus=ceil(num_workers * size.cpus))
+        self._cluster = cluster
         self._ray = self._cluster.ray
         self._size, self._start_s, self._minutes = size, start_s, round(start_s / 60, 2)
         self._jobs: dict[Any, tuple[Any, Job]] = {}
@@ -100,11 +98,9 @@ class RayExecutor(Executor):
         return self._crew.absent_s
 
     def close(self) -> None:
-        """Stops the workers, and Ray where this executor connected to it."""
+        """Stops the workers."""
         self._jobs.clear()
         self._crew.close(kill=self._cluster.lost() is None)
-        if self._owns_cluster:
-            self._cluster.close()
 
     def _look(self, needed: int = 1) -> None:
         self._cluster.check()
@@ -140,14 +136,12 @@ class RayExecutor(Executor):
     def _answer(self, reference: Any) -> Answer:
         handle, job = self._jobs.pop(reference)
         try:
-            kind, outcome, arrays, duration_s = self._ray.get(reference)
+            carried_out = self._ray.get(reference)
         except self._ray.exceptions.RayError as error:
             self._crew.bury(handle, cause := ray_cause(error))
             return Answer(job, "lost", reason=cause)
         self._crew.give_back(handle)
-        if kind == "failed":
-            return Answer(job, "failed", reason=outcome, duration_s=duration_s)
-        return Answer(job, "finished", outcome, duration_s=duration_s, arrays=arrays)
+        return answered(job, *carried_out)
 
 
 def check_room(cluster: RayCluster, num_workers: int, size: WorkerSize) -> None:

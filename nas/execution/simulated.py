@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Callable
 
-from nas.execution.executor import Answer, Context, Executor, Job, Payload, Result, given, load, one_line, parted
+from nas.execution.executor import Answer, Context, Executor, Job, Payload, Result, answered, carried_out, load
 
 Duration = Callable[[Payload, Result], float]
 
@@ -48,14 +48,11 @@ class SimulatedExecutor(Executor):
         self._submitted += 1
 
     def _answer(self, job: Job) -> Answer:
-        try:
-            result, arrays = parted(self._run(given(job.payload, job.arrays)))
-        except Exception as error:
-            return Answer(job, "failed", reason=one_line(error))
-        duration_s = self._duration(job.payload, result)
+        kind, outcome, arrays, _ = carried_out(self._run, job.payload, job.arrays)
+        duration_s = 0.0 if kind == "failed" else self._duration(job.payload, outcome)
         if not duration_s >= 0:
             raise ValueError(f"expected a duration of 0 s or more for {job.job_id}, got {duration_s}")
-        return Answer(job, "finished", result, duration_s=duration_s, arrays=arrays)
+        return answered(job, kind, outcome, arrays, duration_s)
 
     def wait(self, timeout_s: float) -> list[Answer]:
         """The answers at the next moment at which there are any; the clock jumps there, whatever `timeout_s` says."""

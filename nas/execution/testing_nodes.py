@@ -14,6 +14,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from nas.execution.processes import parents_by_pid
 from nas.execution.ray_access import ENVIRONMENT
 
 START_S = 120.0
@@ -107,12 +108,7 @@ def _free_port() -> int:
 
 
 def _descendants(root: int) -> list[int]:
-    parents: dict[int, int] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            parents[int(folder.name)] = int((folder / "stat").read_bytes().rpartition(b")")[2].split()[1])
-        except OSError:  # it has ended
-            continue
+    parents = parents_by_pid()
     found = [root]
     for parent in found:
         found += [pid for pid, its in parents.items() if its == parent]

@@ -30,21 +30,16 @@ def pretrained(name: str, cache_dir: Path | None = None) -> PretrainedModel:
     return source.model(source.read(cache_dir or cache_folder()))
 
 
-def pretrained_task(name: str, text: PretrainedText = DEFAULT_TEXT, cache_dir: Path | None = None) -> EncodedTask:
-    """A language_model task encoded with the tokenizer of a pretrained model.
-
-    Raises:
-        UserError: there is no such model, or it or the text can't be had, or the blocks are too long for it.
-    """
-    return pretrained_with_task(name, text, cache_dir)[1]
-
-
 def pretrained_with_task(
     name: str,
     text: PretrainedText = DEFAULT_TEXT,
     cache_dir: Path | None = None,
 ) -> tuple[PretrainedModel, EncodedTask]:
-    """Both, from one reading of the file. Raises what they raise."""
+    """As `pretrained`, and a language_model task in the model's own tokens, from one reading of the file.
+
+    Raises:
+        UserError: there is no such model, or it or the text can't be had, or the blocks are too long for it.
+    """
     source, folder = find_pretrained(name), cache_dir or cache_folder()
     found = source.read(folder)
     return source.model(found), text.prepare(source, found.tokenizer, folder)

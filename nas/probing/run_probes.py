@@ -11,10 +11,10 @@ from nas.corpora.fetch import cache_folder
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
 from nas.files import append_line, cut_torn_line
-from nas.probe_lines import COLUMNS, FILE, SCHEMA, ProbeLine, read_probes
+from nas.probe_lines import COLUMNS, PROBES_FILE, SCHEMA, ProbeLine, read_probes
 from nas.probing.probe import Probed, control_of, count_work, look
 from nas.progress import Terminal
-from nas.records import Record, read_records
+from nas.records import Record, readable_records
 from nas.run_folder import RunFolder
 from nas.tasks.encoding import EncodedTask
 
@@ -29,14 +29,14 @@ def run_probes(folder: Path, designs: Sequence[str], terminal: Terminal) -> Expe
     """
     experiment = experiment_of(folder)
     run = RunFolder.resume(folder, experiment)
-    records = [one for one in read_records(run.records) if isinstance(one, Record)] if run.records.exists() else []
+    records = readable_records(run.records)
     chosen = [record for design in designs or with_weights(run, records) for record in _of(run, records, design)]
     if not chosen:
         raise UserError(f"expected trained weights in {run.checkpoints}, got none; copy the run's checkpoints here")
     task = experiment.task.prepare(cache_folder())
     run.check_corpus(task.describe())
-    cut_torn_line(folder / FILE)  # or the next table would go on in the middle of it
-    done = _done(folder / FILE)
+    cut_torn_line(folder / PROBES_FILE)  # or the next table would go on in the middle of it
+    done = _done(folder / PROBES_FILE)
     # As workers train and score: sums are then the same each time.
     torch.set_num_threads(1)
     for record in chosen:
@@ -82,5 +82,5 @@ def _look_into(run: RunFolder, record: Record, task: EncodedTask, done: set[tupl
     for one in (subject, control_of(subject)):
         lines += look(one, [kind for kind in COLUMNS if one.key(kind) in done])
     for line in lines:
-        append_line(run.path / FILE, line.to_json())
+        append_line(run.path / PROBES_FILE, line.to_json())
     return len(lines)

@@ -11,6 +11,7 @@ from nas.errors import UserError
 from nas.execution.executor import one_line
 from nas.search.evolution import PARENT
 from nas.search.plan import Direction, SearchPlan, Trial
+from nas.search.quiet import quiet_optuna
 from nas.search.recorded import RecordedSampler
 from nas.search.strategies import distributions, strategy
 
@@ -101,9 +102,5 @@ def check_strategy(plan: SearchPlan) -> None:
 
 
 def _quiet_study(sampler: RecordedSampler, directions: tuple[Direction, ...]) -> optuna.Study:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    try:
+    with quiet_optuna():
         return optuna.create_study(sampler=sampler, directions=list(directions))
-    finally:
-        optuna.logging.set_verbosity(verbosity)

@@ -25,6 +25,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.samplers import BaseSampler, CmaEsSampler
 
 from nas.errors import UserError
+from nas.search.quiet import quiet_optuna
 from nas.search.watched import WatchedSampler, failed, needs, short, told_plainly
 
 HUB = "hub:"
@@ -139,11 +140,7 @@ def _load_folder(path: Path) -> ModuleType:
 
 @cache
 def _rehearse(name: str, options: tuple[tuple[str, Any], ...]) -> None:
-    verbosity = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
+    with quiet_optuna(optuna.logging.ERROR):
         study = optuna.create_study(sampler=build(name, 0, dict(options)))
         for number in range(REHEARSED):
             study.tell(study.ask(dict(REHEARSAL)), float(number % 5))
-    finally:
-        optuna.logging.set_verbosity(verbosity)

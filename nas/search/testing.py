@@ -10,10 +10,10 @@ from nas.search.budget import Budget, Cost
 from nas.search.hurdles import Hurdles, NoHurdles
 from nas.search.plan import Measured, SearchPlan, Start, Trial
 from nas.search.strategies import resolve_options
+from nas.search.testbeds.closed_form import TOKENS
 from search_spaces.space import Gene, Genome, OutsideSpace, Space
 
 WORKER = "nas.execution.testing:factory"
-TOKENS = 1_000
 
 
 class ToySpace(Space):

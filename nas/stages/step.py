@@ -9,7 +9,7 @@ import torch
 
 from nas.evaluation import Assignment, Evaluator, Findings, counts_of, sizes_of
 from nas.legs import Measures
-from nas.phases import Clockwork
+from nas.phases import metered
 from nas.records import Record
 from nas.stages.all_stages import work_of
 from nas.stages.forms import formed
@@ -57,12 +57,10 @@ def take(step: Step, given: bytes, evaluator: Evaluator) -> tuple[Record, bytes]
         Diverged: its training, or the model after it, gives no finite loss.
         UserError: `given` is no model file.
     """
-    clockwork = Clockwork(evaluator.meter, step.assignment.record_id, evaluator.clock)
     results: list[tuple[Reworked, bytes]] = []
     loaded: list[tuple[StoredModel, Model]] = []
     started = datetime.now(UTC)
-    evaluator.meter.open(step.assignment.record_id)
-    try:
+    with metered(evaluator.meter, step.assignment.record_id, evaluator.clock) as clockwork:
         before = of_bytes(given)
 
         def work() -> tuple[int, int]:
@@ -83,9 +81,8 @@ def take(step: Step, given: bytes, evaluator: Evaluator) -> tuple[Record, bytes]
         found = Findings(after.design.architecture, counts, started, metrics)
         evaluator.judge(clockwork, model, Measures(), found)
         clockwork.run("latency", lambda: evaluator.time(model, found.metrics))
-    finally:
-        phases = clockwork.close()
-    return _record(step, after, reworked, evaluator, {**found.fields(), "phases": phases}), content
+    fields = {**found.fields(), "phases": tuple(clockwork.phases)}
+    return _record(step, after, reworked, evaluator, fields), content
 
 
 def _reworked(step: Step, before: StoredModel, evaluator: Evaluator) -> Reworked:

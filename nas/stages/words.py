@@ -5,6 +5,7 @@ from dataclasses import MISSING, fields
 
 from pydantic import TypeAdapter, ValidationError
 
+from nas.configuration_errors import expected
 from nas.errors import UserError
 from search_spaces.stage import ALL_STAGES, Stage, Train
 
@@ -36,7 +37,9 @@ def parse_stage(text: str) -> Stage:
     try:
         stage: Stage = TypeAdapter(kind).validate_python(given)
     except ValidationError as error:
-        raise UserError(f"stage {text!r}: {_words(error)}; mend it") from error
+        first = error.errors(include_url=False)[0]
+        told = f"{first['loc'][0]}: {expected(first)}, got {first['input']!r}" if first["loc"] else expected(first)
+        raise UserError(f"stage {text!r}: {told}; mend it") from error
     return stage
 
 
@@ -53,12 +56,3 @@ def stage_words(stage: Stage) -> str:
 def chain_words(stages: Iterable[Stage]) -> str:
     """Stages in order as one text, for names."""
     return "+".join(map(stage_words, stages))
-
-
-def _words(error: ValidationError) -> str:
-    """The first mistake in words."""
-    first = error.errors(include_url=False)[0]
-    message = first["msg"].removeprefix("Value error, ")
-    if not first["loc"]:
-        return message
-    return f"{first['loc'][0]}: {message.replace('Input should be', 'expected')}, got {first['input']!r}"

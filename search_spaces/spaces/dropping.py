@@ -23,6 +23,9 @@ class DroppingSpace(Space):
     """One gene a residual sublayer of `architecture`, be it a layer or in a chain: keep or drop.
 
     What stands inside other ops stays: what a graph is wired of, and what shortens the sequence.
+
+    It is of one trained model, so no experiment can name it: `nas.search` is given a plan over it, whose jobs score members with
+    that model's weights (`nas.worker.payload` with `inherit`).
     """
 
     architecture: Architecture

@@ -1,17 +1,20 @@
 """The testbeds by name, and a search of any of them."""
 
+from dataclasses import replace
 from typing import Any
 
-from nas.execution.executor import Context, Payload, Result, Run
-from nas.search.plan import Measured, SearchPlan
-from nas.search.testbeds.closed_form import ClosedForm
+from nas.execution.executor import Context, Job, Payload, Result, Run
+from nas.search.budget import Budget, Cost
+from nas.search.hurdles import NoHurdles
+from nas.search.plan import Measured, SearchPlan, Start, Trial
+from nas.search.strategies import resolve_options
+from nas.search.testbeds.closed_form import TOKENS, ClosedForm
 from nas.search.testbeds.curves import CrossingCurves
 from nas.search.testbeds.depth import Depth
 from nas.search.testbeds.nas_bench_201 import DATASETS, ERROR, SECONDS, NasBench201
 from nas.search.testbeds.nk import NK
 from nas.search.testbeds.traps import Traps
 from nas.search.testbeds.two_ends import TwoEnds
-from nas.search.testing import toy_plan
 
 WORKER = "nas.search.testbeds.all_testbeds:factory"
 
@@ -27,18 +30,29 @@ ALL_TESTBEDS: tuple[ClosedForm, ...] = (
 
 
 def plan_for(space: ClosedForm, strategy: str, trials: int, **changes: Any) -> SearchPlan:
-    """A search of a testbed for `trials` trials; its workers are WORKER's with {"space": space} as context."""
-    return toy_plan(
-        strategy,
-        trials,
-        **{
-            "space": space,
-            "directions": space.directions,
-            "measure": lambda genome: Measured({}),
-            "value_of": lambda result: tuple(result["values"]),
-            **changes,
-        },
+    """A search of a testbed for `trials` trials; its workers are WORKER's with {"space": space} as context.
+
+    `changes` replace fields of the plan.
+    """
+
+    def make_job(trial: Trial, rung: int, start: Start | None) -> Job:
+        return Job(trial.job_id, 1, {"genome": list(trial.candidate), "tokens": TOKENS})
+
+    plan = SearchPlan(
+        space=space,
+        strategy=strategy,
+        options=resolve_options(strategy, {}, trials),
+        seed=7,
+        directions=space.directions,
+        budget=Budget(trials=trials),
+        hurdles=lambda: NoHurdles(TOKENS),
+        planned=lambda rung, inherits: Cost(tokens=TOKENS),
+        measure=lambda genome: Measured({}),
+        make_job=make_job,
+        value_of=lambda result: tuple(result["values"]),
+        cost_of=lambda result: Cost(tokens=result["tokens"]),
     )
+    return replace(plan, **changes)
 
 
 def factory(context: Context) -> Run:

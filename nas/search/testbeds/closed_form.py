@@ -8,10 +8,13 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any, NoReturn
 
-from nas.search.testing import TOKENS
+from nas.search.plan import Direction
 from search_spaces.space import Genome, OutsideSpace, Space
 
 Values = tuple[float, ...]
+
+TOKENS = 1_000
+"""The full training of a trial."""
 
 
 class ClosedForm(Space):
@@ -25,9 +28,9 @@ class ClosedForm(Space):
     tokens = TOKENS
 
     @property
-    def directions(self) -> tuple[str, ...]:
+    def directions(self) -> tuple[Direction, ...]:
         """One `minimize` an objective."""
-        return ("minimize",) * self.num_objectives
+        return tuple("minimize" for _ in range(self.num_objectives))
 
     @abstractmethod
     def objectives(self, genome: Genome, tokens: int | None = None) -> Values:
