@@ -1,6 +1,7 @@
 """Fixtures that several files of tests share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from html import escape
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import torch
 
 from nas.energy.fake_counters import FakePowercap
 from nas.energy.testing import FakeMachine
+from reports import drawing
 from reports.drawing import STYLE, Paper, Sketch
 from reports.words import seen
+
+PRINT = drawing._draw
 
 
 @pytest.fixture
@@ -45,13 +49,42 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+def _built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+    """A figure that is built and not printed: what a page holds in its place."""
+    with matplotlib.rc_context(dict(STYLE)):
+        sketch.draw(paper)
+    return f'<svg role="img" aria-label="{escape(seen(sketch.alt))}"></svg>', b"\x89PNG"
+
+
+@contextmanager
+def _printing(*names: str) -> Iterator[None]:
+    def drawn(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+        return (_built if names and sketch.name not in names else PRINT)(sketch, paper)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_draw", drawn)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sketched() -> Iterator[None]:
+    """Figures are built but not printed, which is most of a report's time.
+
+    What looks at figures asks for `printing` or `printed`: here "not in the SVG" would be true of anything.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_draw", _built)
+        yield
+
+
+@pytest.fixture(scope="session")
+def printing() -> Callable[..., AbstractContextManager[None]]:
+    """`with printing():` prints figures after all, `with printing("power"):` only those of that name."""
+    return _printing
+
+
 @pytest.fixture
-def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are built but not printed, which is most of a report's time: for tests of what else a page says."""
-
-    def built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
-        with matplotlib.rc_context(dict(STYLE)):
-            sketch.draw(paper)
-        return f'<svg role="img" aria-label="{escape(seen(sketch.alt))}"></svg>', b"\x89PNG"
-
-    monkeypatch.setattr("reports.drawing._draw", built)
+def printed() -> Iterator[None]:
+    """Figures of the whole test are printed."""
+    with _printing():
+        yield

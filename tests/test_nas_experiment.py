@@ -10,7 +10,8 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
+from collections.abc import Callable
+from contextlib import AbstractContextManager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,12 +77,13 @@ def run_main(*arguments: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def whole(tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]) -> Case:
     base = tmp_path_factory.mktemp("own")
     write_text(base / "text")
     overrides = [word for one in (*TINY, f"task.corpus={base / 'text'}") for word in ("--set", one)]
     arguments = ("run", "smoke", *overrides)
-    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+    with printing():
+        return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
 
 
 def records(folder: Path) -> list[Record]:

@@ -31,6 +31,8 @@ from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import GENE_COLUMNS, eta_squared, genealogy_table, genes_table
 from reports.settings import make_settings
 
+pytestmark = pytest.mark.usefixtures("printed")
+
 RECORDS = Path(__file__).parent / "records"
 
 

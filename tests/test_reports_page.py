@@ -6,6 +6,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -71,9 +72,12 @@ def keep(record: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
+def report(
+    tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]
+) -> tuple[Path, Verdict]:
     output = tmp_path_factory.mktemp("report")
-    return output, write_report([RECORDS], output, "DEU", "FRA")
+    with printing():
+        return output, write_report([RECORDS], output, "DEU", "FRA")
 
 
 @pytest.fixture(scope="module")
@@ -220,6 +224,7 @@ def test_svg_is_well_formed_themed_and_described(report: tuple[Path, Verdict]) -
     assert {target for target in re.findall(r'(?:href="#|url\(#)([^")]+)', page)} <= set(ids)
 
 
+@pytest.mark.usefixtures("printed")
 def test_same_records_give_the_same_bytes(report: tuple[Path, Verdict], tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path, "DEU", "FRA")
     written = sorted(path for path in report[0].rglob("*") if path.is_file())
@@ -257,6 +262,7 @@ def test_cells_cannot_start_a_formula(text: str) -> None:
     assert neutralised("a=b") == "a=b"
 
 
+@pytest.mark.usefixtures("printed")
 def test_names_are_escaped(tmp_path: Path) -> None:
     def rename(record: dict[str, Any]) -> None:
         if record["design"] == "transformer-s":

@@ -310,6 +310,7 @@ def test_of_many_candidates_some_are_drawn(analysis: Analysis) -> None:
     assert "drawn at random" not in agreements_table(analysis).note
 
 
+@pytest.mark.usefixtures("printed")
 def test_the_name_of_a_run_starts_no_formula(analysis: Analysis) -> None:
     hostile = replace(analysis.run, info=dict(analysis.run.info) | {"run_id": "a$\\x$"})
     sketch = scatter(replace(analysis, runs=(hostile, *analysis.runs)))
