@@ -403,7 +403,6 @@ def test_dropped_generation_runs(tmp_path: Path) -> None:
     assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())
 
 
-@pytest.mark.usefixtures("sketched")
 def test_report_speed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", ["report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12"])
     runpy.run_path(str(FOLDER / "report_speed.py"), run_name="__main__")

@@ -162,7 +162,6 @@ def test_the_champions_are_the_best_on_validation_within_the_limit(whole: Case) 
     assert {one.seed for one in by_role["final"]} == {1} and {one.seed for one in by_role["hand"]} == {0}
 
 
-@pytest.mark.usefixtures("sketched")
 def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
     before = (whole.folder / "records.jsonl").read_bytes()
     said = run_main(*whole.arguments, "--output", str(whole.folder), "--resume")
@@ -171,7 +170,6 @@ def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
     assert " J, " not in said.split("time:")[0], "something was trained again"
 
 
-@pytest.mark.usefixtures("sketched")
 def test_killed_late_and_stopped_by_ctrl_c_it_ends_with_the_same_table(whole: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     process = until(whole, folder, "finalist/")
@@ -251,7 +249,6 @@ def test_a_comparison_ends_with_its_own_report(compared: Case) -> None:
     assert lines[-1] == f"report: {compared.folder / 'report' / 'index.html'}"
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     process = until(compared, folder, IN_ORDER[2])
@@ -264,7 +261,6 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_p
     assert finished == IN_ORDER
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_training_that_diverges_is_a_failed_record_and_no_more(
     compared: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

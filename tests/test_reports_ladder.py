@@ -71,7 +71,6 @@ def test_a_ladder_has_a_rung_a_height_and_all_seeds(run_with: Callable[[list[Rec
     assert ladder.ratio(ladder.rungs[-1], "latency_ms") == 1.25
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_seed_that_did_not_come_through_is_left_out_of_its_rung_alone(
     run_with: Callable[[list[Record]], Path], tmp_path: Path
 ) -> None:
@@ -117,7 +116,6 @@ def test_the_page_and_its_results_tell_the_ladder(
     assert steps[1]["stage_loaded_uj"] == 3_600_000 * len(bases())
 
 
-@pytest.mark.usefixtures("sketched")
 def test_without_compressed_models_nothing_is_said(tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path / "report", "DEU", "FRA")
     assert "Smaller without searching" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

@@ -17,8 +17,6 @@ from reports.probes import STACKS, contrasts, own_of_both, probe_table, relative
 from reports.probes_figures import _quarters
 from reports.work import overtakes, run_work, shares
 
-pytestmark = pytest.mark.usefixtures("sketched")
-
 RECORDS = Path(__file__).parent / "records"
 HEAD = {"module": "encoder.layers.0.0.op", "stack": "encoder", "layer": 0, "head": 0, "sees": "self"}
 ABOUT = {"params": 900_000, "budget_tokens": 5000, "corpus": "made_up", "convolution": False, "form": "pairs", "sentences": 4}

@@ -377,7 +377,6 @@ def test_results_for_machines(analysis: Analysis, one_shot: Analysis) -> None:
     assert fronts["synthetic"][0]["design"] == "search-trial7" and json.dumps(results)
 
 
-@pytest.mark.usefixtures("sketched")
 def test_page(tmp_path: Path) -> None:
     change = {"at": "2026-01-01T00:00:00+00:00", "search.trials": {"before": 8, "after": 12}}
     folder = edited(tmp_path / "run", halved, HALVING, changes=[change])
