@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import matplotlib
 import pytest
 import torch
 
+from nas import workplace
 from nas.energy.fake_counters import FakePowercap
+from nas.energy.meter import Meter
 from nas.energy.testing import FakeMachine
 from reports import drawing
 from reports.drawing import STYLE, Paper, Sketch
@@ -47,6 +50,29 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@contextmanager
+def _metered_by(meter: Callable[..., Meter]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workplace, "Meter", meter)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def untracked() -> Iterator[None]:
+    """Runs in this process are metered without CodeCarbon's own total beside ours: starting and stopping it takes longest.
+
+    Runs in processes of their own and on clusters have it, and `tracked` is for a run here that is to have it.
+    """
+    with _metered_by(partial(Meter, check_interval_s=None)):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tracked() -> Callable[[], AbstractContextManager[None]]:
+    """`with tracked():` meters runs as users have them."""
+    return partial(_metered_by, Meter)
 
 
 def _built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:

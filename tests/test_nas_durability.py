@@ -26,6 +26,7 @@ from nas.run_folder import RunFolder
 
 TINY = (
     "execution.executor=local",
+    "execution.power_source=load_table",
     "task.max_train_sentences=300",
     "task.max_valid_sentences=12",
     "task.max_test_sentences=12",

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 from nas import cli
+from nas.energy.energy_ledger import read_lines
 from nas.evaluation import Evaluated, Evaluator
 from nas.ledger import read_events
 from nas.legs import Leg
@@ -27,8 +28,10 @@ from nas.training import Diverged
 from search_spaces.design import Design
 
 WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
+LOAD_TABLE = "execution.power_source=load_table"  # at hand at once; what "auto" finds is tried by `compared`
 TINY = (
     "execution.executor=local",
+    LOAD_TABLE,
     "task.target_language=de",
     "recipe.beam=1",
     "recipe.max_output_tokens=8",
@@ -220,11 +223,21 @@ IN_ORDER = [f"hand/{name}/seed{seed}" for seed in (1, 2) for name in HAND]
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def compared(tmp_path_factory: pytest.TempPathFactory, tracked: Callable[[], AbstractContextManager[None]]) -> Case:
+    """The run here that is metered as users have it: by the best power source there is, with CodeCarbon's tracker beside."""
     base = tmp_path_factory.mktemp("compared")
     (base / "designs.toml").write_text(COMPARISON, encoding="utf-8")
     arguments = ("run", str(base / "designs.toml"))
-    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+    with tracked():
+        return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+
+
+def test_the_best_power_source_is_found_where_none_is_named(compared: Case) -> None:
+    started, *others = (line for line in read_lines(compared.folder / "energy.jsonl") if line["kind"] == "start")
+    name, note = started["source"]["name"], started["source"]["note"]
+    assert others == [] and (name.startswith("rapl") or "rapl not used: " in note)
+    assert not name.startswith("load-table") or "codecarbon not used: " in note
+    assert all(one.energy is not None and one.energy.name == name for one in records(compared.folder) if one.role == "hand")
 
 
 def test_a_comparison_trains_every_design_with_every_seed_one_seed_after_the_other(compared: Case) -> None:
@@ -272,14 +285,15 @@ def test_a_training_that_diverges_is_a_failed_record_and_no_more(
         return evaluate(self, design, leg, *others)
 
     folder = tmp_path / "diverged"
+    arguments = (*compared.arguments, "--set", LOAD_TABLE, "--output", str(folder))
     with monkeypatch.context() as patched:
         patched.setattr(Evaluator, "evaluate_leg", diverging)
-        said = run_main(*compared.arguments, "--output", str(folder))
+        said = run_main(*arguments)
     failed = next(one for one in records(folder) if one.record_id == IN_ORDER[0])
     assert (failed.status, failed.error) == ("failed", "Diverged: the loss is nan at step 7")
     assert [one.record_id for one in records(folder) if one.status == "complete"][2:] == IN_ORDER[1:]
     assert f"{HAND[0]} with seed 1 (failed: Diverged: the loss is nan at step 7)" in said
-    run_main(*compared.arguments, "--output", str(folder), "--resume")
+    run_main(*arguments, "--resume")
     assert sorted(table(folder)) == sorted(table(compared.folder)), "a resumed run tries again what failed"
 
 

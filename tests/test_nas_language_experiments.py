@@ -43,6 +43,7 @@ tokens = 400
 seeds = [1]
 [execution]
 executor = "local"
+power_source = "load_table"
 inference_outputs = 1
 [carbon]
 searched_in = "DEU"

@@ -264,6 +264,7 @@ WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog",
 OVERRIDES = (
     'hand.designs=["transformer-xs"]',
     "execution.executor=local",
+    "execution.power_source=load_table",
     "task.target_language=de",
     "recipe.beam=1",
     "recipe.max_output_tokens=8",
