@@ -1,5 +1,7 @@
 """Fixtures that several files of tests share."""
 
+import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
@@ -14,6 +16,7 @@ from nas import workplace
 from nas.energy.fake_counters import FakePowercap
 from nas.energy.meter import Meter
 from nas.energy.testing import FakeMachine
+from nas.execution import ray_access
 from reports import drawing
 from reports.drawing import STYLE, Paper, Sketch
 from reports.words import seen
@@ -50,6 +53,20 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The token that all files of tests with a Ray cluster share, for Ray reads it once a process; our packages for workers."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("0123456789abcdef" * 4)
+    token.chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*ray_access.ENVIRONMENT, "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(ray_access.__file__).parents[2]), *sys.path]))
+        yield token
 
 
 @contextmanager
