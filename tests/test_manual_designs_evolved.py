@@ -8,9 +8,9 @@ from manual_designs.published import PUBLISHED_RESULTS
 from search_spaces.counting import size
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
-from search_spaces.op import Op, Site, select_rows
+from search_spaces.op import Site, select_rows
 from search_spaces.ops.attention import Attention
-from search_spaces.testing import Example, OpContract
+from search_spaces.testing import Example, MemoryContract, OpContract
 
 WMT = Sizes(source_vocabulary=32768, target_vocabulary=32768)
 TINY = Sizes(source_vocabulary=50, target_vocabulary=50)
@@ -122,17 +122,13 @@ def test_heads_of_the_first_self_attention(heads: int, first: int) -> None:
 
 ENCODER = Site(tokens=13, width=16)
 DECODER = Site(tokens=13, width=16, causal=True, memories=(Site(tokens=5, width=16),))
-CELL_EXAMPLES: list[tuple[Op, Site]] = [(encoder_cell(16, 4), ENCODER), (decoder_cell(16, 4), DECODER)]
+CELLS_AT_SITES = [Example(op=encoder_cell(16, 4), site=ENCODER), Example(op=decoder_cell(16, 4), site=DECODER)]
 
 
-class TestCells(OpContract):
+class TestCells(OpContract, MemoryContract):
     """The cells themselves: their padding, steps, MACs and gradients."""
 
-    @pytest.fixture(params=CELL_EXAMPLES, ids=["encoder", "decoder"])
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One cell."""
-        op, site = request.param
-        return Example(op=op, site=site)
+    examples = CELLS_AT_SITES
 
 
 def sentences(rows: int, tokens: int, seed: int) -> torch.Tensor:
