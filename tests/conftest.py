@@ -18,7 +18,10 @@ from nas.energy.meter import Meter
 from nas.energy.testing import FakeMachine
 from nas.execution import ray_access
 from reports import drawing
+from reports.analysis import Analysis, analyse
 from reports.drawing import STYLE, Paper, Sketch
+from reports.load import load_runs
+from reports.settings import make_settings
 from reports.words import seen
 
 PRINT = drawing._draw
@@ -124,6 +127,12 @@ def sketched() -> Iterator[None]:
 def printing() -> Callable[..., AbstractContextManager[None]]:
     """`with printing():` prints figures after all, `with printing("power"):` only those of that name."""
     return _printing
+
+
+@pytest.fixture(scope="session")
+def analysis() -> Analysis:
+    """What is concluded from the committed run, searched in Germany and used in France."""
+    return analyse(load_runs([Path(__file__).parent / "records"]), make_settings("DEU", "FRA"))
 
 
 @pytest.fixture

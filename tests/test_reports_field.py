@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +10,8 @@ from reports.analysis import Analysis, analyse
 from reports.drawing import render
 from reports.field import LANDMARKS, costs_table, drawn, field_section, own_costs, ratios_table
 from reports.field_figure import Mark, field_sketch
-from reports.load import load_runs
 from reports.scenarios import Range, exactly
 from reports.settings import make_settings
-
-RECORDS = Path(__file__).parent / "records"
-
-
-@pytest.fixture(scope="module")
-def analysis() -> Analysis:
-    return analyse(load_runs([RECORDS]), make_settings("DEU", "FRA"))
 
 
 def test_own_costs_are_those_of_the_report(analysis: Analysis) -> None:
