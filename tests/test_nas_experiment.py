@@ -1,9 +1,7 @@
 """`carbon-nas run` on a user's own text, from start to report; stopped by Ctrl-C and killed late, it can be resumed."""
 
-import io
 import json
 import os
-import random
 import re
 import shlex
 import signal
@@ -11,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, redirect_stdout
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,10 +22,10 @@ from nas.evaluation import Evaluated, Evaluator
 from nas.ledger import read_events
 from nas.legs import Leg
 from nas.records import Record, read_records
+from nas.testing import carry_out, write_mirrored
 from nas.training import Diverged
 from search_spaces.design import Design
 
-WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
 LOAD_TABLE = "execution.power_source=load_table"  # at hand at once; what "auto" finds is tried by `compared`
 TINY = (
     "execution.executor=local",
@@ -54,35 +52,17 @@ class Case:
     output: str
 
 
-def write_text(folder: Path) -> None:
-    """Parallel files: words, and the same words backwards in reversed order."""
-    folder.mkdir()
-    rng = random.Random(0)
-    for split, count in (("train", 300), ("valid", 12), ("test", 11)):
-        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
-        (folder / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
-        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
-        (folder / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
-
-
 def run_main(*arguments: str) -> str:
-    """What the console script prints."""
-    said, before = io.StringIO(), sys.argv
-    sys.argv = ["carbon-nas", *arguments]
-    try:
-        with redirect_stdout(said):
-            cli.main()
-    except SystemExit as ended:
-        assert ended.code in (None, 0)
-    finally:
-        sys.argv = before
-    return said.getvalue()
+    """What the console script says where all goes well."""
+    code, said, complained = carry_out(*arguments)
+    assert code == 0, complained
+    return said
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]) -> Case:
     base = tmp_path_factory.mktemp("own")
-    write_text(base / "text")
+    write_mirrored(base / "text")
     overrides = [word for one in (*TINY, f"task.corpus={base / 'text'}") for word in ("--set", one)]
     arguments = ("run", "smoke", *overrides)
     with printing():
