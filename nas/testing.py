@@ -1,7 +1,12 @@
-"""A task of a few sentences and a design to go with it, for tests of what trains and scores."""
+"""A task of a few sentences, a text of a user's own, a design to go with them and the command line, for tests of what trains."""
 
+import io
 import json
+import random
+import sys
+from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from nas.corpora.corpus import Corpus, Pair, Splits
@@ -19,6 +24,7 @@ from search_spaces.ops.norm import Norm
 
 THINGS = {"light": "das Licht", "fan": "den Lüfter", "heater": "die Heizung", "door": "die Tür"}
 PLACES = {"kitchen": "in der Küche", "hall": "im Flur", "garden": "im Garten"}
+WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
 DROPOUT = {"embedding": 0.1, "residual": 0.1, "attention": 0.1, "hidden": 0.1, "kernel": 0.1}
 RECIPE = Recipe(warmup_steps=4, batch_tokens=128, beam=2, max_output_tokens=12, dropout=DROPOUT)
 
@@ -44,6 +50,34 @@ def _pairs(state: str, word: str, group: str) -> tuple[Pair, ...]:
         for thing, ding in THINGS.items()
         for place, ort in PLACES.items()
     )
+
+
+def write_mirrored(folder: Path, num_train: int = 300) -> None:
+    """Parallel files in a new folder: words, and the same words backwards in reversed order."""
+    folder.mkdir()
+    rng = random.Random(0)
+    for split, count in (("train", num_train), ("valid", 12), ("test", 11)):
+        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
+        (folder / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
+        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
+        (folder / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
+
+
+def carry_out(*arguments: str) -> tuple[int, str, str]:
+    """Exit code of the console script in this process, what it said, and what it said on standard error."""
+    from nas import cli
+
+    said, complained, before = io.StringIO(), io.StringIO(), sys.argv
+    sys.argv = ["carbon-nas", *arguments]
+    code = 0
+    try:
+        with redirect_stdout(said), redirect_stderr(complained):
+            cli.main()
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    finally:
+        sys.argv = before
+    return code, said.getvalue(), complained.getvalue()
 
 
 OWN, MEMORY = Attention(heads=2), Attention(heads=2, memory=1)

@@ -1,10 +1,12 @@
-"""The contract of an Op as a test class: subclass `OpContract` with an `example` fixture and inherit the checks.
+"""The contract of an Op as a test class: subclass `OpContract` and those of the others that fit, and give it `examples`.
 
 An example places an op at a site and, where it can be cut smaller, names smaller forms of it. Comparisons run in float64,
 so that a failure is never a matter of rounding.
 """
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -63,7 +65,37 @@ def padding(site: Site) -> Tensor:
     return torch.arange(site.tokens) >= site.tokens - torch.arange(BATCH)[:, None]
 
 
-class OpContract:
+SUITS: Mapping[str, Callable[[Example], bool]] = {
+    "example": lambda one: True,
+    "causal": lambda one: one.site.causal,
+    "remembering": lambda one: bool(one.site.memories),
+    "cuttable": lambda one: len(one.smaller) > 0,
+    "cuttable_twice": lambda one: len(one.smaller) > 1,
+}
+"""Which examples a check can say something of, by the name of its argument."""
+
+
+class Contract:
+    """Checks and their examples."""
+
+    examples: ClassVar[Sequence[Example]]
+
+    @staticmethod
+    def label(example: Example) -> str:
+        """An example in the name of a test."""
+        return f"{type(example.op).__name__}-{'decoder' if example.site.causal else 'encoder'}"
+
+    def pytest_generate_tests(self, metafunc: Any) -> None:
+        """Gives a check those examples that suit it. Raises ValueError where none does: it would pass on nothing."""
+        for argument, suits in SUITS.items():
+            if argument in metafunc.fixturenames:
+                found = [one for one in self.examples if suits(one)]
+                if not found:
+                    raise ValueError(f"{metafunc.function.__name__}: expected an example that is {argument}, got none")
+                metafunc.parametrize(argument, found, ids=self.label)
+
+
+class OpContract(Contract):
     """Checks that every op passes."""
 
     def test_leaves_the_declared_site(self, example: Example) -> None:
@@ -108,17 +140,6 @@ class OpContract:
             if not name.endswith("key.bias"):
                 assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
 
-    def test_does_not_look_ahead(self, example: Example) -> None:
-        """At a causal site a later token changes no earlier output, and does change its own."""
-        if not example.site.causal:
-            return
-        module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site, example.op)
-        changed = x_btw.clone()
-        changed[:, -1] += 1
-        before, after = module(x_btw, flow)[0], module(changed, flow)[0]
-        assert torch.equal(before[:, :-1], after[:, :-1]) and not torch.equal(before[:, -1], after[:, -1])
-
     def test_padding_does_not_change_valid_positions(self, example: Example) -> None:
         """Each padded row equals the same row alone without its padding."""
         module = built(example.op, example.site)
@@ -132,10 +153,60 @@ class OpContract:
             same = same and torch.allclose(out[row, :length], alone[0], atol=CLOSE)
         assert same != example.padding_leaks
 
-    def test_memory_padding_does_not_change_the_output(self, example: Example) -> None:
-        """Padding behind a memory is not attended to."""
+    def test_rows_are_independent(self, example: Example) -> None:
+        """Other rows of a batch do not matter."""
         module = built(example.op, example.site)
         x_btw, flow = inputs(example.site, example.op)
+        index = torch.tensor([1])
+        alone, _ = module(x_btw[index], flow.rows(index))
+        assert torch.allclose(module(x_btw, flow)[0][index], alone, atol=CLOSE)
+
+    def test_does_not_look_ahead(self, causal: Example) -> None:
+        """At a causal site a later token changes no earlier output, and does change its own."""
+        module = built(causal.op, causal.site)
+        x_btw, flow = inputs(causal.site, causal.op)
+        changed = x_btw.clone()
+        changed[:, -1] += 1
+        before, after = module(x_btw, flow)[0], module(changed, flow)[0]
+        assert torch.equal(before[:, :-1], after[:, :-1]) and not torch.equal(before[:, -1], after[:, -1])
+
+    def test_steps_equal_the_parallel_pass(self, causal: Example) -> None:
+        """A prompt followed by single steps, with rows that swap on the way, equals one parallel pass."""
+        module = built(causal.op, causal.site)
+        x_btw, flow = inputs(causal.site, causal.op)
+        expected = module(x_btw, flow)[0]
+        order = torch.tensor([2, 0, 0])
+        for prompt in (1, 3):
+            state = module.start(flow, causal.site.tokens)
+            out, state, _ = module.step(x_btw[:, :prompt], state, flow)
+            outs, rows = [out[order]], order
+            state, here = select_rows(state, order), flow.rows(order)
+            for token in range(prompt, causal.site.tokens):
+                out, state, _ = module.step(x_btw[rows, token : token + 1], state, here)
+                outs = [*outs, out]
+            assert torch.allclose(torch.cat(outs, dim=1), expected[rows], atol=CLOSE)
+
+    def test_padded_prompt_equals_each_row_alone(self, causal: Example) -> None:
+        """Prompts of different lengths in one batch, padded on the right, then a step each."""
+        module = built(causal.op, causal.site)
+        x_btw, flow = inputs(causal.site, causal.op)
+        mask = padding(causal.site)[:, :-1] | (torch.arange(causal.site.tokens - 1) == causal.site.tokens - 2)
+        lengths = (~mask).sum(1)
+        prompt = replace(flow, padding_bt=mask)
+        _, state, _ = module.step(x_btw[:, :-1], module.start(flow, causal.site.tokens), prompt)
+        following = x_btw[torch.arange(BATCH), lengths].unsqueeze(1)
+        out, _, _ = module.step(following, state, flow)
+        expected = module(x_btw, flow)[0][torch.arange(BATCH), lengths]
+        assert torch.allclose(out[:, 0], expected, atol=CLOSE)
+
+
+class MemoryContract(Contract):
+    """Checks of an op at sites with memories."""
+
+    def test_memory_padding_does_not_change_the_output(self, remembering: Example) -> None:
+        """Padding behind a memory is not attended to."""
+        module = built(remembering.op, remembering.site)
+        x_btw, flow = inputs(remembering.site, remembering.op)
         extended = tuple(
             Memory(
                 torch.cat([memory.x_bsw, memory.x_bsw[:, :2] + 3], dim=1),
@@ -146,75 +217,34 @@ class OpContract:
         with_padding = module(x_btw, replace(flow, memories=extended))[0]
         assert torch.allclose(module(x_btw, flow)[0], with_padding, atol=CLOSE)
 
-    def test_rows_are_independent(self, example: Example) -> None:
-        """Other rows of a batch do not matter."""
-        module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site, example.op)
-        index = torch.tensor([1])
-        alone, _ = module(x_btw[index], flow.rows(index))
-        assert torch.allclose(module(x_btw, flow)[0][index], alone, atol=CLOSE)
 
-    def test_steps_equal_the_parallel_pass(self, example: Example) -> None:
-        """A prompt followed by single steps, with rows that swap on the way, equals one parallel pass."""
-        if not example.site.causal:
-            return
-        module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site, example.op)
-        expected = module(x_btw, flow)[0]
-        order = torch.tensor([2, 0, 0])
-        for prompt in (1, 3):
-            state = module.start(flow, example.site.tokens)
-            out, state, _ = module.step(x_btw[:, :prompt], state, flow)
-            outs, rows = [out[order]], order
-            state, here = select_rows(state, order), flow.rows(order)
-            for token in range(prompt, example.site.tokens):
-                out, state, _ = module.step(x_btw[rows, token : token + 1], state, here)
-                outs = [*outs, out]
-            assert torch.allclose(torch.cat(outs, dim=1), expected[rows], atol=CLOSE)
+class CutContract(Contract):
+    """Checks of an op that can be cut smaller."""
 
-    def test_padded_prompt_equals_each_row_alone(self, example: Example) -> None:
-        """Prompts of different lengths in one batch, padded on the right, then a step each."""
-        if not example.site.causal:
-            return
-        module = built(example.op, example.site)
-        x_btw, flow = inputs(example.site, example.op)
-        mask = padding(example.site)[:, :-1] | (torch.arange(example.site.tokens - 1) == example.site.tokens - 2)
-        lengths = (~mask).sum(1)
-        prompt = replace(flow, padding_bt=mask)
-        _, state, _ = module.step(x_btw[:, :-1], module.start(flow, example.site.tokens), prompt)
-        following = x_btw[torch.arange(BATCH), lengths].unsqueeze(1)
-        out, _, _ = module.step(following, state, flow)
-        expected = module(x_btw, flow)[0][torch.arange(BATCH), lengths]
-        assert torch.allclose(out[:, 0], expected, atol=CLOSE)
-
-    def test_slices_are_the_smaller_op(self, example: Example) -> None:
+    def test_slices_are_the_smaller_op(self, cuttable: Example) -> None:
         """With everything outside the slice neutral and the input zero-padded, the larger op is the smaller one."""
-        if not example.smaller:
-            return
-        op, site = example.smaller[0]
-        large = example.op.parameters(example.site, LINEAR)
+        op, site = cuttable.smaller[0]
+        large = cuttable.op.parameters(cuttable.site, LINEAR)
         small = op.parameters(site, LINEAR)
-        module, part = built(example.op, example.site), built(op, site)
+        module, part = built(cuttable.op, cuttable.site), built(op, site)
         with torch.no_grad():
             for name, parameter in module.named_parameters():
                 parameter.fill_(_neutral(name))
                 if name in small:
                     cut(parameter, large[name], small[name]).copy_(part.get_parameter(name))
         x_btw, flow = inputs(site, op)
-        wide = _widen(x_btw, op.segments(site), example.op.segments(example.site))
+        wide = _widen(x_btw, op.segments(site), cuttable.op.segments(cuttable.site))
         memories = tuple(
             Memory(torch.nn.functional.pad(one.x_bsw, (0, large_site.width - one.x_bsw.shape[-1])))
-            for one, large_site in zip(flow.memories, example.site.memories, strict=True)
+            for one, large_site in zip(flow.memories, cuttable.site.memories, strict=True)
         )
         out = module(wide, replace(flow, memories=memories))[0]
-        expected = _widen(part(x_btw, flow)[0], op.segments(site), example.op.segments(example.site))
+        expected = _widen(part(x_btw, flow)[0], op.segments(site), cuttable.op.segments(cuttable.site))
         assert torch.allclose(out, expected, atol=CLOSE)
 
-    def test_cuts_compose(self, example: Example) -> None:
+    def test_cuts_compose(self, cuttable_twice: Example) -> None:
         """Cutting large to middle to small equals cutting large to small."""
-        if len(example.smaller) < 2:
-            return
-        chain = [(example.op, example.site), *example.smaller[:2]]
+        chain = [(cuttable_twice.op, cuttable_twice.site), *cuttable_twice.smaller[:2]]
         large, middle, small = (op.parameters(site, LINEAR) for op, site in chain)
         for name, axes in small.items():
             tensor = torch.arange(_numel(large[name])).reshape(shape(large[name]))

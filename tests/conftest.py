@@ -1,6 +1,10 @@
 """Fixtures that several files of tests share."""
 
-from collections.abc import Iterator
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from html import escape
 from pathlib import Path
 
@@ -8,10 +12,19 @@ import matplotlib
 import pytest
 import torch
 
+from nas import workplace
 from nas.energy.fake_counters import FakePowercap
+from nas.energy.meter import Meter
 from nas.energy.testing import FakeMachine
+from nas.execution import ray_access
+from reports import drawing
+from reports.analysis import Analysis, analyse
 from reports.drawing import STYLE, Paper, Sketch
+from reports.load import load_runs
+from reports.settings import make_settings
 from reports.words import seen
+
+PRINT = drawing._draw
 
 
 @pytest.fixture
@@ -45,6 +58,83 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The token that all files of tests with a Ray cluster share, for Ray reads it once a process; our packages for workers."""
+    token = tmp_path_factory.mktemp("token") / "token"
+    token.write_text("0123456789abcdef" * 4)
+    token.chmod(0o600)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in (*ray_access.ENVIRONMENT, "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
+            patch.delenv(name, raising=False)
+        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
+        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(ray_access.__file__).parents[2]), *sys.path]))
+        yield token
+
+
+@contextmanager
+def _metered_by(meter: Callable[..., Meter]) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workplace, "Meter", meter)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def untracked() -> Iterator[None]:
+    """Runs in this process are metered without CodeCarbon's own total beside ours: starting and stopping it takes longest.
+
+    Runs in processes of their own and on clusters have it, and `tracked` is for a run here that is to have it.
+    """
+    with _metered_by(partial(Meter, check_interval_s=None)):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tracked() -> Callable[[], AbstractContextManager[None]]:
+    """`with tracked():` meters runs as users have them."""
+    return partial(_metered_by, Meter)
+
+
+def _built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+    """A figure that is built and not printed: what a page holds in its place."""
+    with matplotlib.rc_context(dict(STYLE)):
+        sketch.draw(paper)
+    return f'<svg role="img" aria-label="{escape(seen(sketch.alt))}"></svg>', b"\x89PNG"
+
+
+@contextmanager
+def _printing(*names: str) -> Iterator[None]:
+    def drawn(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
+        return (_built if names and sketch.name not in names else PRINT)(sketch, paper)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_draw", drawn)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def sketched() -> Iterator[None]:
+    """Figures are built but not printed, which is most of a report's time.
+
+    What looks at figures asks for `printing` or `printed`: here "not in the SVG" would be true of anything.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(drawing, "_draw", _built)
+        yield
+
+
+@pytest.fixture(scope="session")
+def printing() -> Callable[..., AbstractContextManager[None]]:
+    """`with printing():` prints figures after all, `with printing("power"):` only those of that name."""
+    return _printing
+
+
+@pytest.fixture(scope="session")
+def analysis() -> Analysis:
+    """What is concluded from the committed run, searched in Germany and used in France."""
+    return analyse(load_runs([Path(__file__).parent / "records"]), make_settings("DEU", "FRA"))
+
+
 @pytest.fixture
 def quiet() -> Iterator[None]:
     """Optuna without its log."""
@@ -55,12 +145,7 @@ def quiet() -> Iterator[None]:
 
 
 @pytest.fixture
-def sketched(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Figures are built but not printed, which is most of a report's time: for tests of what else a page says."""
-
-    def built(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
-        with matplotlib.rc_context(dict(STYLE)):
-            sketch.draw(paper)
-        return f'<svg role="img" aria-label="{escape(seen(sketch.alt))}"></svg>', b"\x89PNG"
-
-    monkeypatch.setattr("reports.drawing._draw", built)
+def printed() -> Iterator[None]:
+    """Figures of the whole test are printed."""
+    with _printing():
+        yield

@@ -5,6 +5,8 @@ import json
 import runpy
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import partial
 from math import prod
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +16,7 @@ import pytest
 import torch
 
 from manual_designs.all_designs import find_design
+from nas.energy.meter import Meter
 from search_spaces.ends import Sizes
 from search_spaces.linear import FloatLinear
 from search_spaces.model import build
@@ -280,24 +283,33 @@ def test_dropped_generation_compares_with_what_is_predicted(decode_s: float, ver
     assert decode.endswith(verdict)
 
 
-def run(*words: str) -> str:
-    """What a benchmark prints."""
-    command = [sys.executable, str(FOLDER / words[0]), *words[1:]]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER.parent, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], one_thread: None) -> Callable[..., str]:
+    """Runs a benchmark as a script in this process, which has torch already, and gives what it prints."""
+
+    def run(*words: str) -> str:
+        monkeypatch.setattr(sys, "argv", [str(FOLDER / words[0]), *words[1:]])
+        runpy.run_path(str(FOLDER / words[0]), run_name="__main__")
+        return capsys.readouterr().out
+
+    return run
 
 
 def test_attention_scaling_runs(tmp_path: Path) -> None:
+    # In a process of its own: those that it starts load its functions from where it was started.
     output = tmp_path / "scaling.json"
-    printed = run("attention_scaling.py", "--quick", "--max-tokens", "256", "--output", str(output))
+    words = ("--quick", "--max-tokens", "256", "--output", str(output))
+    command = [sys.executable, str(FOLDER / "attention_scaling.py"), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=FOLDER.parent, timeout=300)
+    assert done.returncode == 0, done.stderr
+    printed = done.stdout
     assert "Times faster than fused" in printed and "512" not in printed
     facts = json.loads(output.read_text())
     assert facts["machine"]["cores"] and set(facts["tokens"]) == {"256"}
     assert all(one["seconds"] > 0 for one in facts["tokens"]["256"].values()) and len(facts["tokens"]["256"]) == 7
 
 
-def test_pyramid_prefill_runs(tmp_path: Path) -> None:
+def test_pyramid_prefill_runs(run: Callable[..., str], tmp_path: Path) -> None:
     output = tmp_path / "prefill.json"
     printed = run("pyramid_prefill.py", "--quick", "--output", str(output))
     assert "| 100 | 81% | 0.5 | 0.468 |" in printed
@@ -317,12 +329,14 @@ def test_accuracies_are_compared_question_by_question() -> None:
     assert questions.line("all 2", "other", [0.0, 0.5], [0.5, 1.0]) == "| all 2 | other | 75.0 | +50.0 | +50.0 to +50.0 |"
 
 
-def test_operators_run() -> None:
+def test_operators_run(run: Callable[..., str]) -> None:
     printed = run("operators.py", "--quick")
     assert all(name in printed for name in operators.operators(64)) and "faster than attention" in printed
 
 
-def test_ternary_linear_runs(tmp_path: Path) -> None:
+def test_ternary_linear_runs(run: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    metered = partial(Meter, check_interval_s=None, power_source="load_table")  # at hand at once
+    monkeypatch.setattr("nas.energy.meter.Meter", metered)
     output = tmp_path / "ternary.json"
     printed = run("ternary_linear.py", "--quick", "--output", str(output))
     assert "2 x 128 x 128" in printed and "of answer one by one" in printed and printed.strip().endswith("not measured")
@@ -332,17 +346,17 @@ def test_ternary_linear_runs(tmp_path: Path) -> None:
     assert all(one > 0 for row in facts["joules_a_token"].values() for one in row.values())
 
 
-def test_meter_overhead_runs() -> None:
+def test_meter_overhead_runs(run: Callable[..., str]) -> None:
     printed = run("meter_overhead.py", "--trials", "2", "--seconds", "0.5", "--interval", "0.1")
     assert "2 trials open" in printed and "tick with fsync: median" in printed and "of one core" in printed
 
 
-def test_busy_neighbour_runs() -> None:
+def test_busy_neighbour_runs(run: Callable[..., str]) -> None:
     printed = run("busy_neighbour.py", "--quick", "--rounds", "1", "--power-source", "load_table")
     assert "beside a busy neighbour" in printed and "load-table (estimated)" in printed
 
 
-def test_codecarbon_check_runs(tmp_path: Path) -> None:
+def test_codecarbon_check_runs(run: Callable[..., str], tmp_path: Path) -> None:
     output = tmp_path / "check.json"
     printed = run("codecarbon_check.py", "--seconds", "1", "--output", str(output))
     assert all(name in printed for name in ("idle", "half busy", "all busy"))
@@ -394,7 +408,7 @@ def test_int8_layers_are_compared_with_float32() -> None:
     assert lines[5].split()[-1] == "0.500" and lines[6].split()[-1] == "0.0100"
 
 
-def test_dropped_generation_runs(tmp_path: Path) -> None:
+def test_dropped_generation_runs(run: Callable[..., str], tmp_path: Path) -> None:
     output = tmp_path / "generation.json"
     printed = run("dropped_generation.py", "--quick", "--ranking", "1,0", "--output", str(output))
     assert "Context 32, one thread; dropped, the first to go first: decoder 1.0, decoder 0.0" in printed
@@ -403,9 +417,7 @@ def test_dropped_generation_runs(tmp_path: Path) -> None:
     assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())
 
 
-@pytest.mark.usefixtures("sketched")
-def test_report_speed_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(sys, "argv", ["report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12"])
-    runpy.run_path(str(FOLDER / "report_speed.py"), run_name="__main__")
-    number, cpu_s, num_bytes = capsys.readouterr().out.splitlines()[-1].split()
+def test_report_speed_runs(run: Callable[..., str]) -> None:
+    printed = run("report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12")
+    number, cpu_s, num_bytes = printed.splitlines()[-1].split()
     assert number == "12" and float(cpu_s) > 0 and int(num_bytes.replace(",", "")) > 100_000

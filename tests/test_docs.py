@@ -10,11 +10,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from reports.analysis import analyse
+from reports.analysis import Analysis
 from reports.export import plain, search_results
-from reports.load import load_runs
 from reports.sentences import make_verdict
-from reports.settings import make_settings
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -38,8 +36,7 @@ def test_made_pages_are_current() -> None:
 
 
 @pytest.fixture(scope="module")
-def results() -> dict[str, Any]:
-    analysis = analyse(load_runs([Path(__file__).parent / "records"]), make_settings("DEU", "FRA"))
+def results(analysis: Analysis) -> dict[str, Any]:
     found: dict[str, Any] = plain(search_results(analysis, make_verdict(analysis)))
     return found
 

@@ -8,10 +8,8 @@ import pytest
 from manual_designs.all_designs import ALL_DESIGNS, find_design
 from manual_designs.published import PUBLISHED_MACS, PUBLISHED_PARAMS
 from manual_designs.transformer import EVEN
-from search_spaces.counting import parameters, size
+from search_spaces.counting import size
 from search_spaces.ends import Sizes, TokenEnds
-from search_spaces.model import build
-from search_spaces.parameter import shape
 
 SMALL = Sizes(source_vocabulary=2000, target_vocabulary=2000)
 
@@ -212,11 +210,3 @@ def test_no_design_is_unpinned_and_names_are_unique() -> None:
 def test_an_unknown_design_lists_the_known_ones() -> None:
     with pytest.raises(KeyError, match="transformer-wmt-512"):
         find_design("transformer-wmt-513")
-
-
-@pytest.mark.parametrize("design", ALL_DESIGNS, ids=lambda design: design.name)
-def test_declared_parameters_are_the_built_ones(design) -> None:  # type: ignore[no-untyped-def]
-    sizes = design.setting.sizes
-    declared = {name: shape(axes) for name, axes in parameters(design.architecture, sizes).items()}
-    model = build(design.architecture, sizes, device="meta")
-    assert declared == {name: tuple(one.shape) for name, one in model.named_parameters()}

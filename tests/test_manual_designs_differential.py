@@ -7,11 +7,10 @@ from manual_designs import transformer
 from manual_designs.differential_transformer import DESIGNS
 from manual_designs.llama import swiglu_width
 from search_spaces.counting import parameters, size
-from search_spaces.design import Design
 from search_spaces.ends import Sizes
 from search_spaces.model import build
 from search_spaces.ops.differential import DifferentialAttentionModule
-from search_spaces.parameter import num_entries, shape
+from search_spaces.parameter import num_entries
 
 SMALL = Sizes(source_vocabulary=2000, target_vocabulary=2000)
 TINY = Sizes(source_vocabulary=40, target_vocabulary=40)
@@ -34,14 +33,6 @@ def test_sizes_are_pinned() -> None:
     counted = {name: size(design.architecture, SMALL) for name, design in BY_NAME.items()}
     assert {name: (one.params, one.params_paper, one.macs.total) for name, one in counted.items()} == PINNED
     assert {design.family for design in DESIGNS} == {"differential_transformer"} and len(BY_NAME) == len(DESIGNS)
-
-
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda one: one.name)
-def test_declared_parameters_are_the_built_ones_and_designs_survive_plain_data(design: Design) -> None:
-    declared = {name: shape(axes) for name, axes in parameters(design.architecture, SMALL).items()}
-    model = build(design.architecture, SMALL, device="meta")
-    assert declared == {name: tuple(one.shape) for name, one in model.named_parameters()}
-    assert Design.from_plain(design.to_plain()) == design
 
 
 def test_the_example_layer_has_the_attention_of_the_authors() -> None:

@@ -5,15 +5,12 @@ import torch
 
 from manual_designs.evolved_transformer import DESIGNS, decoder_cell, encoder_cell, evolved_transformer
 from manual_designs.published import PUBLISHED_RESULTS
-from search_spaces.architecture import Architecture
-from search_spaces.counting import parameters, size
-from search_spaces.design import Design
+from search_spaces.counting import size
 from search_spaces.ends import Sizes
 from search_spaces.model import Model, build
-from search_spaces.op import Op, Site, select_rows
+from search_spaces.op import Site, select_rows
 from search_spaces.ops.attention import Attention
-from search_spaces.parameter import shape
-from search_spaces.testing import Example, OpContract
+from search_spaces.testing import Example, MemoryContract, OpContract
 
 WMT = Sizes(source_vocabulary=32768, target_vocabulary=32768)
 TINY = Sizes(source_vocabulary=50, target_vocabulary=50)
@@ -112,20 +109,6 @@ def test_the_base_size_is_the_papers_64_million() -> None:
     assert 63.5e6 < size(BY_NAME["evolved_transformer-512"].architecture, WMT).params < 64.5e6
 
 
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
-def test_declared_parameters_are_the_built_ones(design: Design) -> None:
-    declared = {name: shape(axes) for name, axes in parameters(design.architecture, WMT).items()}
-    model = build(design.architecture, WMT, device="meta")
-    assert declared == {name: tuple(one.shape) for name, one in model.named_parameters()}
-    assert sum(one.numel() for one in model.parameters()) == size(design.architecture, WMT).params
-
-
-@pytest.mark.parametrize("design", DESIGNS, ids=lambda design: design.name)
-def test_designs_survive_json(design: Design) -> None:
-    assert Design.from_plain(design.to_plain()) == design
-    assert Architecture.from_json(design.architecture.to_json()) == design.architecture
-
-
 @pytest.mark.parametrize(("heads", "first"), [(4, 8), (8, 16), (16, 16), (32, 32)])
 def test_heads_of_the_first_self_attention(heads: int, first: int) -> None:
     def attentions(op: object) -> list[Attention]:
@@ -139,17 +122,13 @@ def test_heads_of_the_first_self_attention(heads: int, first: int) -> None:
 
 ENCODER = Site(tokens=13, width=16)
 DECODER = Site(tokens=13, width=16, causal=True, memories=(Site(tokens=5, width=16),))
-CELL_EXAMPLES: list[tuple[Op, Site]] = [(encoder_cell(16, 4), ENCODER), (decoder_cell(16, 4), DECODER)]
+CELLS_AT_SITES = [Example(op=encoder_cell(16, 4), site=ENCODER), Example(op=decoder_cell(16, 4), site=DECODER)]
 
 
-class TestCells(OpContract):
+class TestCells(OpContract, MemoryContract):
     """The cells themselves: their padding, steps, MACs and gradients."""
 
-    @pytest.fixture(params=CELL_EXAMPLES, ids=["encoder", "decoder"])
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One cell."""
-        op, site = request.param
-        return Example(op=op, site=site)
+    examples = CELLS_AT_SITES
 
 
 def sentences(rows: int, tokens: int, seed: int) -> torch.Tensor:

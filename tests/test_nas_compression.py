@@ -1,24 +1,20 @@
 """`carbon-nas compress` and [[compress]] on a user's own text: every step a record and a file that loads back."""
 
-import io
-import random
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
 import torch
 
-from nas import cli
 from nas.checkpoints import load_checkpoint
 from nas.records import Record, read_records
 from nas.stages.storage import of_bytes
+from nas.testing import carry_out, write_mirrored
 from search_spaces.stage import Drop, Train
 
-WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
 OVERRIDES = (
     'hand.designs=["transformer-xs"]',
     "execution.executor=local",
+    "execution.power_source=load_table",
     "task.target_language=de",
     "recipe.beam=1",
     "recipe.max_output_tokens=8",
@@ -29,31 +25,11 @@ OVERRIDES = (
 )
 
 
-def carry_out(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, what was said, and what was said on standard error."""
-    said, complained, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["carbon-nas", *arguments]
-    code = 0
-    try:
-        with redirect_stdout(said), redirect_stderr(complained):
-            cli.main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return code, said.getvalue(), complained.getvalue()
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("compression")
-    text, rng = base / "text", random.Random(0)
-    text.mkdir()
-    for split, count in (("train", 300), ("valid", 12), ("test", 11)):
-        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
-        (text / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
-        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
-        (text / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
+    text = base / "text"
+    write_mirrored(text)
     given = [word for one in (*OVERRIDES, f"task.corpus={text}") for word in ("--set", one)]
     code, _, complained = carry_out("run", "translation_designs", *given, "--output", str(base / "run"))
     assert code == 0, complained

@@ -30,11 +30,16 @@ def check(**changes: object) -> SelfCheck:
 
 
 def test_the_command_lists_and_checks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(on_sample: object) -> None:  # the next test has CodeCarbon as it is
+        raise RuntimeError("no CodeCarbon today")
+
+    monkeypatch.setattr("nas.energy.codecarbon_source.CodeCarbonChild", broken)
     monkeypatch.chdir(tmp_path)
     done = CliRunner().invoke(cli.app, ["power", "--power-source", "load_table", "--seconds", "0"])
     assert done.exit_code == 0, done.output
     for text in ("rapl", "codecarbon", "nvml", "chosen: load-table", "estimated", "sum == machine", "ticks", "of one core"):
         assert text in done.stdout
+    assert "codecarbon  not here: no CodeCarbon today" in done.stdout
     assert "\x1b" not in done.stdout and not os.listdir(tmp_path)
 
 

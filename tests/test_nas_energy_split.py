@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from nas.energy.division import divide
+from nas.energy.division import Division, divide
 from nas.energy.processes import OVERHEAD
 from nas.energy.split import FOREIGN, Load, Split, capped, gpu_load, host_load, split, split_gpu
 from nas.energy.ticks import TICKS_PER_SECOND
@@ -23,22 +23,22 @@ def random_split(rng: random.Random) -> tuple[Split, dict[str, int]]:
     return parts, ticks
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_parts_sum_to_the_machine_and_none_is_negative(seed: int) -> None:
-    parts, _ = random_split(random.Random(seed))
-    values = [parts.idle_uj, parts.foreign_uj, parts.overhead_uj, *parts.trials_uj.values()]
-    assert sum(values) == parts.machine_uj
-    assert min(values) >= 0
+def test_parts_sum_to_the_machine_and_none_is_negative() -> None:
+    for seed in range(300):
+        parts, _ = random_split(random.Random(seed))
+        values = [parts.idle_uj, parts.foreign_uj, parts.overhead_uj, *parts.trials_uj.values()]
+        assert sum(values) == parts.machine_uj, f"seed {seed}"
+        assert min(values) >= 0, f"seed {seed}"
 
 
-@pytest.mark.parametrize("seed", range(300))
-def test_loaded_never_exceeds_the_machine_without_foreign(seed: int) -> None:
-    rng = random.Random(seed)
-    parts, ticks = random_split(rng)
-    load = host_load(parts, cores=rng.randrange(1, 5), holders=list(ticks))
-    loaded = sum(uj + load.idle_uj + load.overhead_uj for uj in parts.trials_uj.values())
-    assert loaded <= parts.machine_uj - parts.foreign_uj
-    assert min(load.idle_uj, load.overhead_uj) >= 0
+def test_loaded_never_exceeds_the_machine_without_foreign() -> None:
+    for seed in range(300):
+        rng = random.Random(seed)
+        parts, ticks = random_split(rng)
+        load = host_load(parts, cores=rng.randrange(1, 5), holders=list(ticks))
+        loaded = sum(uj + load.idle_uj + load.overhead_uj for uj in parts.trials_uj.values())
+        assert loaded <= parts.machine_uj - parts.foreign_uj, f"seed {seed}"
+        assert min(load.idle_uj, load.overhead_uj) >= 0, f"seed {seed}"
 
 
 def test_dynamic_energy_is_shared_by_ticks() -> None:
@@ -71,10 +71,15 @@ def test_what_is_owed_is_paid_out_of_what_would_be_foreign_and_after_the_ticks_o
     assert split(**given, owed={"a": 5}).foreign_uj == 250
 
 
-@pytest.mark.parametrize("seed", range(100))
-def test_in_the_end_every_tick_is_paid_once(seed: int) -> None:
+def test_in_the_end_every_tick_is_paid_once() -> None:
     """Readings of processes that lag behind or run ahead of the machine's: dynamic energy is that of the ticks, exactly."""
-    rng = random.Random(seed)
+    for seed in range(100):
+        paid, expected, owed = paid_and_due(random.Random(seed))
+        assert owed == {} and paid == expected, f"seed {seed}"
+
+
+def paid_and_due(rng: random.Random) -> tuple[dict[str, int], dict[str, int], Mapping[str, int]]:
+    """Dynamic energy by owner over fifty intervals of seven microjoules a tick, that of its ticks, and what stays owed."""
     owed: Mapping[str, int] = {}
     paid, spent, lead = {"a": 0, "b": 0, OVERHEAD: 0}, {"a": 0, "b": 0, OVERHEAD: 0}, 0
     for step in range(50):
@@ -92,7 +97,7 @@ def test_in_the_end_every_tick_is_paid_once(seed: int) -> None:
         for name in ("a", "b"):
             paid[name] += parts.trials_uj[name]
         paid[OVERHEAD] += parts.overhead_uj
-    assert owed == {} and paid == {name: 7 * ticks for name, ticks in spent.items()}
+    return paid, {name: 7 * ticks for name, ticks in spent.items()}, owed
 
 
 def test_what_is_owed_is_bounded() -> None:
@@ -135,13 +140,12 @@ def test_a_gpu_of_which_nothing_is_known_is_idle() -> None:
     assert split_gpu(1_000, ["a", "b"], {}).idle_uj == 1_000
 
 
-@pytest.mark.parametrize("seed", range(200))
-def test_a_host_with_gpus_adds_up_and_no_part_is_negative(seed: int) -> None:
-    rng = random.Random(seed)
+def random_division(rng: random.Random) -> Division:
+    """A host with some trials and some GPUs."""
     trials = [f"trial{i}" for i in range(rng.randrange(5))]
     gpus = [f"gpu:{i}" for i in range(rng.randrange(4))]
     owners: list[str | None] = [*trials, OVERHEAD, FOREIGN]
-    divided = divide(
+    return divide(
         drawn_uj={name: rng.randrange(10**9) for name in ("cpu", "ram", *gpus)},
         idle_uj=rng.randrange(10**9),
         busy_ticks=rng.randrange(400),
@@ -152,14 +156,20 @@ def test_a_host_with_gpus_adds_up_and_no_part_is_negative(seed: int) -> None:
         holders={trial: rng.sample(gpus, rng.randrange(len(gpus) + 1)) for trial in trials if rng.random() < 0.8},
         gpu_shares={gpu: {owner: rng.randrange(600_000) for owner in owners} for gpu in gpus if rng.random() < 0.8},
     )
-    whole = divided.machine
-    assert whole.idle_uj + whole.foreign_uj + whole.overhead_uj + sum(whole.trials_uj.values()) == whole.machine_uj
-    assert {trial: one.energy_uj for trial, one in divided.trials.items()} == whole.trials_uj
-    for one in divided.trials.values():
-        assert 0 <= one.gpu_uj <= one.gpu_loaded_uj
-        assert one.energy_uj - one.gpu_uj + one.idle_uj <= one.loaded_uj - one.gpu_loaded_uj
-    assert sum(one.loaded_uj for one in divided.trials.values()) <= whole.machine_uj - whole.foreign_uj
-    assert ("gpu" in divided.totals_json()) == bool(divided.gpus.machine_uj)
+
+
+def test_a_host_with_gpus_adds_up_and_no_part_is_negative() -> None:
+    for seed in range(200):
+        divided = random_division(random.Random(seed))
+        whole = divided.machine
+        parts = [whole.idle_uj, whole.foreign_uj, whole.overhead_uj, *whole.trials_uj.values()]
+        assert sum(parts) == whole.machine_uj and min(parts) >= 0, f"seed {seed}"
+        assert {trial: one.energy_uj for trial, one in divided.trials.items()} == whole.trials_uj, f"seed {seed}"
+        for one in divided.trials.values():
+            assert 0 <= one.gpu_uj <= one.gpu_loaded_uj, f"seed {seed}"
+            assert one.energy_uj - one.gpu_uj + one.idle_uj <= one.loaded_uj - one.gpu_loaded_uj, f"seed {seed}"
+        assert sum(one.loaded_uj for one in divided.trials.values()) <= whole.machine_uj - whole.foreign_uj, f"seed {seed}"
+        assert ("gpu" in divided.totals_json()) == bool(divided.gpus.machine_uj), f"seed {seed}"
 
 
 def test_parts_that_do_not_sum_are_refused() -> None:

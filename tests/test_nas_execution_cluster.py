@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,14 +17,14 @@ from nas.energy.energy_ledger import read_lines
 from nas.energy.sources import find_source
 from nas.errors import UserError
 from nas.evaluation import Assignment
-from nas.execution import on_ray, ray_access
+from nas.execution import on_ray
 from nas.execution.crew import WorkerSize
 from nas.execution.executor import Job
 from nas.execution.local import LocalExecutor
 from nas.execution.machines import METER_NAME, Machines
 from nas.execution.packages import PACKAGES
 from nas.execution.ray_executor import RayExecutor
-from nas.execution.testing_nodes import HASTY, RayNode
+from nas.execution.testing_nodes import HASTY, RayNode, until
 from nas.ledger import Ledger
 from nas.phases import Repetition
 from nas.records import Record
@@ -35,36 +34,14 @@ from nas.tasks.translation import TranslationTask
 from nas.testing import RECIPE, tiny
 from nas.worker import FACTORY, context, payload
 
+pytestmark = pytest.mark.usefixtures("environment")
+
 METERED = "nas.execution.testing:metered"
-
-
-def until(found, deadline_s=120.0):
-    """What `found` returns once that is true; fails after the deadline, which no working run comes near."""
-    end = time.monotonic() + deadline_s
-    while not (value := found()):
-        if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s:g} s in vain")
-        time.sleep(0.05)
-    return value
 
 
 def answer_of(executor):
     """The next answer."""
     return until(lambda: executor.wait(1.0))[0]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def environment(tmp_path_factory):
-    """The token that all test files with a cluster share, for Ray reads it once a process, and our packages for the head."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("0123456789abcdef" * 4)
-    token.chmod(0o600)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (*ray_access.ENVIRONMENT, "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(on_ray.__file__).parents[2]), *sys.path]))
-        yield
 
 
 @pytest.fixture(scope="module")

@@ -7,9 +7,7 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,31 +25,21 @@ from nas.execution.machines import METER_NAME, Machines
 from nas.execution.processes import session_roots
 from nas.execution.ray_executor import RayExecutor
 from nas.execution.testing import objective
+from nas.execution.testing_nodes import HASTY, RayNode, until
 from nas.ledger import Ledger
 from nas.search.coordinator import search
 from nas.search.jobs import run_jobs
 from nas.search.testing import WORKER, toy_plan
 
+pytestmark = pytest.mark.usefixtures("environment")
+
 GENOME = [0, 1, 2, 3, 4, 0]
 COUNTER = "nas.execution.testing:Counter"
 
 
-@pytest.fixture(scope="module", autouse=True)
-def environment(tmp_path_factory):
-    """One token for this process (Ray reads it once), and our packages for its workers."""
-    token = tmp_path_factory.mktemp("token") / "token"
-    token.write_text("0123456789abcdef" * 4)
-    token.chmod(0o644)
-    with pytest.MonkeyPatch.context() as patch:
-        for name in (*ray_access.ENVIRONMENT, "RAY_AUTH_TOKEN", "RAY_ADDRESS"):
-            patch.delenv(name, raising=False)
-        patch.setenv("RAY_AUTH_TOKEN_PATH", str(token))
-        patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(on_ray.__file__).parents[2]), *sys.path]))
-        yield token
-
-
 @pytest.fixture(scope="module")
 def cluster(environment):
+    environment.chmod(0o644)
     cluster = on_ray.connect(num_cpus=2)
     yield cluster
     cluster.close()
@@ -61,16 +49,6 @@ def cluster(environment):
 def executor(cluster):
     with RayExecutor(WORKER, {"array": np.zeros(100_000)}, 2, cluster=cluster) as executor:
         yield executor
-
-
-def until(found, deadline_s=120.0):
-    """What `found` returns once that is true; fails after the deadline, which no working run comes near."""
-    end = time.monotonic() + deadline_s
-    while not (value := found()):
-        if time.monotonic() > end:
-            pytest.fail(f"waited {deadline_s:g} s in vain")
-        time.sleep(0.05)
-    return value
 
 
 def _answers(executor, number):
@@ -219,42 +197,12 @@ def test_authentication_is_on_and_the_token_private(cluster, environment):
         process.communicate()
 
 
-@pytest.fixture
-def head(environment, cluster):
-    """A head node of its own, as a user would start it, and its end."""
+@pytest.fixture(scope="module")
+def head(cluster):
+    """A head node of its own, as a user would start it, for the rest of these tests: a process has one cluster at a time."""
     cluster.close()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")
-    try:
-        _start_node("--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}")
-        yield f"127.0.0.1:{port}"
-    finally:
-        for process in Path("/proc").glob("[0-9]*"):
-            if folder.encode() in _cmdline(process):
-                os.kill(int(process.name), signal.SIGKILL)
-        subprocess.run(["rm", "-rf", folder], check=True)
-
-
-def _node_command(*arguments):
-    command = [str(Path(sys.executable).parent / "ray"), "start", *arguments, "--num-cpus=2", "--disable-usage-stats"]
-    return [*command, "--node-ip-address=127.0.0.1", "--object-store-memory=100000000"]
-
-
-def _node_environment():
-    return os.environ | ray_access.ENVIRONMENT
-
-
-def _start_node(*arguments):
-    subprocess.run(_node_command(*arguments), env=_node_environment(), check=True, capture_output=True, timeout=120)
-
-
-def _cmdline(process):
-    try:
-        return (process / "cmdline").read_bytes()
-    except OSError:
-        return b""
+    with RayNode(environment=HASTY) as head:
+        yield head.address
 
 
 def test_a_running_cluster_is_joined_by_address(head, tmp_path):
@@ -268,52 +216,6 @@ def test_a_running_cluster_is_joined_by_address(head, tmp_path):
             assert outcome.spent.trials == 12
     finally:
         cluster.close()
-
-
-CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
-
-
-def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head, tmp_path):
-    """Every node's trials are charged by the same meter, and the total is that of the machine's counters.
-
-    The node that joins late is a container, if we may make one, so that its processes come by its collector only.
-    """
-    inside = CONTAINER if subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode == 0 else []
-    ledger = tmp_path / "energy.jsonl"
-    _start_node(f"--address={head}")
-    cluster = on_ray.connect(head)
-    try:
-        machines = Machines(cluster, ledger, "load_table")
-        late = subprocess.Popen([*inside, *_node_command(f"--address={head}", "--block")], env=_node_environment())
-        until(lambda: len(cluster.node_ids()) == 3)
-        context = {"meter_call": on_ray.MachineCall(METER_NAME)}
-        with RayExecutor("nas.execution.testing:metered", context, 6, cluster=cluster) as executor:
-            until(lambda: executor.free() == 6)
-            for number in range(6):
-                executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
-            results = [answer.result for answer in _answers(executor, 6)]
-        totals = until(lambda: machines.totals_uj()["trials"] and machines.totals_uj())
-        machines.stop()
-    finally:
-        late.kill()
-        late.wait()
-        cluster.close()
-    assert len({result["node"] for result in results}) == 3
-    assert all(result["energy_uj"] > 0 and result["source"] == "load-table" for result in results)
-    assert totals["trials"] > 0
-    assert [path.name for path in tmp_path.iterdir()] == ["energy.jsonl"]
-    lines = list(read_lines(ledger))
-    tick_uj = find_source("load_table").tick_uj
-    raw = [line["raw"] for line in lines if "raw" in line]
-    ticks = [line for line in lines if line["kind"] == "tick"]
-    counted = sum(raw[-1]["uj"].values()) - sum(raw[0]["uj"].values())
-    assert sum(tick["machine_uj"] for tick in ticks) == counted
-    for name in (f"trial{number}" for number in range(6)):
-        parts = [tick["trials"][name] for tick in ticks if name in tick["trials"]]
-        spent = sum(part["cpu_ticks"] for part in parts)
-        # Nobody's ticks were counted a second time as somebody else's, which would have left less for each.
-        assert spent >= 25 and sum(part["uj"] for part in parts) >= 0.8 * spent * tick_uj
-    assert [line["kind"] for line in lines][-1] == "stop"
 
 
 OTHER_BOOT = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child"]
@@ -332,15 +234,13 @@ def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, t
     """A node in a pid namespace of its own that sees another boot id is another machine, by all that Ray and we can tell."""
     if not _can_pretend_another_machine(tmp_path):
         pytest.skip("needs the right to mount over the boot id")
-    cluster = on_ray.connect(head)
-    ray = Path(sys.executable).parent / "ray"
-    script = f"mount --bind {tmp_path / 'boot_id'} /proc/sys/kernel/random/boot_id && exec {ray} start --address={head}"
-    script += " --num-cpus=1 --disable-usage-stats --node-ip-address=127.0.0.1 --object-store-memory=100000000 --block"
-    environment = os.environ | ray_access.ENVIRONMENT
     (tmp_path / "run").mkdir()
-    with subprocess.Popen([*OTHER_BOOT, "sh", "-c", script], env=environment, stdout=subprocess.DEVNULL) as other:
-        try:
-            machines = Machines(cluster, tmp_path / "run" / "energy.jsonl", "load_table")
+    script = f"mount --bind {tmp_path / 'boot_id'} /proc/sys/kernel/random/boot_id && exec \"$@\""
+    elsewhere = [*OTHER_BOOT, "sh", "-c", script, "sh"]  # the node's own command follows
+    cluster = on_ray.connect(head)
+    try:
+        machines = Machines(cluster, tmp_path / "run" / "energy.jsonl", "load_table")
+        with RayNode(head, cores=1, wrapper=elsewhere) as other:
             until(lambda: len(cluster.node_ids()) == 2)
             context = {"meter_call": on_ray.MachineCall(METER_NAME)}
             with RayExecutor("nas.execution.testing:metered", context, 3, cluster=cluster) as executor:
@@ -351,12 +251,10 @@ def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, t
             copies = lambda: [path for path in (tmp_path / "run").iterdir() if path.name != "energy.jsonl"]  # noqa: E731
             until(lambda: any(line["kind"] == "close" for path in copies() for line in read_lines(path)))
             other.kill()
-            other.wait()
             until(lambda: len(cluster.node_ids()) == 1)
             machines.stop()
-        finally:
-            other.kill()
-            cluster.close()
+    finally:
+        cluster.close()
     assert all(result["energy_uj"] > 0 for result in results)
     names = sorted(path.name for path in (tmp_path / "run").iterdir())
     assert len(names) == 2 and names[1] == "energy.jsonl"
@@ -407,6 +305,50 @@ def test_actors_of_another_job_on_the_cluster_are_foreign(head, tmp_path):
     named = next(n for n, line in enumerate(read_lines(ledger)) if line.get("strangers"))
     assert not any(str(pid) in names for names in tracked[named + 1 :])
     assert sum(tick["foreign_uj"] for tick in ticks) > 90 * find_source("load_table").tick_uj
+
+
+CONTAINER = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
+
+
+def test_three_nodes_on_one_machine_have_one_meter_also_one_that_joins_late(head, tmp_path):
+    """Every node's trials are charged by the same meter, and the total is that of the machine's counters.
+
+    The node that joins late is a container, if we may make one, so that its processes come by its collector only.
+    """
+    inside = CONTAINER if subprocess.run([*CONTAINER, "true"], capture_output=True, check=False).returncode == 0 else []
+    ledger = tmp_path / "energy.jsonl"
+    with RayNode(head):
+        cluster = on_ray.connect(head)
+        try:
+            machines = Machines(cluster, ledger, "load_table")
+            with RayNode(head, wrapper=inside):
+                until(lambda: len(cluster.node_ids()) == 3)
+                context = {"meter_call": on_ray.MachineCall(METER_NAME)}
+                with RayExecutor("nas.execution.testing:metered", context, 6, cluster=cluster) as executor:
+                    until(lambda: executor.free() == 6)
+                    for number in range(6):
+                        executor.submit(Job(f"trial{number}", 1, {"trial": f"trial{number}", "burn_s": 0.3}))
+                    results = [answer.result for answer in _answers(executor, 6)]
+                totals = until(lambda: machines.totals_uj()["trials"] and machines.totals_uj())
+                machines.stop()
+        finally:
+            cluster.close()
+    assert len({result["node"] for result in results}) == 3
+    assert all(result["energy_uj"] > 0 and result["source"] == "load-table" for result in results)
+    assert totals["trials"] > 0
+    assert [path.name for path in tmp_path.iterdir()] == ["energy.jsonl"]
+    lines = list(read_lines(ledger))
+    tick_uj = find_source("load_table").tick_uj
+    raw = [line["raw"] for line in lines if "raw" in line]
+    ticks = [line for line in lines if line["kind"] == "tick"]
+    counted = sum(raw[-1]["uj"].values()) - sum(raw[0]["uj"].values())
+    assert sum(tick["machine_uj"] for tick in ticks) == counted
+    for name in (f"trial{number}" for number in range(6)):
+        parts = [tick["trials"][name] for tick in ticks if name in tick["trials"]]
+        spent = sum(part["cpu_ticks"] for part in parts)
+        # Nobody's ticks were counted a second time as somebody else's, which would have left less for each.
+        assert spent >= 25 and sum(part["uj"] for part in parts) >= 0.8 * spent * tick_uj
+    assert [line["kind"] for line in lines][-1] == "stop"
 
 
 def _holder_of(path):

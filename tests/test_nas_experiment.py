@@ -1,16 +1,15 @@
 """`carbon-nas run` on a user's own text, from start to report; stopped by Ctrl-C and killed late, it can be resumed."""
 
-import io
 import json
 import os
-import random
 import re
 import shlex
 import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stdout
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,19 @@ from typing import Any
 import pytest
 
 from nas import cli
+from nas.energy.energy_ledger import read_lines
 from nas.evaluation import Evaluated, Evaluator
 from nas.ledger import read_events
 from nas.legs import Leg
 from nas.records import Record, read_records
+from nas.testing import carry_out, write_mirrored
 from nas.training import Diverged
 from search_spaces.design import Design
 
-WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
+LOAD_TABLE = "execution.power_source=load_table"  # at hand at once; what "auto" finds is tried by `compared`
 TINY = (
     "execution.executor=local",
+    LOAD_TABLE,
     "task.target_language=de",
     "recipe.beam=1",
     "recipe.max_output_tokens=8",
@@ -50,38 +52,21 @@ class Case:
     output: str
 
 
-def write_text(folder: Path) -> None:
-    """Parallel files: words, and the same words backwards in reversed order."""
-    folder.mkdir()
-    rng = random.Random(0)
-    for split, count in (("train", 300), ("valid", 12), ("test", 11)):
-        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
-        (folder / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
-        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
-        (folder / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
-
-
 def run_main(*arguments: str) -> str:
-    """What the console script prints."""
-    said, before = io.StringIO(), sys.argv
-    sys.argv = ["carbon-nas", *arguments]
-    try:
-        with redirect_stdout(said):
-            cli.main()
-    except SystemExit as ended:
-        assert ended.code in (None, 0)
-    finally:
-        sys.argv = before
-    return said.getvalue()
+    """What the console script says where all goes well."""
+    code, said, complained = carry_out(*arguments)
+    assert code == 0, complained
+    return said
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def whole(tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]) -> Case:
     base = tmp_path_factory.mktemp("own")
-    write_text(base / "text")
+    write_mirrored(base / "text")
     overrides = [word for one in (*TINY, f"task.corpus={base / 'text'}") for word in ("--set", one)]
     arguments = ("run", "smoke", *overrides)
-    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+    with printing():
+        return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
 
 
 def records(folder: Path) -> list[Record]:
@@ -160,7 +145,6 @@ def test_the_champions_are_the_best_on_validation_within_the_limit(whole: Case) 
     assert {one.seed for one in by_role["final"]} == {1} and {one.seed for one in by_role["hand"]} == {0}
 
 
-@pytest.mark.usefixtures("sketched")
 def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
     before = (whole.folder / "records.jsonl").read_bytes()
     said = run_main(*whole.arguments, "--output", str(whole.folder), "--resume")
@@ -169,7 +153,6 @@ def test_resuming_a_finished_run_writes_the_same_records(whole: Case) -> None:
     assert " J, " not in said.split("time:")[0], "something was trained again"
 
 
-@pytest.mark.usefixtures("sketched")
 def test_killed_late_and_stopped_by_ctrl_c_it_ends_with_the_same_table(whole: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     process = until(whole, folder, "finalist/")
@@ -220,11 +203,21 @@ IN_ORDER = [f"hand/{name}/seed{seed}" for seed in (1, 2) for name in HAND]
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory: pytest.TempPathFactory) -> Case:
+def compared(tmp_path_factory: pytest.TempPathFactory, tracked: Callable[[], AbstractContextManager[None]]) -> Case:
+    """The run here that is metered as users have it: by the best power source there is, with CodeCarbon's tracker beside."""
     base = tmp_path_factory.mktemp("compared")
     (base / "designs.toml").write_text(COMPARISON, encoding="utf-8")
     arguments = ("run", str(base / "designs.toml"))
-    return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+    with tracked():
+        return Case(base / "run", arguments, run_main(*arguments, "--output", str(base / "run")))
+
+
+def test_the_best_power_source_is_found_where_none_is_named(compared: Case) -> None:
+    started, *others = (line for line in read_lines(compared.folder / "energy.jsonl") if line["kind"] == "start")
+    name, note = started["source"]["name"], started["source"]["note"]
+    assert others == [] and (name.startswith("rapl") or "rapl not used: " in note)
+    assert not name.startswith("load-table") or "codecarbon not used: " in note
+    assert all(one.energy is not None and one.energy.name == name for one in records(compared.folder) if one.role == "hand")
 
 
 def test_a_comparison_trains_every_design_with_every_seed_one_seed_after_the_other(compared: Case) -> None:
@@ -249,7 +242,6 @@ def test_a_comparison_ends_with_its_own_report(compared: Case) -> None:
     assert lines[-1] == f"report: {compared.folder / 'report' / 'index.html'}"
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_path: Path) -> None:
     folder = tmp_path / "stopped"
     process = until(compared, folder, IN_ORDER[2])
@@ -262,7 +254,6 @@ def test_a_comparison_that_was_killed_goes_on_where_it_was(compared: Case, tmp_p
     assert finished == IN_ORDER
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_training_that_diverges_is_a_failed_record_and_no_more(
     compared: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,14 +265,15 @@ def test_a_training_that_diverges_is_a_failed_record_and_no_more(
         return evaluate(self, design, leg, *others)
 
     folder = tmp_path / "diverged"
+    arguments = (*compared.arguments, "--set", LOAD_TABLE, "--output", str(folder))
     with monkeypatch.context() as patched:
         patched.setattr(Evaluator, "evaluate_leg", diverging)
-        said = run_main(*compared.arguments, "--output", str(folder))
+        said = run_main(*arguments)
     failed = next(one for one in records(folder) if one.record_id == IN_ORDER[0])
     assert (failed.status, failed.error) == ("failed", "Diverged: the loss is nan at step 7")
     assert [one.record_id for one in records(folder) if one.status == "complete"][2:] == IN_ORDER[1:]
     assert f"{HAND[0]} with seed 1 (failed: Diverged: the loss is nan at step 7)" in said
-    run_main(*compared.arguments, "--output", str(folder), "--resume")
+    run_main(*arguments, "--resume")
     assert sorted(table(folder)) == sorted(table(compared.folder)), "a resumed run tries again what failed"
 
 

@@ -43,6 +43,7 @@ tokens = 400
 seeds = [1]
 [execution]
 executor = "local"
+power_source = "load_table"
 inference_outputs = 1
 [carbon]
 searched_in = "DEU"
@@ -110,7 +111,6 @@ def test_its_report_speaks_of_bits_per_byte(found: tuple[Experiment, list[Record
     assert "Test log-likelihood, bits per byte" in page and "no counts of the same test" not in page
 
 
-@pytest.mark.usefixtures("sketched")
 def test_hand_designs_of_language_alone_are_compared(file: Path, tmp_path: Path) -> None:
     text = file.read_text(encoding="utf-8")
     without = text[: text.index("[search]")] + text[text.index("[final]") :]

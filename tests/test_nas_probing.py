@@ -1,10 +1,6 @@
 """Probes of trained models: each measure on maps whose answer is known, then a whole run."""
 
-import io
 import json
-import random
-import sys
-from contextlib import redirect_stderr, redirect_stdout
 from math import log
 from pathlib import Path
 
@@ -13,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from nas import cli
 from nas.compaction import compact
 from nas.probe_lines import COLUMNS, PARTS, PROBES_FILE, ProbeError, ProbeLine, read_probes
 from nas.probing.cutting import cut_rows, cut_sentences
@@ -27,7 +22,7 @@ from nas.progress import Terminal
 from nas.records import Record
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, LabelledSplit, MaskedSplit, RunningTextSplit
-from nas.testing import lights, tiny
+from nas.testing import carry_out, lights, tiny, write_mirrored
 from search_spaces import components
 from search_spaces.design import Design
 from search_spaces.ends import Sizes
@@ -260,10 +255,10 @@ def test_parts_of_work_are_called_the_same_in_both_places() -> None:
     assert Attention.component == "attention"
 
 
-WORDS = ("red", "green", "small", "large", "old", "new", "house", "tree", "dog", "car")
 OVERRIDES = (
     'hand.designs=["transformer-xs"]',
     "execution.executor=local",
+    "execution.power_source=load_table",
     "task.target_language=de",
     "recipe.beam=1",
     "recipe.max_output_tokens=8",
@@ -273,31 +268,11 @@ OVERRIDES = (
 )
 
 
-def carry_out(*arguments: str) -> tuple[int, str, str]:
-    """Exit code, what was said, and what was said on standard error."""
-    said, complained, before = io.StringIO(), io.StringIO(), sys.argv
-    sys.argv = ["carbon-nas", *arguments]
-    code = 0
-    try:
-        with redirect_stdout(said), redirect_stderr(complained):
-            cli.main()
-    except SystemExit as ended:
-        code = int(ended.code or 0)
-    finally:
-        sys.argv = before
-    return code, said.getvalue(), complained.getvalue()
-
-
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base = tmp_path_factory.mktemp("probing")
-    text, rng = base / "text", random.Random(0)
-    text.mkdir()
-    for split, count in (("train", 150), ("valid", 12), ("test", 11)):
-        rows = [[rng.choice(WORDS) for _ in range(rng.randint(3, 5))] for _ in range(count)]
-        (text / f"{split}.en").write_text("".join(" ".join(row) + "\n" for row in rows), encoding="utf-8")
-        mirrored = (" ".join(word[::-1] for word in reversed(row)) + "\n" for row in rows)
-        (text / f"{split}.de").write_text("".join(mirrored), encoding="utf-8")
+    text = base / "text"
+    write_mirrored(text, num_train=150)
     given = [word for one in (*OVERRIDES, f"task.corpus={text}") for word in ("--set", one)]
     code, _, complained = carry_out("run", "translation_designs", *given, "--output", str(base / "run"))
     assert code == 0, complained

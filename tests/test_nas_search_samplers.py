@@ -25,12 +25,6 @@ class TestAgingEvolutionContract(BasicSamplerTestCase, RelativeSamplerTestCase, 
         return lambda: AgingEvolutionSampler(population=population, sample=sample, seed=3)
 
 
-class TestAgingEvolutionContractWithoutSeed(BasicSamplerTestCase):
-    @pytest.fixture
-    def sampler(self):
-        return lambda: AgingEvolutionSampler(population=3, sample=2)
-
-
 def _run(sampler, trials, violation=None):
     study = optuna.create_study(sampler=sampler)
     genes = distributions(SPACE)
@@ -45,6 +39,12 @@ def _run(sampler, trials, violation=None):
 
 def _aging(seed, population=20, sample=5):
     return strategy("aging_evolution").build(SPACE, seed, {"population": population, "sample": sample})
+
+
+def test_samplers_without_a_seed_draw_one_each():
+    first, second = (_run(AgingEvolutionSampler(population=3, sample=2), 12) for _ in range(2))
+    assert len(first.trials) == len(second.trials) == 12
+    assert [one.params for one in first.trials] != [one.params for one in second.trials]
 
 
 def test_aging_evolution_clearly_beats_random_at_150_trials():

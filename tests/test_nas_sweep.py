@@ -28,6 +28,7 @@ RATES = (1e-4, 3e-3)
 HAND = ("transformer-xs", "lite_transformer-xs")
 TINY = (
     "execution.executor=local",
+    "execution.power_source=load_table",
     "execution.inference_outputs=1",
     "task.name=number_words",
     "task.target_language=fr",

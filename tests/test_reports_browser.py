@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -147,9 +148,13 @@ def analysis(tmp_path_factory: pytest.TempPathFactory) -> Analysis:
 
 
 @pytest.fixture(scope="module")
-def page_file(analysis: Analysis, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page_file(
+    analysis: Analysis, tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]
+) -> Path:
+    """The only page here whose figures are printed: its size, its hostile names and how it flows are looked at."""
     file = tmp_path_factory.mktemp("page") / "index.html"
-    file.write_text(render_page(search_content(analysis)), encoding="utf-8")
+    with printing():
+        file.write_text(render_page(search_content(analysis)), encoding="utf-8")
     return file
 
 

@@ -2,24 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from nas.records import Record
-from reports.analysis import Analysis, analyse
+from reports.analysis import Analysis
 from reports.checklist import checklist, checklist_section, checklist_table
 from reports.checklist_answers import ANSWERS, SOFTWARE
-from reports.load import Run, load_runs
-from reports.settings import make_settings
-
-RECORDS = Path(__file__).parent / "records"
-SETTINGS = make_settings("DEU", "DEU")
-
-
-@pytest.fixture(scope="module")
-def analysis() -> Analysis:
-    return analyse(load_runs([RECORDS]), SETTINGS)
+from reports.load import Run
 
 
 def answers(analysis: Analysis) -> dict[str, tuple[str, str]]:

@@ -7,6 +7,7 @@ import math
 import re
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,10 +114,11 @@ def judged(base: Path, edit: Edit = keep, **final: Any) -> Judged:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]) -> Path:
     """The report of the run as it is, beside the run."""
     base = tmp_path_factory.mktemp("compared")
-    write_report([write_run(base / "run")], base / "report", "DEU", "FRA")
+    with printing():
+        write_report([write_run(base / "run")], base / "report", "DEU", "FRA")
     return base / "report"
 
 
@@ -408,6 +410,7 @@ def test_the_page_stands_alone_and_has_every_name(page: str) -> None:
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.usefixtures("printed")
 def test_same_records_give_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     write_report([folder.parent / "run"], tmp_path, "DEU", "FRA")
     for path in (one for one in folder.rglob("*") if one.is_file()):

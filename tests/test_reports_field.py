@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -11,16 +10,8 @@ from reports.analysis import Analysis, analyse
 from reports.drawing import render
 from reports.field import LANDMARKS, costs_table, drawn, field_section, own_costs, ratios_table
 from reports.field_figure import Mark, field_sketch
-from reports.load import load_runs
 from reports.scenarios import Range, exactly
 from reports.settings import make_settings
-
-RECORDS = Path(__file__).parent / "records"
-
-
-@pytest.fixture(scope="module")
-def analysis() -> Analysis:
-    return analyse(load_runs([RECORDS]), make_settings("DEU", "FRA"))
 
 
 def test_own_costs_are_those_of_the_report(analysis: Analysis) -> None:
@@ -49,6 +40,7 @@ def test_a_search_whose_energy_is_not_known_is_left_out_and_never_zero(analysis:
     assert "powers of ten" not in section.paragraphs[0]
 
 
+@pytest.mark.usefixtures("printed")
 @pytest.mark.parametrize("region", ["0 g/kWh", "0-50 g/kWh"])
 def test_grams_that_may_be_zero_have_no_place_on_the_axis(analysis: Analysis, region: str) -> None:
     section = field_section(replace(analysis, settings=make_settings(region, "FRA")), [])
@@ -79,6 +71,7 @@ def test_every_published_cost_is_in_the_table_with_how_it_is_known() -> None:
         assert row[3].startswith(f"{one.kind}: {one.basis}") and row[4] == one.source
 
 
+@pytest.mark.usefixtures("printed")
 def test_the_figure_has_every_search_and_the_landmarks(analysis: Analysis) -> None:
     assert {one.what for one in drawn()} >= set(LANDMARKS)
     assert {one.what for one in drawn()} >= {one.what for one in PUBLISHED_COSTS if "search" in one.scope}
@@ -89,6 +82,7 @@ def test_the_figure_has_every_search_and_the_landmarks(analysis: Analysis) -> No
     assert {one.what for one in drawn()} <= set(re.findall(r">([^<>]+)</text>", figure.narrow_svg))
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_figure_without_own_costs_has_no_place_for_them() -> None:
     drawing = render(field_sketch([Mark("One search", exactly(3.2e6), "measured"), Mark("Another", exactly(1.0), "claimed")]))
     assert "this report<" not in drawing.wide_svg and "of this report: none." in drawing.alt

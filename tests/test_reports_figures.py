@@ -102,12 +102,14 @@ def test_regions_without_a_break_even_show_what_is_left_to_pay(analysis: Analysi
     assert "point estimates" not in drawn.caption
 
 
+@pytest.mark.usefixtures("printed")
 def test_uses_on_the_map_have_three_digits(analysis: Analysis) -> None:
     pairs = regions_table(analysis).assign(uses=151_300.0)
     drawn = region_map(pairs)
     assert drawn is not None and ">151k<" in drawn.wide_svg and "151,000 uses" in drawn.alt
 
 
+@pytest.mark.usefixtures("printed")
 def test_of_two_lines_of_the_search_one_is_in_the_legend(analysis: Analysis) -> None:
     drawn = break_even_lines(routes_table(analysis), Crossing("number", 1e6, 1e5, 1e7))
     assert drawn is not None and "search less hand" not in drawn.wide_svg and "with the search" in drawn.wide_svg
@@ -151,7 +153,6 @@ def bars_of(models: pd.DataFrame, x: str, y: str) -> int:
     return sum(isinstance(one, LineCollection) for one in axes.collections)
 
 
-@pytest.mark.usefixtures("sketched")
 def test_every_hand_design_with_several_seeds_has_bars_both_ways_where_both_are_known(analysis: Analysis) -> None:
     models = analysis_models(analysis)
     hands = models[~models["searched"].astype(bool)]
@@ -174,7 +175,6 @@ def test_energy_of_an_output_has_an_interval_over_seeds_where_there_are_several(
             assert row["output_low_j"] < row["output_j"] < row["output_high_j"]
 
 
-@pytest.mark.usefixtures("sketched")
 def test_the_front_of_all_models_stands_beside_that_of_hand_designs(analysis: Analysis) -> None:
     models, axes = analysis_models(analysis), Figure().subplots()
     draw_fronts(axes, models, "macs_m", "least work")
@@ -188,6 +188,7 @@ def test_the_front_of_all_models_stands_beside_that_of_hand_designs(analysis: An
     assert len(alone.lines) == 1 and "thin dashes" not in quality_against_energy(by_hand).caption
 
 
+@pytest.mark.usefixtures("printed")
 def test_what_came_to_no_end_is_hatched(analysis: Analysis) -> None:
     spans = timeline_table(analysis.runs)
     failed, ended = timeline(spans), timeline(spans[spans["outcome"].isin(["finished", "full"])])
@@ -220,6 +221,7 @@ def test_genes_tell_how_many_trials_they_rest_on(analysis: Analysis) -> None:
     assert drawn is not None and "too few" not in drawn.caption and "1 (gene 3, in colour and with a *)" in drawn.caption
 
 
+@pytest.mark.usefixtures("printed")
 def test_descent_is_read_from_the_ledger(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     shutil.copytree(RECORDS, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
@@ -244,6 +246,7 @@ def test_runs_of_one_strategy_are_one_line_with_a_band(analysis: Analysis) -> No
     assert "drawn again" not in best_against_carbon(progress, models).caption
 
 
+@pytest.mark.usefixtures("printed")
 def test_little_or_nothing_to_draw(analysis: Analysis) -> None:
     models, trials = analysis_models(analysis), trial_table(analysis.trials)
     progress = progress_table(analysis.runs, analysis.settings)
@@ -258,12 +261,14 @@ def test_little_or_nothing_to_draw(analysis: Analysis) -> None:
     assert best_against_carbon(progress.iloc[:0], models).png.startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("printed")
 def test_a_run_within_one_second_still_has_a_time_line(analysis: Analysis) -> None:
     spans = pd.DataFrame({"run_id": ["r", "r"], "record_id": ["a", "b"], "lane": [0, 1], "start_s": 7.0, "end_s": 7.0})
     drawn = timeline(spans.assign(outcome=["finished", "full"]))
     assert drawn is not None and drawn.png.startswith(b"\x89PNG")
 
 
+@pytest.mark.usefixtures("printed")
 def test_ten_thousand_trials_make_no_page_of_megabytes(analysis: Analysis) -> None:
     rng = np.random.default_rng(0)
     many = trial_table(analysis.trials).query("outcome == 'complete'").iloc[[0] * 10_000]
@@ -275,6 +280,7 @@ def test_ten_thousand_trials_make_no_page_of_megabytes(analysis: Analysis) -> No
         assert drawn is not None and len(drawn.wide_svg) + len(drawn.narrow_svg) < 400_000
 
 
+@pytest.mark.usefixtures("printed")
 def test_names_of_choices_start_no_formula_and_no_markup(analysis: Analysis) -> None:
     genes = pd.DataFrame([json.loads('{"run_id": "<b>", "gene": 1, "choices": "$x^, <i>", "eta_squared": 0.5, "chance": 0.1}')])
     drawn = gene_importance(genes.assign(p_value=0.5, holm_p_value=0.5, num_trials=40, measure="valid loss"))

@@ -21,8 +21,6 @@ from reports.page import write_report
 from reports.scenarios import Range
 from reports.settings import Assumptions, Embodied
 
-pytestmark = pytest.mark.usefixtures("sketched")
-
 RECORDS = Path(__file__).parent / "records"
 ASSUMED = Assumptions(
     pue=1.2, pue_range=(1.1, 1.6), embodied=Embodied(machine_kg_co2e=Range(800, 1000, 1200), lifetime_years=4.0)

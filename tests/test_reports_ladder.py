@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -70,7 +71,6 @@ def test_a_ladder_has_a_rung_a_height_and_all_seeds(run_with: Callable[[list[Rec
     assert ladder.ratio(ladder.rungs[-1], "latency_ms") == 1.25
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_seed_that_did_not_come_through_is_left_out_of_its_rung_alone(
     run_with: Callable[[list[Record]], Path], tmp_path: Path
 ) -> None:
@@ -98,9 +98,12 @@ def test_two_chains_that_share_a_beginning_are_two_ladders(run_with: Callable[[l
     assert [one.rungs[-1].stages for one in found] == [("drop:share=0.25", "quantise"), ("prune:share=0.5",)]
 
 
-def test_the_page_and_its_results_tell_the_ladder(run_with: Callable[[list[Record]], Path], tmp_path: Path) -> None:
+def test_the_page_and_its_results_tell_the_ladder(
+    run_with: Callable[[list[Record]], Path], tmp_path: Path, printing: Callable[..., AbstractContextManager[None]]
+) -> None:
     folder = run_with([one for base in bases() for one in three_steps(base)])
-    write_report([folder], tmp_path / "report", "DEU", "FRA")
+    with printing("compression-ladder"):
+        write_report([folder], tmp_path / "report", "DEU", "FRA")
     page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
     assert "Smaller without searching" in page and "drop:share=0.25" in page and "4.00x" in page and "1.25x" in page
     assert "Dropping lost 0.02 points of test BLEU for each per cent of speed" in page  # 0.5 points for 25 %
@@ -113,7 +116,6 @@ def test_the_page_and_its_results_tell_the_ladder(run_with: Callable[[list[Recor
     assert steps[1]["stage_loaded_uj"] == 3_600_000 * len(bases())
 
 
-@pytest.mark.usefixtures("sketched")
 def test_without_compressed_models_nothing_is_said(tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path / "report", "DEU", "FRA")
     assert "Smaller without searching" not in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")

@@ -100,7 +100,6 @@ def test_scores_in_tables_have_a_minus_that_is_one(compared: Compared, study: St
     assert found and all(re.match(r"−[12]\.\d{3}\b", one) and "-" not in one for one in found), found
 
 
-@pytest.mark.usefixtures("sketched")
 def test_figures_tell_designs_apart_and_what_macs_are_of(compared: Compared, study: Study) -> None:
     drawn = quality_against_macs(compared_models(compared))
     assert "of one block of text." in drawn.caption and "test blocks" in drawn.caption and "sentences" not in drawn.caption
@@ -110,7 +109,6 @@ def test_figures_tell_designs_apart_and_what_macs_are_of(compared: Compared, stu
     assert "over seeds and test blocks." in differences(study).caption
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_comparison_says_nothing_of_translation(compared: Compared) -> None:
     page = render_page(comparison_content(compared))
     assert "copying the source" not in page and "some design beats what needs no model by 0.05 bits per byte" in page

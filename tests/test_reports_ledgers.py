@@ -23,8 +23,6 @@ from reports.scenarios import Range
 from reports.settings import make_settings
 from reports.tables import setup_table
 
-pytestmark = pytest.mark.usefixtures("sketched")
-
 RECORDS = Path(__file__).parent / "records"
 OTHER = {"name": "rapl", "provenance": "measured", "version": "1", "low": {"gpu": 0.9}, "high": {"gpu": 1.1}}
 Line = dict[str, Any]

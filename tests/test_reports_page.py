@@ -6,6 +6,7 @@ import re
 import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -72,9 +73,12 @@ def keep(record: dict[str, Any]) -> None:
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Verdict]:
+def report(
+    tmp_path_factory: pytest.TempPathFactory, printing: Callable[..., AbstractContextManager[None]]
+) -> tuple[Path, Verdict]:
     output = tmp_path_factory.mktemp("report")
-    return output, write_report([RECORDS], output, "DEU", "FRA")
+    with printing():
+        return output, write_report([RECORDS], output, "DEU", "FRA")
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +160,6 @@ def test_emissions_of_the_search(results: dict[str, Any]) -> None:
         assert ends[end] == pytest.approx(energies[end] / 3.6e12 * g_per_kwh)
 
 
-@pytest.mark.usefixtures("sketched")
 def test_pue_scales_totals_and_cancels_in_the_break_even(tmp_path: Path, results: dict[str, Any]) -> None:
     write_report([RECORDS], tmp_path, "DEU", "FRA", Assumptions(pue=1.5))
     scaled = json.loads((tmp_path / "results.json").read_text())
@@ -248,6 +251,7 @@ def test_svg_is_well_formed_themed_and_described(report: tuple[Path, Verdict]) -
     assert {target for target in re.findall(r'(?:href="#|url\(#)([^")]+)', page)} <= set(ids)
 
 
+@pytest.mark.usefixtures("printed")
 def test_same_records_give_the_same_bytes(report: tuple[Path, Verdict], tmp_path: Path) -> None:
     write_report([RECORDS], tmp_path, "DEU", "FRA")
     written = sorted(path for path in report[0].rglob("*") if path.is_file())
@@ -285,6 +289,7 @@ def test_cells_cannot_start_a_formula(text: str) -> None:
     assert neutralised("a=b") == "a=b"
 
 
+@pytest.mark.usefixtures("printed")
 def test_names_are_escaped(tmp_path: Path) -> None:
     def rename(record: dict[str, Any]) -> None:
         if record["design"] == "transformer-s":
@@ -338,7 +343,6 @@ def unattributed(record: dict[str, Any]) -> None:
             phase["energy_uj"] = phase["loaded_uj"] = None
 
 
-@pytest.mark.usefixtures("sketched")
 def test_inference_beside_other_work_is_named(tmp_path: Path) -> None:
     def crowd(record: dict[str, Any]) -> None:
         if record["role"] == "hand":
@@ -364,7 +368,6 @@ def test_inference_beside_other_work_is_named(tmp_path: Path) -> None:
     ],
     ids=["never", "not-separable", "outside", "too-weak", "too-weak-and-better", "no-finals", "unattributed"],
 )
-@pytest.mark.usefixtures("sketched")
 def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str, words: str) -> None:
     verdict = write_report([edited_run(tmp_path / "run", edit, info)], tmp_path / "report", "DEU", "FRA")
     assert verdict.outcome == outcome
@@ -436,7 +439,6 @@ def test_a_search_that_was_not_repeated_says_so(report: tuple[Path, Verdict]) ->
     assert "How much a repeated search would differ is in no interval." in report[1].plain()
 
 
-@pytest.mark.usefixtures("sketched")
 def test_figures_of_an_earlier_report_go_and_nothing_else(tmp_path: Path, report: tuple[Path, Verdict]) -> None:
     older = (report[0] / "index.html").read_text().replace('<figure id="tornado">', '<figure id="differences">')
     (tmp_path / "index.html").write_text(older)
@@ -460,7 +462,6 @@ def test_what_is_left_is_that_of_as_many_seeds_each(tmp_path: Path) -> None:
     assert rows["Search champion's trainings, loaded"][1].split(" (")[0] == energy(kwh(spent.final_uj))
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
     run = edited_run(tmp_path / "run", better_than_all)
     verdict = write_report([run], tmp_path / "report", "DEU", "FRA")
@@ -471,7 +472,6 @@ def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
     assert any("counts of its sentences" in one for one in found["warnings"]) is False
 
 
-@pytest.mark.usefixtures("sketched")
 def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> None:
     def shift(record: dict[str, Any]) -> None:
         if record["record_id"] == "hand/transformer-l/seed0":
@@ -481,7 +481,6 @@ def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> N
     assert "but the counts of its sentences give" in (tmp_path / "report" / "index.html").read_text()
 
 
-@pytest.mark.usefixtures("sketched")
 def test_two_runs_merge(tmp_path: Path, results: dict[str, Any]) -> None:
     runs = [edited_run(tmp_path / name, keep, run_id=name) for name in ("one", "two")]
     write_report(runs, tmp_path / "report", "DEU", "FRA")
@@ -515,14 +514,12 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
         write_report([RECORDS], tmp_path / "file", "DEU", "FRA")
 
 
-@pytest.mark.usefixtures("sketched")
 def test_a_search_may_have_emitted_nothing(tmp_path: Path) -> None:
     verdict = write_report([RECORDS], tmp_path, "0-50 g/kWh", "FRA")
     assert verdict.outcome == "number"
     assert "have no place on it; the table has them" in (tmp_path / "index.html").read_text()
 
 
-@pytest.mark.usefixtures("sketched")
 def test_given_intensities_need_no_year(tmp_path: Path) -> None:
     verdict = write_report([RECORDS], tmp_path, "100 g/kWh", "0 g/kWh")
     assert verdict.outcome == "never"

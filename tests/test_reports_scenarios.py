@@ -11,7 +11,7 @@ import pytest
 from nas.carbon import intensity
 from nas.errors import UserError
 from nas.records import EnergySource, Part
-from reports.analysis import analyse
+from reports.analysis import Analysis, analyse
 from reports.break_even import Investment, Rates, break_even, summed_up, united
 from reports.energy import run_cost_uj, search_cost, split_energy
 from reports.ledgers import Machine, Share, Tick
@@ -277,8 +277,7 @@ def test_a_measured_total_has_no_range_and_says_by_what() -> None:
     assert energy_total(Range(1.8e8, 3.6e8, 7.2e8), counter) == "0.100 Wh (0.0500-0.200, measured: rapl)"
 
 
-def test_the_search_in_words() -> None:
-    analysis = analyse([load_run(RECORDS)], make_settings("DEU", "FRA"))
+def test_the_search_in_words(analysis: Analysis) -> None:
     total = analysis.search_uj
     assert total.central == search_cost([load_run(RECORDS)]).loaded_uj
     # idle is 0.6 to 1.6 times the figure, work 0.7 to 1.3: the total is between

@@ -310,6 +310,7 @@ def test_of_many_candidates_some_are_drawn(analysis: Analysis) -> None:
     assert "drawn at random" not in agreements_table(analysis).note
 
 
+@pytest.mark.usefixtures("printed")
 def test_the_name_of_a_run_starts_no_formula(analysis: Analysis) -> None:
     hostile = replace(analysis.run, info=dict(analysis.run.info) | {"run_id": "a$\\x$"})
     sketch = scatter(replace(analysis, runs=(hostile, *analysis.runs)))
@@ -376,7 +377,6 @@ def test_results_for_machines(analysis: Analysis, one_shot: Analysis) -> None:
     assert fronts["synthetic"][0]["design"] == "search-trial7" and json.dumps(results)
 
 
-@pytest.mark.usefixtures("sketched")
 def test_page(tmp_path: Path) -> None:
     change = {"at": "2026-01-01T00:00:00+00:00", "search.trials": {"before": 8, "after": 12}}
     folder = edited(tmp_path / "run", halved, HALVING, changes=[change])

@@ -5,6 +5,8 @@ import json
 import math
 import re
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -76,9 +78,10 @@ def study(folder: Path) -> Study:
 
 
 @pytest.fixture(scope="module")
-def report(folder: Path) -> tuple[Path, Verdict]:
+def report(folder: Path, printing: Callable[..., AbstractContextManager[None]]) -> tuple[Path, Verdict]:
     output = folder.parent / "report"
-    return output, write_report([folder], output, "DEU", "FRA")
+    with printing():
+        return output, write_report([folder], output, "DEU", "FRA")
 
 
 def analysed(*given: Path) -> Study:
@@ -847,6 +850,7 @@ def test_the_route_of_a_champion_has_its_own_search_alone(study: Study) -> None:
     assert (table["route_g"] - table["training_g"]).max() < study.search_g.central / 2
 
 
+@pytest.mark.usefixtures("printed")
 def test_searches_are_lines_by_strategy_and_limit_and_seeds_a_band(study: Study, folder: Path, tmp_path: Path) -> None:
     other = STUDY.search_run(tmp_path / "again", 14_000_000, "random", 0.57, 11_000_000, search_seed=1)
     progress = progress_table((*study.runs, load_run(other)), SETTINGS)

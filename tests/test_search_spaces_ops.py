@@ -17,7 +17,7 @@ from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolu
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm, RmsNorm
 from search_spaces.rotary import Rotary
-from search_spaces.testing import Example, OpContract, built, inputs
+from search_spaces.testing import CutContract, Example, MemoryContract, OpContract, built, inputs
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=5, width=12)))
@@ -102,18 +102,10 @@ EXAMPLES = [
 ]
 
 
-def label(example: Example) -> str:
-    """A readable test id."""
-    return f"{type(example.op).__name__}-{'decoder' if example.site.causal else 'encoder'}"
-
-
-class TestOps(OpContract):
+class TestOps(OpContract, MemoryContract, CutContract):
     """All examples."""
 
-    @pytest.fixture(params=EXAMPLES, ids=label)
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One example."""
-        return request.param
+    examples = EXAMPLES
 
 
 @pytest.mark.parametrize("site", [ENCODER, DECODER], ids=["encoder", "decoder"])

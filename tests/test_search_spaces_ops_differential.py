@@ -16,7 +16,7 @@ from search_spaces.ops.differential import LAMBDAS, DifferentialAttention, Diffe
 from search_spaces.ops.differential_v2 import DifferentialAttentionV2
 from search_spaces.parameter import num_entries
 from search_spaces.rotary import Rotary
-from search_spaces.testing import Example, OpContract, built, inputs
+from search_spaces.testing import CutContract, Example, MemoryContract, OpContract, built, inputs
 
 V1, V2, LINEAR, INTERLEAVED = DifferentialAttention, DifferentialAttentionV2, FloatLinear(), Rotary(layout="interleaved")
 ENCODER = Site(tokens=9, width=16)
@@ -52,13 +52,10 @@ EXAMPLES: list[Example] = [
 ]
 
 
-class TestOps(OpContract):
+class TestOps(OpContract, MemoryContract, CutContract):
     """All examples."""
 
-    @pytest.fixture(params=EXAMPLES, ids=lambda one: f"{type(one.op).__name__}-{'decoder' if one.site.causal else 'encoder'}")
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One example."""
-        return request.param
+    examples = EXAMPLES
 
 
 def turned(x_tr: Tensor, rotary: Rotary | None) -> Tensor:

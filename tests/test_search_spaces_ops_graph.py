@@ -17,7 +17,7 @@ from search_spaces.ops.gated_linear import Dense, GatedLinear
 from search_spaces.ops.graph import Block, Graph, Sum, Widen
 from search_spaces.ops.norm import Norm
 from search_spaces.ops.plain_convolution import SeparableConvolution, StandardConvolution
-from search_spaces.testing import Example, OpContract, built, inputs, padding
+from search_spaces.testing import CutContract, Example, MemoryContract, OpContract, built, inputs, padding
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=5, width=12)))
@@ -106,18 +106,10 @@ EXAMPLES = [
 ]
 
 
-def label(example: Example) -> str:
-    """A readable test id."""
-    return f"{type(example.op).__name__}-{'decoder' if example.site.causal else 'encoder'}"
-
-
-class TestOps(OpContract):
+class TestOps(OpContract, MemoryContract, CutContract):
     """All examples."""
 
-    @pytest.fixture(params=EXAMPLES, ids=label)
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One example."""
-        return request.param
+    examples = EXAMPLES
 
 
 def run(op: Op, site: Site) -> tuple[OpModule, Tensor, Tensor]:

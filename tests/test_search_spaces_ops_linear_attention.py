@@ -14,7 +14,7 @@ from search_spaces.ops.attention import Attention
 from search_spaces.ops.gated_linear_attention import GatedLinearAttention
 from search_spaces.ops.linear_attention import LinearAttention
 from search_spaces.rotary import Rotary
-from search_spaces.testing import Example, OpContract, built, inputs, padding
+from search_spaces.testing import CutContract, Example, MemoryContract, OpContract, built, inputs, padding
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=5, width=12)))
@@ -71,13 +71,11 @@ def label(example: Example) -> str:
     return f"{type(example.op).__name__}-of-{example.site.tokens}-{'decoder' if example.site.causal else 'encoder'}"
 
 
-class TestOps(OpContract):
+class TestOps(OpContract, MemoryContract, CutContract):
     """All examples."""
 
-    @pytest.fixture(params=EXAMPLES, ids=label)
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One example."""
-        return request.param
+    examples = EXAMPLES
+    label = staticmethod(label)
 
 
 def by_head(x_bti: Tensor, heads: int) -> Tensor:

@@ -17,7 +17,7 @@ from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual
 from search_spaces.ops.linformer import LinformerAttention, LinformerModule
 from search_spaces.parameter import num_entries
-from search_spaces.testing import Example, OpContract, built, inputs, padding
+from search_spaces.testing import CutContract, Example, MemoryContract, OpContract, built, inputs, padding
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True, memories=(Site(tokens=5, width=12), Site(tokens=6, width=12)))
@@ -54,10 +54,9 @@ EXAMPLES: list[Example] = [
 ]
 
 
-class TestOps(OpContract):
-    @pytest.fixture(params=EXAMPLES, ids=label)
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        return request.param
+class TestOps(OpContract, MemoryContract, CutContract):
+    examples = EXAMPLES
+    label = staticmethod(label)
 
 
 def slots(op: LinformerAttention, states_sr: Tensor, matrix: Tensor | None) -> Tensor:

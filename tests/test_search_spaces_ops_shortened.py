@@ -47,9 +47,11 @@ EXAMPLES = [
 class TestOps(OpContract):
     """Without droppable tokens the op is the one inside and keeps the whole contract; what drops is tested below."""
 
-    @pytest.fixture(params=EXAMPLES, ids=lambda one: f"{one.op.when}-{one.op.count}-{one.op.fuse}-{one.site.causal}")
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        return request.param
+    examples = EXAMPLES
+
+    @staticmethod
+    def label(example: Example) -> str:
+        return f"{example.op.when}-{example.op.count}-{example.op.fuse}-{example.site.causal}"
 
 
 def draw(*size: int, seed: int = 1) -> Tensor:

@@ -11,7 +11,7 @@ from search_spaces.op import Flow, Site
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.window_attention import LEAST_BLOCK, WindowAttention
 from search_spaces.rotary import Rotary
-from search_spaces.testing import Example, OpContract, built, inputs, padding
+from search_spaces.testing import CutContract, Example, OpContract, built, inputs, padding
 
 ENCODER = Site(tokens=9, width=16)
 DECODER = Site(tokens=9, width=16, causal=True)
@@ -52,13 +52,11 @@ def label(example: Example) -> str:
     return f"{example.op.window}-of-{example.site.tokens}-{'decoder' if example.site.causal else 'encoder'}"
 
 
-class TestOps(OpContract):
+class TestOps(OpContract, CutContract):
     """All examples."""
 
-    @pytest.fixture(params=EXAMPLES, ids=label)
-    def example(self, request: pytest.FixtureRequest) -> Example:
-        """One example."""
-        return request.param
+    examples = EXAMPLES
+    label = staticmethod(label)
 
 
 def plain(module: torch.nn.Module, x_btw: Tensor, flow: Flow, size: int, causal: bool, heads: int) -> Tensor:

@@ -3,6 +3,7 @@
 import gc
 import random
 from collections.abc import Iterator
+from functools import cache
 
 import optuna
 import pytest
@@ -15,7 +16,7 @@ from search_spaces.counting import parameters, size
 from search_spaces.ends import Sizes
 from search_spaces.model import build
 from search_spaces.parameter import shape
-from search_spaces.space import OutsideSpace, Space
+from search_spaces.space import Genome, OutsideSpace, Space
 from search_spaces.spaces.all_spaces import ALL_SPACES, find_space
 
 SIZES = Sizes(source_vocabulary=20, target_vocabulary=20)
@@ -34,17 +35,18 @@ def no_collections() -> Iterator[None]:
     gc.enable()
 
 
-def samples(space: Space, count: int) -> list[tuple]:  # type: ignore[type-arg]
-    rng = random.Random(1)
-    return [space.sample(rng) for _ in range(count)]
+@cache
+def members(name: str) -> tuple[tuple[Genome, Architecture], ...]:
+    """Random genomes of the space and what they decode to."""
+    space, rng = find_space(name), random.Random(1)
+    genomes = [space.sample(rng) for _ in range(300)]
+    return tuple((genome, space.decode(genome)) for genome in genomes)
 
 
 def test_random_genomes_decode_count_and_invert(space: Space) -> None:
-    for genome in samples(space, 500):
-        architecture = space.decode(genome)
+    for genome, architecture in members(space.name):
         assert size(architecture, SIZES).macs.total > 0
-        assert space.decode(space.encode(architecture)) == architecture
-        canonical = space.canonical(genome)
+        canonical = space.canonical(genome)  # what `encode` makes of the architecture
         assert space.canonical(canonical) == canonical and space.decode(canonical) == architecture
         assert Architecture.from_json(architecture.to_json()) == architecture
 
@@ -52,10 +54,10 @@ def test_random_genomes_decode_count_and_invert(space: Space) -> None:
 def test_random_members_build_and_every_twentieth_trains_a_step(space: Space) -> None:
     torch.manual_seed(0)
     tokens = torch.randint(1, 20, (2, 5))
-    for index, genome in enumerate(samples(space, 200)):
-        architecture = space.decode(genome)
-        model = build(architecture, SIZES)
-        if index % 20 == 0:
+    for index, (_, architecture) in enumerate(members(space.name)[:200]):
+        trained = index % 20 == 0
+        model = build(architecture, SIZES, None if trained else "meta")
+        if trained:
             loss = model(tokens if architecture.encoder else None, tokens).square().mean()
             loss.backward()
             assert loss.isfinite() and all(one.grad is not None for one in model.parameters())
@@ -73,15 +75,15 @@ def test_every_strategy_searches_it(space: Space, one: Strategy) -> None:
 
 def test_largest_holds_every_member(space: Space) -> None:
     largest = [parameters(one, SIZES) for one in space.largest()]
-    for genome in samples(space, 100):
-        for name, axes in parameters(space.decode(genome), SIZES).items():
+    for _, architecture in members(space.name)[:100]:
+        for name, axes in parameters(architecture, SIZES).items():
             holders = [one[name] for one in largest if name in one]
             assert any(all(a <= b for a, b in zip(shape(axes), shape(big), strict=True)) for big in holders), name
 
 
 def test_no_sample_is_smaller_than_the_smallest(space: Space) -> None:
     least = size(space.smallest(), SIZES).macs.paper
-    assert least <= min(size(space.decode(genome), SIZES).macs.paper for genome in samples(space, 300))
+    assert least <= min(size(architecture, SIZES).macs.paper for _, architecture in members(space.name))
 
 
 def test_inactive_genes_do_not_matter() -> None:
@@ -122,7 +124,7 @@ def test_an_outsider_is_refused_with_the_reason(name: str) -> None:
 
 
 def test_a_wrong_genome_is_refused(space: Space) -> None:
-    genome = samples(space, 1)[0]
+    genome, _ = members(space.name)[0]
     with pytest.raises(OutsideSpace, match="genes"):
         space.decode(genome[:-1])
     with pytest.raises(OutsideSpace, match="expected one of"):

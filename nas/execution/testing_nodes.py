@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from nas.execution.processes import parents_by_pid
 from nas.execution.ray_access import ENVIRONMENT
 
+T = TypeVar("T")
 START_S = 120.0
 # Ray takes a node for lost when it did not answer so often in so many milliseconds; its own figures take 15 s or more.
 HASTY = {
@@ -24,6 +26,19 @@ HASTY = {
     "RAY_health_check_period_ms": "500",
     "RAY_health_check_failure_threshold": "3",
 }
+
+
+def until(found: Callable[[], T], deadline_s: float = START_S) -> T:
+    """What `found` returns once that is true.
+
+    Raises:
+        AssertionError: it was not by the deadline, which no working run comes near.
+    """
+    end = time.monotonic() + deadline_s
+    while not (value := found()):
+        assert time.monotonic() < end, f"waited {deadline_s:g} s in vain"
+        time.sleep(0.05)
+    return value
 
 
 class RayNode:
