@@ -42,7 +42,7 @@ def report(
     """
     from nas.progress import Terminal
     from nas.run_folder import configured_carbon
-    from reports.load import run_folders
+    from reports.folders import run_folders
     from reports.strategies_load import is_simulated
 
     first = run_folders(runs).folders[0]
@@ -90,7 +90,7 @@ def write_run_report(folder: Path, carbon: dict[str, Any], terminal: "Terminal")
 
 def write_report_of(runs: list[Path], output: Path, carbon: dict[str, Any]) -> str:
     """The verdict in words of a report under a configuration's [carbon] table."""
-    from reports.load import run_folders
+    from reports.folders import run_folders
     from reports.page import write_report
     from reports.settings import assumptions_of
     from reports.strategies_load import is_comparison

@@ -13,7 +13,8 @@ from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_
 from reports.comparison import DRAWS_PER_PAIR, find_gaps
 from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
-from reports.load import Run, RunFolders
+from reports.folders import RunFolders
+from reports.load import Run
 from reports.models import Model, champion, collect_models, collect_references, within
 from reports.pace import models_beside
 from reports.scenarios import Worlds, worlds

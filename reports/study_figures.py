@@ -51,6 +51,16 @@ def left_out(study: Study) -> str:
     )
 
 
+def pooled_words(study: Study) -> str:
+    """What energies of all models together are, where verdicts take them at the pace of each search; nothing where none does."""
+    if not any(cell.analysis.evidence.paces for cell in study.cells):
+        return ""
+    return (
+        "Figures and tables of all models together have energies as each run metered them. The verdict and break-even of a search "
+        "take hand designs at the pace of its own run."
+    )
+
+
 def _why_left_out(cell: Cell) -> str:
     if pays(cell):
         return f"it has a number, but {MOST_PAYING} come before it"

@@ -20,7 +20,7 @@ from reports.spending_page import spending_section
 from reports.statistics import Interval
 from reports.study import Cell, Study
 from reports.study_export import study_results
-from reports.study_figures import draw_study, left_out
+from reports.study_figures import draw_study, left_out, pooled_words
 from reports.study_sentences import cell_paragraph, make_study_verdict, trend_limit, trend_words
 from reports.study_tables import HEADS, spent_table, verdict_note, verdict_row, verdict_table
 from reports.tables import Table, models_table, references_table, results_table, search_setup_table
@@ -62,7 +62,7 @@ def study_content(study: Study) -> Content:
         payers=payers,
         cards=model_cards(study, [one.design for one in study.champions]),
         own={
-            "left_out": (left_out(study), missing_words(drawings)),
+            "left_out": (pooled_words(study), left_out(study), missing_words(drawings)),
             "spent": (spent,),
             "verdict_heads": HEADS,
             "verdict_rows": [verdict_row(cell) for cell in study.cells],

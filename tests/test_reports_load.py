@@ -12,7 +12,8 @@ import pytest
 
 from nas.errors import UserError
 from reports.energy import search_cost
-from reports.load import load_run, load_runs, run_folders
+from reports.folders import run_folders
+from reports.load import load_run, load_runs
 from reports.records_table import records_table
 
 RECORDS = Path(__file__).parent / "records"

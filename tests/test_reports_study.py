@@ -29,7 +29,8 @@ from reports.draws import draw
 from reports.energy import SearchCost
 from reports.figure_tables import progress_table
 from reports.interactive import interactive_study
-from reports.load import Run, load_run, load_runs, run_folders
+from reports.folders import run_folders
+from reports.load import Run, load_run, load_runs
 from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
 from reports.page import write_report
