@@ -1,6 +1,5 @@
 """The report of a study on synthetic runs: merging, verdicts by cell, Holm, the trend, controls, the tornado, the page."""
 
-import importlib.util
 import json
 import math
 import re
@@ -19,6 +18,7 @@ import pytest
 from nas.errors import UserError
 from nas.probe_lines import ProbeLine
 from nas.records import Record
+from nas.testing import module_at
 from reports.analysis import analyse
 from reports.break_even import BreakEven
 from reports.cells import cells_of, key_of
@@ -51,15 +51,7 @@ RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
 
 
-def study_module() -> Any:
-    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STUDY = study_module()
+STUDY: Any = module_at(RECORDS / "study.py")
 
 
 @pytest.fixture(scope="module")
