@@ -1,6 +1,7 @@
 """What the strategies find on NAS-Bench-201 within 300 evaluations, with fewer seeds than `benchmarks/samplers.py` has."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
