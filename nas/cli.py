@@ -38,7 +38,8 @@ def run(
     output: Output = None,
     resume: Resume = False,
     allow_change: Annotated[
-        bool, typer.Option("--allow-change", help="With --resume: another budget, finalists or seeds of champions; goes on record.")
+        bool,
+        typer.Option("--allow-change", help="With --resume: another budget, finalists or seeds of champions; goes on record."),
     ] = False,
     address: Address = None,
     power_source: PowerSource = None,

@@ -1,5 +1,6 @@
 """A task of a few sentences, a text of a user's own, a design to go with them and the command line, for tests of what trains."""
 
+import importlib.util
 import io
 import json
 import random
@@ -7,6 +8,7 @@ import sys
 from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from nas.corpora.corpus import Corpus, Pair, Splits
@@ -78,6 +80,16 @@ def carry_out(*arguments: str) -> tuple[int, str, str]:
     finally:
         sys.argv = before
     return code, said.getvalue(), complained.getvalue()
+
+
+def module_at(path: Path) -> ModuleType:
+    """A file of Python outside our packages as a module of its own."""
+    spec = importlib.util.spec_from_file_location(f"{path.parent.name}_{path.stem}", path)
+    assert spec and spec.loader, f"expected a file of Python, got {path}"
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
 
 
 OWN, MEMORY = Attention(heads=2), Attention(heads=2, memory=1)

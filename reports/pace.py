@@ -162,9 +162,7 @@ def _pairs(hands: Sequence[Model], own_runs: Collection[str], other: str, view: 
             pair = [
                 (own, uj)
                 for here in same
-                if _processor(here) == _processor(there)
-                and (own := _output_uj(here, view))
-                and (uj := _output_uj(there, view))
+                if _processor(here) == _processor(there) and (own := _output_uj(here, view)) and (uj := _output_uj(there, view))
             ]
             found += pair[:1]
     return found

@@ -20,9 +20,9 @@ from reports.content import Content
 from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
 from reports.export import write_json, write_tables
+from reports.folders import RunFolders, run_folders
 from reports.interactive import Interactive, data_block, page_parts
 from reports.interchange import energy_results
-from reports.folders import RunFolders, run_folders
 from reports.load import load_runs
 from reports.markdown import report_markdown, table_markdown
 from reports.model_card import FIRST_WORDS

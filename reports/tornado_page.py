@@ -14,7 +14,6 @@ from reports.tables import NOT_RUN, Table
 from reports.tornado import Answer, Bar, Tornado, tornado_of, varied
 from reports.words import MASS_UNITS, UNKNOWN, mass, mass_range, mass_unit, number
 
-
 TITLE = "Which assumption moves the answer most"
 
 

@@ -49,7 +49,7 @@ def tree(tmp_path: Path) -> FakePowercap:
     return tree
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
     """One thread for torch, as workers have it: sums are then the same each time."""
     before = torch.get_num_threads()

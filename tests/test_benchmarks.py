@@ -1,6 +1,5 @@
 """Benchmarks: what they decide and print, and that they run; never how fast."""
 
-import importlib.util
 import json
 import runpy
 import subprocess
@@ -17,6 +16,7 @@ import torch
 
 from manual_designs.all_designs import find_design
 from nas.energy.meter import Meter
+from nas.testing import module_at
 from search_spaces.ends import Sizes
 from search_spaces.linear import FloatLinear
 from search_spaces.model import build
@@ -29,12 +29,7 @@ GIGABYTE = 10**9
 
 def load(name: str) -> ModuleType:
     """A benchmark as a module."""
-    spec = importlib.util.spec_from_file_location(name, FOLDER / f"{name}.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
+    return module_at(FOLDER / f"{name}.py")
 
 
 scaling, operators = load("attention_scaling"), load("operators")

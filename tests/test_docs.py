@@ -1,15 +1,14 @@
 """Docs: made pages are those of the code, results.json keeps to its schema, links lead somewhere, commands exist."""
 
-import importlib.util
 import json
 import re
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import jsonschema
 import pytest
 
+from nas.testing import module_at
 from reports.analysis import Analysis
 from reports.export import plain, search_results
 from reports.sentences import make_verdict
@@ -20,16 +19,8 @@ SCHEMA = json.loads((ROOT / "reports" / "results.schema.json").read_text(encodin
 PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
 
 
-def maker() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("make_pages", DOCS / "make_pages.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_made_pages_are_current() -> None:
-    for name, text in maker().pages().items():
+    for name, text in module_at(DOCS / "make_pages.py").pages().items():
         assert (DOCS / name).read_text(encoding="utf-8") == text, (
             f"run python docs/make_pages.py: docs/{name} is older than the code"
         )

@@ -39,9 +39,7 @@ def test_a_loaded_model_computes_what_the_saved_one_did(saved: tuple[Path, torch
 def test_a_long_id_is_kept_under_a_name_that_file_systems_take(tmp_path: Path) -> None:
     design = find_design("lite_transformer-xs")
     weights = weights_of(build(design.architecture, SIZES))
-    paths = [
-        save_checkpoint(tmp_path, f"final/{'x' * 300}/seed{seed}", design.to_plain(), SIZES, weights) for seed in (1, 2)
-    ]
+    paths = [save_checkpoint(tmp_path, f"final/{'x' * 300}/seed{seed}", design.to_plain(), SIZES, weights) for seed in (1, 2)]
     assert len(set(paths)) == 2 and all(load_checkpoint(path)[0] == design for path in paths)
 
 

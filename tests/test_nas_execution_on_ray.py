@@ -235,7 +235,7 @@ def test_another_machine_has_a_meter_of_its_own_whose_ledger_outlives_it(head, t
     if not _can_pretend_another_machine(tmp_path):
         pytest.skip("needs the right to mount over the boot id")
     (tmp_path / "run").mkdir()
-    script = f"mount --bind {tmp_path / 'boot_id'} /proc/sys/kernel/random/boot_id && exec \"$@\""
+    script = f'mount --bind {tmp_path / "boot_id"} /proc/sys/kernel/random/boot_id && exec "$@"'
     elsewhere = [*OTHER_BOOT, "sh", "-c", script, "sh"]  # the node's own command follows
     cluster = on_ray.connect(head)
     try:

@@ -1,7 +1,6 @@
 """Judging: what each kind of task scores, which designs fit it, pretraining, and that every shape of model learns."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -50,12 +49,8 @@ TOPICS = {
 
 
 @pytest.fixture(autouse=True)
-def exact(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def exact(one_thread: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(nas.training, "supports_bf16", lambda: False)
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def texts(part: str, groups: int) -> tuple[Text, ...]:

@@ -1,6 +1,5 @@
 """What the strategies find on NAS-Bench-201 within 300 evaluations, with fewer seeds than `benchmarks/samplers.py` has."""
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -9,21 +8,14 @@ import numpy as np
 import pytest
 
 from nas.search.testbeds.nas_bench_201 import ERROR, SECONDS, NasBench201
+from nas.testing import module_at
 from reports.paired import sign_flip_p
 
 ROOT = Path(__file__).parent.parent
 RECORDS = ROOT / "results" / "benchmarks" / "samplers.json"
 
 
-def load(name):
-    spec = importlib.util.spec_from_file_location(f"benchmark_{name}", ROOT / "benchmarks" / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
-    return module
-
-
-samplers, costs = load("samplers"), load("sampler_costs")
+samplers, costs = (module_at(ROOT / "benchmarks" / f"{name}.py") for name in ("samplers", "sampler_costs"))
 pytestmark = pytest.mark.usefixtures("quiet")
 
 

@@ -1,7 +1,6 @@
 """Testbeds: their optima are what trying everything finds, and any of them can be searched through the engine."""
 
 import hashlib
-import importlib.util
 import itertools
 import pickle
 import random
@@ -21,6 +20,7 @@ from nas.search.testbeds.nas_bench_201 import DATASETS, ERROR, OPS, SECONDS, Nas
 from nas.search.testbeds.nk import NK
 from nas.search.testbeds.traps import Traps
 from nas.search.testbeds.two_ends import TwoEnds
+from nas.testing import module_at
 from search_spaces.space import OutsideSpace
 
 ROOT = Path(__file__).parent.parent
@@ -161,10 +161,7 @@ def test_a_testbed_is_searched_through_the_engine(space, tmp_path):
 
 @pytest.fixture(scope="module")
 def converter():
-    spec = importlib.util.spec_from_file_location("nas_bench_201_table", ROOT / "benchmarks" / "nas_bench_201.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(ROOT / "benchmarks" / "nas_bench_201.py")
 
 
 class Loaded:

@@ -36,13 +36,10 @@ def task() -> EncodedTask:
 
 
 @pytest.fixture(scope="module")
-def trained(task: EncodedTask) -> dict[str, torch.Tensor]:
+def trained(task: EncodedTask, one_thread: None) -> dict[str, torch.Tensor]:
     """Weights after a short training."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
     model = fresh(task)
     train(model, task.train, RECIPE, 1500, 0)
-    torch.set_num_threads(before)
     return model.state_dict()
 
 

@@ -400,13 +400,10 @@ def test_step_by_step_is_the_parallel_pass(all_linear: tuple[Subject, dict[str, 
 
 
 @pytest.fixture(scope="module")
-def trained(task: EncodedTask) -> Model:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
+def trained(task: EncodedTask, one_thread: None) -> Model:
     torch.manual_seed(0)
     model = build(tiny(layers=2, width=32, inner=32).architecture, sizes_of(task))
     train(model, task.train, replace(RECIPE, peak_learning_rate=1e-2, dropout={}), 6000, 0)
-    torch.set_num_threads(before)
     return model
 
 

