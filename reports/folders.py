@@ -57,7 +57,7 @@ def _runs_in(study: Path) -> list[Path]:
 
 
 def _errors_alone(run: Path) -> tuple[RecordError, ...] | None:
-    """The lines of a run without a record that can be read; None where it has one. The file is there as soon as a run has begun."""
+    """The lines of a run without a readable record; None where it has one. The file is there as soon as a run has begun."""
     path = run / "records.jsonl"
     errors: list[RecordError] = []
     for one in read_records(path) if path.is_file() else ():

@@ -24,8 +24,8 @@ VIEWS: tuple[View, ...] = ("loaded", "dynamic")
 class Ratio:
     """An energy per output in a search's own runs over that in another run.
 
-    `error` is the standard error of its logarithm, told with so many degrees of `freedom` by how much outputs of one design differ
-    from seed to seed within a run: each training that was made in both runs has that error twice.
+    `error` is the standard error of its logarithm, told with so many degrees of `freedom` by how much outputs of one design
+    differ from seed to seed within a run: each training that was made in both runs has that error twice.
     """
 
     value: float
@@ -41,7 +41,7 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How a search's own runs stand to another run, in either view, by so many trainings of hand designs that were made in both."""
+    """How a search's own runs stand to another run, in either view, by trainings of hand designs that were made in both."""
 
     run_id: str
     num_trainings: int

@@ -56,8 +56,8 @@ def pooled_words(study: Study) -> str:
     if not any(cell.analysis.evidence.paces for cell in study.cells):
         return ""
     return (
-        "Figures and tables of all models together have energies as each run metered them. The verdict and break-even of a search "
-        "take hand designs at the pace of its own run."
+        "Figures and tables of all models together have energies as each run metered them. The verdict and break-even of a "
+        "search take hand designs at the pace of its own run."
     )
 
 

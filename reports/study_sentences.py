@@ -86,7 +86,11 @@ def _paying_words(study: Study) -> str:
         "models too weak for a verdict": ("has models too weak for a verdict", "have models too weak for a verdict"),
         "unknown": ("lacks a number", "lack a number"),
     }
-    told = [f"{counts[word]} {one if counts[word] == 1 else many}" for word, (one, many) in others.items() if counts[word]]
+    told = [
+        f"{counts[word] if total > 1 else 'it'} {one if counts[word] == 1 else many}"
+        for word, (one, many) in others.items()
+        if counts[word]
+    ]
     rest = listed(told) if told else ""
     if not paid:
         nobody = f"None of {total} searches is" if total > 1 else "The search is not"
@@ -274,7 +278,7 @@ def _pace_words(pace: Pace) -> str:
     ratio = pace.ratios["loaded"]
     low, high = (f"{one:.2f}" for one in (ratio.interval.low, ratio.interval.high))
     return (
-        f"Hand designs of {pace.run_id} are taken at the pace of the search's own run, where an output drew {ratio.value:.2f} times "
-        f"as much (95 % interval {low} to {high}, by {plural(pace.num_trainings, 'training')} made in both); intervals of savings "
-        "hold that error."
+        f"Hand designs of {pace.run_id} are taken at the pace of the search's own run, where an output drew "
+        f"{ratio.value:.2f} times as much (95 % interval {low} to {high}, by {plural(pace.num_trainings, 'training')} made in "
+        "both); intervals of savings hold that error."
     )

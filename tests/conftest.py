@@ -91,7 +91,7 @@ def untracked() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def tracked() -> Callable[[], AbstractContextManager[None]]:
-    """`with tracked():` meters runs as users have them."""
+    """A context in which runs are metered as users have them."""
     return partial(_metered_by, Meter)
 
 
@@ -125,7 +125,7 @@ def sketched() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def printing() -> Callable[..., AbstractContextManager[None]]:
-    """`with printing():` prints figures after all, `with printing("power"):` only those of that name."""
+    """A context in which figures are printed after all, or only those of the names that it is given."""
     return _printing
 
 

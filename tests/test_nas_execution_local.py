@@ -25,6 +25,7 @@ def test_a_job_runs_in_wait_and_answers_once():
 
 
 def test_an_exception_is_a_failure_with_a_reason_of_one_line_and_its_place_is_logged(caplog):
+    caplog.set_level("INFO")
     executor = LocalExecutor(WORKER, {})
     executor.submit(Job("a", 1, {"fail": "x" * 1_000}))
     (answer,) = executor.wait(0)

@@ -103,7 +103,7 @@ def carried_out(run: Run, payload: Payload, arrays: Arrays) -> tuple[AnswerKind,
     try:
         result, left = parted(run(given(payload, arrays)))
     except Exception as error:
-        log.warning("a job failed", exc_info=True)
+        log.info("a job failed", exc_info=True)
         return "failed", _reason(error), {}, time.perf_counter() - start
     return "finished", result, left, time.perf_counter() - start
 
