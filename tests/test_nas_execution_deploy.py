@@ -117,7 +117,7 @@ echo "$AT ray $* pid=$$" >>"$SAID"
 exec sleep 1000
 """,
     "carbon-nas": """
-until [ "$(grep -c ' ray ' "$SAID")" = 3 ]; do sleep 0.01; done
+until [ "$(grep -sc ' ray ' "$SAID")" = 3 ]; do sleep 0.01; done
 printf 'carbon-nas'; printf ' <%s>' "$@"; echo
 exit 2
 """,

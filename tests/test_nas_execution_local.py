@@ -2,7 +2,7 @@
 
 import pytest
 
-from nas.execution.executor import Job, load, one_line
+from nas.execution.executor import Job, load, log, one_line
 from nas.execution.local import LocalExecutor
 from nas.execution.testing import objective
 
@@ -24,8 +24,9 @@ def test_a_job_runs_in_wait_and_answers_once():
         assert (executor.free(), executor.wait(0)) == (1, [])
 
 
-def test_an_exception_is_a_failure_with_a_reason_of_one_line_and_its_place_is_logged(caplog):
+def test_an_exception_is_a_failure_with_a_reason_of_one_line_and_its_place_is_logged(caplog, monkeypatch):
     caplog.set_level("INFO")
+    monkeypatch.setattr(log, "disabled", False)  # libraries that configure logging switch off the loggers that are there
     executor = LocalExecutor(WORKER, {})
     executor.submit(Job("a", 1, {"fail": "x" * 1_000}))
     (answer,) = executor.wait(0)
