@@ -164,9 +164,10 @@ def _compare_with_search(shop: Workshop) -> None:
     champions.append(_champion(shop, SearchPhase(shop).run(), "searched design"))
     designs = [Design.from_plain(shop.book.design(one.record_id)) for one in champions]
     with shop.phase("finals", "finals"), shop.executor(shop.task) as executor:
-        if pace_seeds := shop.experiment.hand.pace_seeds:
-            shop.evaluate(executor, "hand", _hand_designs(shop), pace_seeds)
-        shop.evaluate(executor, "final", designs, shop.experiment.final.seeds, champions)
+        finals = shop.trainings("final", designs, shop.experiment.final.seeds, champions)
+        pace = shop.trainings("hand", _hand_designs(shop), shop.experiment.hand.pace_seeds)
+        # Beside the champion's training with the same seed, so that both meet the machine in the same minutes.
+        shop.train(executor, sorted([*pace, *finals], key=lambda one: one.seed) if pace else finals)
 
 
 def _champion(shop: Workshop, records: list[Record], what: str) -> Record:

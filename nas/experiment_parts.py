@@ -172,9 +172,10 @@ class Experiment(Part):
             raise ValueError(
                 "hand.elsewhere: expected with a [search] table, got none; without a search nothing would be trained"
             )
-        if self.hand.pace_seeds and not self.hand.elsewhere:
+        if self.hand.pace_seeds and (not self.hand.elsewhere or self.recipe.swept_learning_rates):
             raise ValueError(
-                "hand.pace_seeds: expected with hand.elsewhere, without which hand designs are trained here; leave them out"
+                "hand.pace_seeds: expected with hand.elsewhere, without which hand designs are trained here, and without "
+                "recipe.swept_learning_rates, which give each a rate elsewhere; leave them out"
             )
         if extra := sorted(set(self.hand.pace_seeds) - set(self.final.seeds)):
             raise ValueError(f"hand.pace_seeds: expected seeds of final.seeds, got {extra[0]}, which nobody else is trained with")

@@ -23,6 +23,16 @@ from nas.workplace import Workplace
 from search_spaces.design import Design
 
 
+@dataclass(frozen=True)
+class FullTraining:
+    """One training at the full budget: a design as what, with which seed, and its learning rate where it is not the recipe's."""
+
+    role: Role
+    design: Design
+    seed: int
+    rate: float | None = None
+
+
 @dataclass
 class Workshop:
     """One run at work. Each phase can be cut short and gone through again: the ledger knows what is done."""
@@ -73,7 +83,7 @@ class Workshop:
         swept = self.experiment.recipe.swept_learning_rates
         if not swept:
             return self.evaluate(executor, role, designs)
-        trained = self._train(executor, role, [(design, 0, rate) for rate in swept for design in designs])
+        trained = self.train(executor, [FullTraining(role, design, 0, rate) for rate in swept for design in designs])
         by_design = [[one for one in trained if one.design == design.name] for design in designs]
         return [with_kept_rate(records)[0] for records in by_design if records]
 
@@ -85,27 +95,34 @@ class Workshop:
         seeds: Sequence[int] = (0,),
         chosen: Sequence[Record] = (),
     ) -> list[Record]:
-        """Trains every design with every seed at the full budget; records of those that came through, in order.
+        """Trains every design with every seed at the full budget; see `trainings` and `train`."""
+        return self.train(executor, self.trainings(role, designs, seeds, chosen))
+
+    def trainings(
+        self, role: Role, designs: Sequence[Design], seeds: Sequence[int], chosen: Sequence[Record] = ()
+    ) -> list[FullTraining]:
+        """Every design with every seed.
 
         All designs come once before any comes again, so that a run that was stopped has as many seeds of each. Where learning
         rates were swept, `chosen` are the records that each design keeps its rate of.
         """
         swept = self.experiment.recipe.swept_learning_rates
         kept = {one.design: one.recipe[RATE] for one in chosen} if swept else {}
-        return self._train(executor, role, [(design, seed, kept.get(design.name)) for seed in seeds for design in designs])
+        return [FullTraining(role, design, seed, kept.get(design.name)) for seed in seeds for design in designs]
 
-    def _train(self, executor: Executor, role: Role, trainings: Sequence[tuple[Design, int, float | None]]) -> list[Record]:
-        """Trains designs with a seed each, and with a learning rate where it is not the recipe's."""
+    def train(self, executor: Executor, trainings: Sequence[FullTraining]) -> list[Record]:
+        """Carries trainings out, in order; records of those that came through."""
         jobs, names = [], {}
-        for design, seed, rate in trainings:
-            swept = "" if rate is None or seed else f"/rate{rate:g}"  # fresh seeds have one rate, which needs no name
-            assignment = Assignment(record_id=f"{role}/{design.name}{swept}/seed{seed}", role=role)
-            wishes = Wishes(keep_weights=True, peak_learning_rate=rate)
-            jobs.append(Job(assignment.record_id, 1, payload(design, self.experiment.final.tokens, seed, assignment, **wishes)))
-            names[assignment.record_id] = f"{design.name} seed {seed}" + ("" if rate is None else f" rate {rate:g}")
-        return self._carry_out(executor, role, jobs, names)
+        for one in trainings:
+            swept = "" if one.rate is None or one.seed else f"/rate{one.rate:g}"  # fresh seeds have one rate, which needs no name
+            record_id = f"{one.role}/{one.design.name}{swept}/seed{one.seed}"
+            wishes = Wishes(keep_weights=True, peak_learning_rate=one.rate)
+            assignment = Assignment(record_id=record_id, role=one.role)
+            jobs.append(Job(record_id, 1, payload(one.design, self.experiment.final.tokens, one.seed, assignment, **wishes)))
+            names[record_id] = f"{one.design.name} seed {one.seed}" + ("" if one.rate is None else f" rate {one.rate:g}")
+        return self._carry_out(executor, jobs, names)
 
-    def _carry_out(self, executor: Executor, role: Role, jobs: Sequence[Job], names: Mapping[str, str]) -> list[Record]:
+    def _carry_out(self, executor: Executor, jobs: Sequence[Job], names: Mapping[str, str]) -> list[Record]:
         width = max(map(len, names.values()), default=0)
         pace = Pace()
 
@@ -115,7 +132,7 @@ class Workshop:
                 record = self.book.add_answer(answer)
                 name = names[record.record_id].ljust(width)
                 self.terminal.done(f"  {done:{len(str(total))}} of {total}  {name}  {result_words(record)}", standing)
-            self.terminal.status(f"{role}: {done} of {total} trained, {standing}")
+            self.terminal.status(f"{done} of {total} trained, {standing}")
 
         if kept := len(finished_jobs(read_events(self.ledger.path), jobs)):
             self.terminal.line(f"  {kept} of {len(jobs)} were trained already")

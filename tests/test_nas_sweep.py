@@ -151,12 +151,15 @@ def test_hand_designs_of_elsewhere_are_trained_with_some_seeds_to_tell_the_pace(
     experiment, records = carried_out("smoke", (*overrides, *more), tmp_path / "run")
     assert [one.record_id for one in of_role(records, "hand")] == ["hand/lite_transformer-xs/seed1"]
     assert {one.family for one in of_role(records, "final")} == {"searched"} and missing_trainings(experiment, records) == ()
+    assert [one.role for one in records][-2:] == ["hand", "final"], "side by side, seed by seed"
     assert missing_trainings(experiment, [one for one in records if one.role != "hand"]) == ("hand/lite_transformer-xs/seed1",)
     assert most_tokens(experiment) == 3 * 300 + 600 * (1 + 1 + 1)
     with pytest.raises(UserError, match="hand.pace_seeds: expected with hand.elsewhere"):
         load_experiment("smoke", ("hand.pace_seeds=[2]",))
     with pytest.raises(UserError, match=r"hand.pace_seeds: expected seeds of final.seeds, got 9"):
         load_experiment("smoke", ("hand.elsewhere=true", "hand.pace_seeds=[9]"))
+    with pytest.raises(UserError, match="hand.pace_seeds: expected .* without recipe.swept_learning_rates"):
+        load_experiment("smoke", ("hand.elsewhere=true", "hand.pace_seeds=[1]", "recipe.swept_learning_rates=[1e-3, 3e-3]"))
 
 
 def test_of_a_sweep_the_best_on_validation_with_seed_0_stays(
