@@ -1,13 +1,13 @@
 """A study: runs of a matrix, made one after the other, each kept small enough for a repository as soon as it is whole.
 
 `carbon-nas study` goes on wherever records are missing: a run whose copy lies in the output folder is done, one that was stopped
-or whose trainings failed is resumed, the others are begun as long as the time that is left is likely to do.
+or whose trainings failed once is resumed, the others are begun as long as the time that is left is likely to do.
 """
 
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from math import sqrt
 from pathlib import Path
@@ -22,7 +22,7 @@ from nas.metric import metric_of
 from nas.progress import Terminal, clock
 from nas.run_folder import check_new, differences
 from nas.study_parts import PlanPart
-from nas.study_records import listed, missing_trainings, read_info, records_in, seconds_of, trained_tokens
+from nas.study_records import ENDED, listed, missing_trainings, read_info, records_in, seconds_of, trained_tokens
 
 LEVEL, POWER = 0.05, 0.8
 LOCK = ".study.lock"
@@ -104,7 +104,7 @@ def _check_same(shard: Shard, folder: Path) -> None:
 
 
 def _check_whole(shard: Shard) -> None:
-    if missing := missing_trainings(shard.experiment, records_in(shard.kept)):
+    if missing := missing_trainings(shard.experiment, records_in(shard.kept), ENDED):
         raise UserError(
             f"expected whole records of {shard.name} in {shard.kept}, got no complete one of {listed(missing)}; restore "
             "records.jsonl, or move the folder away to make them again"
@@ -211,7 +211,8 @@ def carry_out_study(
 ) -> tuple[str, ...]:
     """Makes what is missing, in order, as long as there is time; the names of the runs that are missing still.
 
-    A run whose trainings failed is not kept: it stays where it is, and the next start tries them again.
+    A run whose trainings failed is not kept: it stays where it is, and the next start tries them again. Where all that is
+    missing fails again, the run is kept as it is, for a training that cannot succeed would hold up the study for ever.
 
     Raises:
         UserError: a run cannot be carried out, or its records cannot be written.
@@ -229,15 +230,27 @@ def carry_out_study(
             terminal.line(f"{told}; missing: {', '.join(missing)}")
             return tuple(missing)
         terminal.line(f"run {at + 1} of {len(found)}, about {clock(expected_s)}")
+        failed_before = {record.record_id for record in records_in(one.work) if record.status == "failed"}
         run_experiment(one.experiment, one.work, terminal, address, resume=one.begun)
-        if lacking := missing_trainings(one.experiment, records_in(one.work)):
+        if not _may_be_kept(one, failed_before, terminal):
             missing.append(one.name)
-            terminal.line(f"{one.name}: no complete record of {listed(lacking)}; the next start tries again in {one.work}")
             continue
         keep(one)
         speed.add(one, seconds_of(one.kept))
         terminal.line(f"{one.name}: records are in {one.kept}")
     return tuple(missing)
+
+
+def _may_be_kept(shard: Shard, failed_before: Collection[str], terminal: Terminal) -> bool:
+    """Whether a run that was carried out is whole, or lacks nothing but trainings that had failed before."""
+    lacking = missing_trainings(shard.experiment, records_in(shard.work))
+    if not lacking:
+        return True
+    if set(lacking) <= set(failed_before):
+        terminal.line(f"{shard.name}: {listed(lacking)} failed again; its records are kept without")
+        return True
+    terminal.line(f"{shard.name}: no complete record of {listed(lacking)}; the next start tries again in {shard.work}")
+    return False
 
 
 def keep(shard: Shard) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from nas.errors import UserError
 from nas.experiment_parts import Experiment
 from nas.metric import metric_of
-from nas.records import Record, readable_records
+from nas.records import Record, Status, readable_records
 from nas.run_folder import described
 
 
@@ -37,30 +37,35 @@ def trained_tokens(records: Sequence[Record]) -> int:
     return sum(phase.tokens for one in records if (phase := one.phase("train")) is not None)
 
 
-def missing_trainings(experiment: Experiment, records: Sequence[Record]) -> tuple[str, ...]:
+COMPLETE: tuple[Status, ...] = ("complete",)
+ENDED: tuple[Status, ...] = ("complete", "failed")
+"""What became of trainings that a run may be kept with: failed ones where they have failed again."""
+
+
+def missing_trainings(experiment: Experiment, records: Sequence[Record], there: Sequence[Status] = COMPLETE) -> tuple[str, ...]:
     """What an experiment trains at the full budget and has no complete record of, by id; empty for a whole run.
 
     Hand designs: with seed 0 where they are chosen by it, and with every seed of a run without a search. Of a search: every
-    finalist that was begun, and every seed of each champion.
+    finalist that was begun, and every seed of each champion. `there` are the statuses of records that count.
     """
-    complete = [one for one in records if one.status == "complete"]
-    there = {(one.role, one.design, one.seed) for one in complete}
+    known = [one for one in records if one.status in there]
+    trained = {(one.role, one.design, one.seed) for one in known}
     hand, searched = experiment.hand, experiment.search is not None
     first = (0,) if searched or hand.with_seed_0 or experiment.recipe.swept_learning_rates else ()
     seeds = first if searched else (*first, *experiment.final.seeds)
     planned: list[tuple[str, str, int]] = [("hand", design, seed) for seed in hand.pace_seeds for design in hand.designs]
     planned += [(hand.role, design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)]
     planned += [("finalist", design, 0) for design in dict.fromkeys(one.design for one in records if one.role == "finalist")]
-    missing = [f"{role}/{design}/seed{seed}" for role, design, seed in planned if (role, design, seed) not in there]
-    return (*missing, *(_missing_finals(experiment, complete) if searched else ()))
+    missing = [f"{role}/{design}/seed{seed}" for role, design, seed in planned if (role, design, seed) not in trained]
+    return (*missing, *(_missing_finals(experiment, known) if searched else ()))
 
 
-def _missing_finals(experiment: Experiment, complete: Sequence[Record]) -> Iterator[str]:
-    there = {(one.design, one.seed) for one in complete if one.role == "final"}
+def _missing_finals(experiment: Experiment, known: Sequence[Record]) -> Iterator[str]:
+    there = {(one.design, one.seed) for one in known if one.role == "final"}
     for role in ("finalist",) if experiment.hand.elsewhere else ("hand", "finalist"):
         lacking = [
             [f"final/{design}/seed{seed}" for seed in experiment.final.seeds if (design, seed) not in there]
-            for design in _best([one for one in complete if one.role == role], experiment)
+            for design in _best([one for one in known if one.role == role], experiment)
         ]
         yield from min(lacking, key=len, default=[f"a {role} within the MAC limit"])
 

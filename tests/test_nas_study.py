@@ -350,6 +350,24 @@ def test_a_run_whose_trainings_failed_is_left_and_tried_again(
     assert began == [("hand-9M", False), ("hand-4M", False), ("hand-9M", True)]
 
 
+def test_a_training_that_fails_again_does_not_hold_up_the_study_for_ever(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, found = two_hand_runs(file, tmp_path)
+
+    def made(experiment: Experiment, folder: Path, *_: object, resume: bool) -> None:
+        (design,) = experiment.hand.designs
+        written(experiment, folder, [trained("hand", design, 0), trained("hand", design, 1, "failed")], 10.0)
+
+    monkeypatch.setattr("nas.study.run_experiment", made)
+    terminal = Heard()
+    assert carry_out_study(found, plan, terminal) == ("hand-9M", "hand-4M")
+    again = two_hand_runs(file, tmp_path)[1]
+    assert carry_out_study(again, plan, terminal) == () and all(one.done for one in again)
+    assert "hand-9M: hand/lite_transformer-s/seed1 failed again; its records are kept without" in terminal.lines
+    assert all(one.done for one in two_hand_runs(file, tmp_path)[1]), "kept records are taken as they are"
+
+
 def test_what_was_trained_before_a_stop_is_not_expected_again(file: Path, tmp_path: Path) -> None:
     plan, found = two_hand_runs(file, tmp_path)
     begun, kept = found
