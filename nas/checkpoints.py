@@ -38,8 +38,8 @@ def arrays_of(tensors: Mapping[str, Tensor]) -> dict[str, npt.NDArray[Any]]:
 def checkpoint_path(folder: Path, record_id: str, suffix: str) -> Path:
     """Where a file of a record is kept: under its id, shortened where no file could be called that."""
     name = record_id.replace("/", "-")
-    if len(name) > LONGEST_NAME:
-        name = f"{name[:LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:12]}"
+    if len(encoded := name.encode()) > LONGEST_NAME:  # file systems count bytes
+        name = f"{encoded[:LONGEST_NAME].decode(errors='ignore')}-{hashlib.sha256(encoded).hexdigest()[:12]}"
     return folder / f"{name}{suffix}"
 
 

@@ -1,5 +1,6 @@
 """Writing files so that a reader sees the old contents or the new ones, and a crash loses neither. Standard library only."""
 
+import errno
 import fcntl
 import os
 import socket
@@ -29,14 +30,23 @@ def write_whole(path: Path, content: bytes) -> None:
         raise unwritable(path, error.strerror) from error
 
 
+def sync(descriptor: int) -> None:
+    """Puts what was written on the disk; a pipe or a terminal has none. Raises OSError."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+
+
 def append_line(path: Path, line: str) -> None:
     """One more line, on the disk when this returns. Raises UserError when it cannot be written."""
-    new = not path.exists()
     try:
+        new = not path.exists()
         with path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
             file.flush()
-            os.fsync(file.fileno())
+            sync(file.fileno())
         if new:
             sync_folder(path.parent)
     except OSError as error:

@@ -1,6 +1,5 @@
 """One design, one task, a record, and one for every stage behind it: `carbon-nas evaluate`."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,7 +16,7 @@ from nas.energy.meter import Meter
 from nas.energy.sources import AUTO, check_source
 from nas.errors import UserError
 from nas.evaluation import Assignment, Evaluator, check_fit, check_shape, fitted, sizes_of
-from nas.files import append_line
+from nas.files import append_line, sync
 from nas.legs import Leg
 from nas.pretrained.all_pretrained import ALL_PRETRAINED, pretrained_with_task
 from nas.progress import Terminal
@@ -167,7 +166,7 @@ def _make_appendable(path: Path) -> None:
             if path.stat().st_size and not path.read_bytes().endswith(b"\n"):
                 file.write(b"\n")
                 file.flush()
-            os.fsync(file.fileno())  # as every record will be
+            sync(file.fileno())  # as every record will be
     except OSError as error:
         raise UserError(f"expected to append to {path}, got: {error.strerror}; choose another file") from error
     if new:

@@ -22,7 +22,16 @@ from nas.metric import metric_of
 from nas.progress import Terminal, clock
 from nas.run_folder import check_new, differences
 from nas.study_parts import PlanPart
-from nas.study_records import ENDED, listed, missing_trainings, read_info, records_in, seconds_of, trained_tokens
+from nas.study_records import (
+    ENDED,
+    failed_trainings,
+    listed,
+    missing_trainings,
+    read_info,
+    records_in,
+    seconds_of,
+    trained_tokens,
+)
 
 LEVEL, POWER = 0.05, 0.8
 LOCK = ".study.lock"
@@ -230,7 +239,7 @@ def carry_out_study(
             terminal.line(f"{told}; missing: {', '.join(missing)}")
             return tuple(missing)
         terminal.line(f"run {at + 1} of {len(found)}, about {clock(expected_s)}")
-        failed_before = {record.record_id for record in records_in(one.work) if record.status == "failed"}
+        failed_before = failed_trainings(records_in(one.work))
         run_experiment(one.experiment, one.work, terminal, address, resume=one.begun)
         if not _may_be_kept(one, failed_before, terminal):
             missing.append(one.name)

@@ -38,8 +38,8 @@ def trained_tokens(records: Sequence[Record]) -> int:
 
 
 COMPLETE: tuple[Status, ...] = ("complete",)
-ENDED: tuple[Status, ...] = ("complete", "failed")
-"""What became of trainings that a run may be kept with: failed ones where they have failed again."""
+ENDED: tuple[Status, ...] = ("complete", "failed", "lost")
+"""What became of trainings that a run may be kept with: failed and lost ones where they came to that again."""
 
 
 def missing_trainings(experiment: Experiment, records: Sequence[Record], there: Sequence[Status] = COMPLETE) -> tuple[str, ...]:
@@ -54,10 +54,24 @@ def missing_trainings(experiment: Experiment, records: Sequence[Record], there: 
     first = (0,) if searched or hand.with_seed_0 or experiment.recipe.swept_learning_rates else ()
     seeds = first if searched else (*first, *experiment.final.seeds)
     planned: list[tuple[str, str, int]] = [("hand", design, seed) for seed in hand.pace_seeds for design in hand.designs]
-    planned += [(hand.role, design, seed) for seed in seeds for design in (() if hand.elsewhere else hand.designs)]
+    here, stuck = () if hand.elsewhere else hand.designs, _without_a_rate(experiment, records)
+    planned += [(hand.role, design, seed) for seed in seeds for design in here if seed == 0 or design not in stuck]
     planned += [("finalist", design, 0) for design in dict.fromkeys(one.design for one in records if one.role == "finalist")]
     missing = [f"{role}/{design}/seed{seed}" for role, design, seed in planned if (role, design, seed) not in trained]
     return (*missing, *(_missing_finals(experiment, known) if searched else ()))
+
+
+def failed_trainings(records: Sequence[Record]) -> set[str]:
+    """Trainings without a result, as `missing_trainings` calls them."""
+    return {f"{one.role}/{one.design}/seed{one.seed}" for one in records if one.status in ("failed", "lost")}
+
+
+def _without_a_rate(experiment: Experiment, records: Sequence[Record]) -> set[str]:
+    """Hand designs that failed by every swept learning rate, so that there is none to train fresh seeds by."""
+    if not experiment.recipe.swept_learning_rates:
+        return set()
+    tried = [one for one in records if one.role == "hand" and one.seed == 0]
+    return {one.design for one in tried} - {one.design for one in tried if one.status == "complete"}
 
 
 def _missing_finals(experiment: Experiment, known: Sequence[Record]) -> Iterator[str]:

@@ -27,6 +27,8 @@ FROM_THE_FIRST_USE = "from the first use"
 """What stands where a number of uses would."""
 NO_BREAK_EVEN = "There is no break-even: {reason}."
 """The headline where something else than the saving leaves it open."""
+PAYS_UNKNOWN = "Whether the search pays back is not known: {reason}."
+"""The headline behind who was better, where energies are not known."""
 NEVER_REASON = "at its quality, a hand design needs less energy per output"
 
 
@@ -49,6 +51,13 @@ def answer_words(answer: BreakEven) -> str:
     return HEADLINES[answer.outcome].format(reason=answer.reason or NEVER_REASON, **figures)
 
 
+def headline_words(winner: str, answer: BreakEven) -> str:
+    """Who was better, in words or nothing, and whether the search paid."""
+    if winner and answer.outcome == "unknown":
+        return winner + PAYS_UNKNOWN.format(reason=answer.reason)
+    return winner + answer_words(answer)
+
+
 def nothing_to_pay(answer: BreakEven) -> bool:
     """Whether the search cost no more than it replaced, whatever is assumed."""
     return answer.outcome == "number" and answer.interval is not None and answer.interval.high <= 0
@@ -67,10 +76,13 @@ def left_words(net_g: float, ends: Interval | None) -> str:
     )
 
 
-def saving_words(saving_uj: float, ends_uj: Interval, rows: str) -> str:
-    """What the searched model saves in a use, or needs more; `rows` are what test data consists of."""
+def saving_words(saving_uj: float, ends_uj: Interval, rows: str, paced: bool = False) -> str:
+    """What the searched model saves in a use, or needs more; `rows` are what test data consists of.
+
+    Where it was `paced`, hand designs of other runs were taken at the pace of the search's.
+    """
     point, low, high = (value / 1000 for value in (saving_uj, ends_uj.low, ends_uj.high))
-    over = f"over seeds, {rows} and the meter's error"
+    over = f"over seeds, {rows}{', the pace of other runs' if paced else ''} and the meter's error"
     if point < 0:
         return (
             f"At equal quality the searched model needs {significant(-point)} J more per 1,000 outputs than the hand designs "

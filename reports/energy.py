@@ -56,7 +56,7 @@ class SearchCost:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing of it is unknown: a ledger has all that a machine drew, records only what was attributed."""
+        """Whether nothing that was metered is left out: a ledger has all of a machine, records only what was attributed."""
         return not self.num_without_ledger and (self.from_ledger or not self.num_unattributed)
 
     @property

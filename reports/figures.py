@@ -54,7 +54,7 @@ def payback_figures(analysis: Analysis, cell: CellName | None = None) -> tuple[D
 
 
 MISSING = {
-    "quality-training": "quality against the carbon of a training (no training's energy is known)",
+    "quality-training": "quality against the carbon of a training (no model with a test score has one whose energy is known)",
     "power": "power over time (no readings of the meter are known)",
     "timeline": "what ran when (no times are known)",
     "genealogy": "descent (no trial is known to have a parent)",

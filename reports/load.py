@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -53,12 +54,12 @@ class Run:
 
     def machine_of(self, record: Record) -> Machine | None:
         """The machine that a record was made on; the only one where there is one, None where it has no ledger."""
-        if len(self.machines) == 1:
+        if len(self.machines) == 1 and record not in self.without_ledger:
             return self.machines[0]
         boot = record.machine.get("boot")
         return next((machine for machine in self.machines if boot in machine.boots), None)
 
-    @property
+    @cached_property
     def without_ledger(self) -> tuple[Record, ...]:
         """Records of machines whose ledgers are not there, although others are."""
         known = {boot for machine in self.machines for boot in machine.boots}
@@ -108,10 +109,11 @@ def load_run(folder: Path) -> Run:
     )
     if not run.without_ledger:
         return run
+    bound = ", so the cost of the search is a lower bound" if any(one.role in SEARCH_ROLES for one in run.without_ledger) else ""
     boots = sorted({str(one.machine["boot"]) for one in run.without_ledger})
     warning = (
         f"{len(run.without_ledger)} record(s) are of a machine without an energy ledger (boot {', '.join(boots)}): of it only "
-        "what they were charged is known, so the cost of the search is a lower bound"
+        f"what they were charged is known{bound}"
     )
     return replace(run, warnings=(*run.warnings, warning))
 

@@ -16,7 +16,7 @@ from reports.energy import per_output_uj
 from reports.models import Model, View, phase_energy
 from reports.statistics import CONFIDENCE, FloatArray, Interval, SeedSpread, student_quantile
 
-PACE_SEED = 20260104
+PACE_SEED = 20260105
 VIEWS: tuple[View, ...] = ("loaded", "dynamic")
 
 
@@ -43,6 +43,7 @@ class Ratio:
 class Pace:
     """How a search's own runs stand to another run, in either view, by trainings of hand designs that were made in both."""
 
+    own_runs: tuple[str, ...]
     run_id: str
     num_trainings: int
     ratios: Mapping[View, Ratio]
@@ -51,13 +52,15 @@ class Pace:
 def paces_of(models: Sequence[Model], own_runs: Collection[str]) -> tuple[Pace, ...]:
     """The pace of every other run of which it can be told, by name.
 
-    It cannot where no training was made in both runs on processors of one kind, or where no design has two seeds in one run.
+    It cannot where no training was made in both runs on processors of one kind, where the other run had several kinds, or where
+    no design has two seeds in one run.
     """
     hands = [one for one in models if not one.searched]
     others = sorted({record.run_id for model in hands for record in _all(model)} - set(own_runs))
-    found = ((one, {view: _ratio(hands, own_runs, one, view) for view in VIEWS}) for one in others)
+    found = ((one, {view: _ratio(hands, own_runs, one, view) for view in VIEWS}) for one in others if _one_kind(hands, one))
+    own = tuple(sorted(own_runs))
     return tuple(
-        Pace(run_id=run_id, num_trainings=len(_pairs(hands, own_runs, run_id, "loaded")), ratios=known)
+        Pace(own_runs=own, run_id=run_id, num_trainings=len(_pairs(hands, own_runs, run_id, "loaded")), ratios=known)
         for run_id, ratios in found
         if len(known := {view: ratio for view, ratio in ratios.items() if ratio is not None}) == len(VIEWS)
     )
@@ -109,29 +112,44 @@ def elsewhere(models: Sequence[Model], own_runs: Collection[str]) -> tuple[str, 
 
 @dataclass(frozen=True)
 class PaceErrors:
-    """What paces that are not known exactly do to costs: a factor for every draw and run, and how well each is told."""
+    """What paces that are not known exactly do to costs: standard normal numbers for every draw and run, and the paces."""
 
-    factors: Mapping[str, FloatArray]
+    drawn: Mapping[str, FloatArray]
     paces: Mapping[str, Pace]
     view: View
 
     @classmethod
-    def drawn(cls, paces: Sequence[Pace], view: View, num_draws: int) -> "PaceErrors":
+    def of(cls, paces: Sequence[Pace], view: View, num_draws: int) -> "PaceErrors":
         """Errors of all paces, each alike for every hand design of its run."""
         rng = np.random.default_rng(PACE_SEED)
-        factors = {one.run_id: np.exp(one.ratios[view].error * rng.standard_normal(num_draws)) for one in paces}
-        return cls(factors, {one.run_id: one for one in paces}, view)
+        return cls({one.run_id: rng.standard_normal(num_draws) for one in paces}, {one.run_id: one for one in paces}, view)
 
     def on(self, model: Model) -> FloatArray | float:
         """What a hand design's mean cost is multiplied by in each draw."""
-        shares = _shares(model, self.view)
-        return 1.0 + sum((share * (self.factors[run_id] - 1) for run_id, share in shares.items() if run_id in self.factors), 0.0)
+        told = self._told(model)
+        return 1.0 + sum((share * (np.exp(error * self.drawn[run_id]) - 1) for run_id, share, error in told), 0.0)
 
     def spreads(self, model: Model) -> tuple[SeedSpread, ...]:
-        """How much a hand design's mean cost varies with each pace, as so many seeds would tell it."""
-        cost, shares = model.mean_output_uj(self.view) or 0.0, _shares(model, self.view)
-        told = ((shares[run_id], pace.ratios[self.view]) for run_id, pace in self.paces.items() if run_id in shares)
-        return tuple(SeedSpread((cost * share * ratio.error) ** 2, ratio.freedom + 1) for share, ratio in told)
+        """How much a hand design's mean cost varies with all paces, as so many seeds would tell it; nothing where with none."""
+        cost, told = model.mean_output_uj(self.view) or 0.0, self._told(model)
+        if not told:
+            return ()
+        freedom = min(self.paces[run_id].ratios[self.view].freedom for run_id, _, _ in told)
+        return (SeedSpread(sum((cost * share * error) ** 2 for _, share, error in told), freedom + 1),)
+
+    def _told(self, model: Model) -> list[tuple[str, float, float]]:
+        """Of every run that was scaled: the part of a design's cost that it measured, and the error of its ratio there.
+
+        The seeds of a design that told the pace stand in its mean and in the ratio, so that their errors add up: with a part
+        `own` measured in own runs and `share` scaled, the variance of what was scaled grows by own / share.
+        """
+        shares = _shares(model, self.view)
+        found = []
+        for run_id, pace in self.paces.items():
+            if share := shares.get(run_id, 0.0):
+                own = sum(shares.get(one, 0.0) for one in pace.own_runs)
+                found.append((run_id, share, pace.ratios[self.view].error * sqrt(1 + own / share)))
+        return found
 
 
 def _shares(model: Model, view: View) -> dict[str, float]:
@@ -166,6 +184,11 @@ def _pairs(hands: Sequence[Model], own_runs: Collection[str], other: str, view: 
             ]
             found += pair[:1]
     return found
+
+
+def _one_kind(hands: Sequence[Model], run_id: str) -> bool:
+    """Whether all hand designs of a run were metered on processors of one kind."""
+    return len({_processor(one) for model in hands for one in _all(model) if one.run_id == run_id}) == 1
 
 
 def _scatter(hands: Sequence[Model], view: View) -> tuple[float, int]:

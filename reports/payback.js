@@ -74,13 +74,19 @@ const Payback = (() => {
     return Words.filled(words.headlines[found.outcome], { reason: found.reason || words.never, ...figures });
   }
 
+  // Who was better, and whether the search paid.
+  function said(cell, found, words) {
+    if (cell.winner && found.outcome === "unknown") return cell.winner + Words.filled(words.pays_unknown, { reason: found.reason });
+    return cell.winner + headline(found, words);
+  }
+
   // Everything that is said of a cell under a choice: {searched, used, pue, uses, reuses}.
   function judge(cell, choice, words) {
-    if (cell.fixed) return { ...cell.fixed, uses: null, headline: cell.winner + headline({ ...cell.fixed }, words) };
+    if (cell.fixed) return { ...cell.fixed, uses: null, headline: said(cell, { ...cell.fixed }, words) };
     const pairs = rates(choice.searched, choice.used, choice.pue);
     const answers = cell.scenarios.flatMap((one) => pairs.map((rate) => answer(one, rate, choice.reuses, words)));
     const found = united(answers, words);
-    return { ...found, headline: cell.winner + headline(found, words), after: netAfter(answers, choice.uses) };
+    return { ...found, headline: said(cell, found, words), after: netAfter(answers, choice.uses) };
   }
 
   return { judge, atOnce, gramsPerUj: (region, pue) => (1 / UJ_PER_KWH) * pue[1] * region.central };

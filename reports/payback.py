@@ -4,7 +4,7 @@ from typing import Any
 
 from nas.carbon import table
 from reports.analysis import Analysis
-from reports.answer_words import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON, NO_BREAK_EVEN, PAYS_AT_ONCE
+from reports.answer_words import FROM_THE_FIRST_USE, HEADLINES, NEVER_REASON, NO_BREAK_EVEN, PAYS_AT_ONCE, PAYS_UNKNOWN
 from reports.break_even import GRID_DECIDES, MAX_OUTSIDE, NOTHING_EMITTED, BreakEven
 from reports.sentences import winner_words
 from reports.settings import Settings
@@ -58,6 +58,7 @@ def words_data() -> dict[str, Any]:
         "pays_at_once": PAYS_AT_ONCE,
         "first_use": FROM_THE_FIRST_USE,
         "no_break_even": NO_BREAK_EVEN,
+        "pays_unknown": PAYS_UNKNOWN,
         "grid_decides": GRID_DECIDES,
         "never": NEVER_REASON,
         "nothing_emitted": NOTHING_EMITTED,

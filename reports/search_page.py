@@ -29,6 +29,7 @@ from reports.tables import (
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.trials import numbers
+from reports.verdict import NOT_WHOLE
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
 from reports.work_page import work_section
 
@@ -137,6 +138,8 @@ def _gain_tile(analysis: Analysis) -> Tile:
             told = ("unknown", "a champion is missing")
         elif findings.too_weak:
             told = ("not judged", "models too weak")
+        elif findings.comparison.sign > 0:
+            told = ("unknown", NOT_WHOLE)
         return Tile(f"Carbon per {analysis.metric.gain} gained", *told)
     interval = f"95 %: {mass_range(findings.per_point_interval)}"
     return Tile(

@@ -6,13 +6,14 @@ from typing import Literal
 
 from nas.sweep import swept_rates
 from reports.analysis import Analysis
-from reports.answer_words import answer_words, closing_words, dynamic_words, left_words, saving_words
+from reports.answer_words import closing_words, dynamic_words, headline_words, left_words, saving_words
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison import ComparisonOutcome
 from reports.models import Model
 from reports.statistics import Comparison
 from reports.trials import Kind, is_supernet, named, numbers
+from reports.verdict import NOT_WHOLE
 from reports.words import (
     energy_between,
     mass,
@@ -78,10 +79,7 @@ def make_verdict(analysis: Analysis) -> Verdict:
 
 
 def _headline(analysis: Analysis) -> str:
-    winner, answer = winner_words(analysis), analysis.findings.answer
-    if winner and answer.outcome == "unknown":
-        return f"{winner}Whether the search pays back is not known: {answer.reason}."
-    return winner + answer_words(answer)
+    return headline_words(winner_words(analysis), analysis.findings.answer)
 
 
 def winner_words(analysis: Analysis) -> str:
@@ -244,8 +242,8 @@ def _per_point(analysis: Analysis) -> Sentence | None:
         why = "no gain over the hand champion could be told from zero"
         if findings.too_weak:
             why = "the models are too weak to conclude anything"
-        elif findings.comparison.sign < 0:
-            why = "the search lost quality"
+        elif findings.comparison.sign:
+            why = "the search lost quality" if findings.comparison.sign < 0 else NOT_WHOLE
         return Sentence("Carbon per gain", f"There is no figure of CO2e per {analysis.metric.gain} gained, since {why}.")
     return Sentence(
         "Carbon per gain",
@@ -265,7 +263,7 @@ def _break_even(analysis: Analysis) -> Sentence | None:
             share = percent(answer.outside_share or 0.0)
             end = f"In {share} of the bootstrap draws its quality lies beyond the hand designs', where no saving was measured."
     else:
-        saves = saving_words(answer.saving_uj, answer.saving, analysis.metric.rows)
+        saves = saving_words(answer.saving_uj, answer.saving, analysis.metric.rows, bool(analysis.evidence.paces))
         end = f"{saves}, used in {region_words(analysis.settings.used_in)}: {closing_words(answer)}."
     return Sentence("Break-even", f"{left_words(answer.net_g, answer.net_interval_g)} {end}", analysis.source.provenance)
 

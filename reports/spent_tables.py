@@ -46,6 +46,7 @@ def budget_table(analysis: Analysis) -> Table:
         left = every.optional_range(_left_uj)
         rows += [] if left is None else [("Left to earn back", left)]
     cells = [(name, energy_between(uj), mass_between(analysis.settings.searched_range_g(uj))) for name, uj in rows]
+    cells[:2] = [(name, f"{cost.bound}{uj}", f"{cost.bound}{grams}") for name, uj, grams in cells[:2]]
     if not cost.known:
         cells[:2] = [(name, UNKNOWN, UNKNOWN) for name, _ in rows[:2]]
     embodied = analysis.search_embodied_g
@@ -53,6 +54,9 @@ def budget_table(analysis: Analysis) -> Table:
     cells.append(("Making of the hardware", NOT_RUN, counted))
     defined = (
         "The search's cost is everything the machine drew while it ran, foreign work left out (energy ledger)."
+        if cost.from_ledger and cost.whole
+        else "The search's cost is everything that machines with an energy ledger drew while it ran, and what trials on the "
+        "others were charged; what else those drew is missing."
         if cost.from_ledger
         else "No energy ledger: the search's cost is the sum of its records' loaded energies, so idle between trials is missing."
     )

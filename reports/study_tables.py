@@ -110,7 +110,7 @@ def _cost(cell: Cell) -> Shown:
 def _per_gain(cell: Cell) -> Shown:
     findings = cell.analysis.findings
     if findings.per_point_g is None or findings.per_point_interval is None or not cell.judged:
-        lacking = {"unfinished": UNKNOWN, "models too weak": "not judged"}
+        lacking = {"unfinished": UNKNOWN, "models too weak": "not judged", "search won": UNKNOWN}
         return Shown(lacking.get(cell.standing, "no gain shown"))
     return Shown(mass(findings.per_point_g), (mass_range(findings.per_point_interval),), cell.analysis.source.provenance)
 
@@ -138,7 +138,9 @@ def spent_table(study: Study) -> Table:
         rows.append(
             (
                 cell.label,
-                energy_between(analysis.search_uj) if analysis.evidence.cost.known else UNKNOWN,
+                f"{analysis.evidence.cost.bound}{energy_between(analysis.search_uj)}"
+                if analysis.evidence.cost.known
+                else UNKNOWN,
                 *(UNKNOWN if one is None else energy(kwh(one)) for one in trained),
                 left,
             )

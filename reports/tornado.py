@@ -116,7 +116,7 @@ def tornado_of(cell: Cell, runs: Varied) -> Tornado | None:
         _meter_bar(cell, runs),
         *_grid_bars(cell, central),
         _pue_bar(cell, central),
-        _bootstrap_bar(central, rates, analysis.findings.assumed[0][0].saving),
+        _bootstrap_bar(central, rates, analysis.findings.assumed[0][0].saving, bool(analysis.evidence.paces)),
         Bar(
             name="view of energy",
             ends=("dynamic energy alone", "fully loaded"),
@@ -208,12 +208,13 @@ def _pue_bar(cell: Cell, central: _Joules) -> Bar:
     return Bar(name="PUE", ends=(f"{pue.low:g}", f"{pue.high:g}"), answers=(central.at(ends[0]), central.at(ends[1])), note=note)
 
 
-def _bootstrap_bar(central: _Joules, rates: Rates, saving: Interval | None) -> Bar:
+def _bootstrap_bar(central: _Joules, rates: Rates, saving: Interval | None, paced: bool) -> Bar:
     """The saving at the ends of its 95 % interval in the central scenario."""
     found: list[Answer | None] = [None, None]
     if saving is not None:
         found = [replace(central, saved_uj=one).at(rates) for one in (saving.high, saving.low)]
-    return Bar(name="seeds and test data", ends=("most saved (97.5 %)", "least saved (2.5 %)"), answers=(found[0], found[1]))
+    name = "seeds, test data and pace of other runs" if paced else "seeds and test data"
+    return Bar(name=name, ends=("most saved (97.5 %)", "least saved (2.5 %)"), answers=(found[0], found[1]))
 
 
 def _idle_bar(cell: Cell, runs: Varied) -> Bar:

@@ -29,7 +29,8 @@ def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section:
     known = varied(everywhere)
     found = [(cell, one) for cell in cells if cell.standing != "unfinished" and (one := tornado_of(cell, known))]
     if not found:
-        text = "No saving in a use was measured here, so there is no answer that an assumption could move."
+        why = [f"{cell.label}: {_why_not(cell)}" if len(cells) > 1 else _why_not(cell) for cell in cells]
+        text = f"There is no saving in a use here that an assumption could move ({'; '.join(why)})."
         return Section(title=TITLE, paragraphs=(text,), tables=())
     with_number = [one for cell, one in found if cell.analysis.findings.answer.outcome == "number"]
     shown = (with_number or [one for _, one in found])[0]
@@ -41,6 +42,11 @@ def tornado_section(cells: Sequence[Cell], everywhere: Worlds) -> Section:
         tables=(_table(shown),),
         drawings=(render(draw_tornado(shown)),),
     )
+
+
+def _why_not(cell: Cell) -> str:
+    answer = cell.analysis.findings.answer
+    return "no verdict yet" if cell.standing == "unfinished" else answer.reason or answer.outcome
 
 
 def _meaning(shown: Tornado, several: bool) -> str:

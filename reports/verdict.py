@@ -24,6 +24,9 @@ from reports.models import Model, Reference, View
 from reports.pace import Pace, PaceErrors
 from reports.statistics import Comparison, Interval, compare, percentile_interval, spread_of, with_tails
 
+NOT_WHOLE = "what the search drew is not known of all its trials"
+"""Why a gain has no price and a search no break-even."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -185,20 +188,20 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
     search = evidence.search
     if search is None or evidence.hand is None:
         missing = "search champion" if search is None else "hand champion"
-        return _without(evidence, "unknown", f"the run has no {missing} with fresh seeds yet")
+        return _without(evidence, "unknown", f"the run has no {missing}, chosen with seed 0 and trained with fresh seeds, yet")
     if weak:
         return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_score
     drawn_costs = draws.output_uj[view]
     if not evidence.cost.whole:
-        return _without(evidence, "unknown", "what the search drew is not known of all its trials")
+        return _without(evidence, "unknown", NOT_WHOLE)
     if investment is None or cost is None or quality is None or search.design not in drawn_costs:
         return _without(evidence, "unknown", "a champion's energy or test score is not known")
     hands = [model for model in evidence.models if not model.searched and model.design in drawn_costs]
     if not hands:
         return _without(evidence, "unknown", "no hand design has a known energy per output")
-    errors = PaceErrors.drawn(evidence.paces, view, len(drawn_costs[search.design]))
+    errors = PaceErrors.of(evidence.paces, view, len(drawn_costs[search.design]))
     savings = saving_draws(
         np.stack([draws.scores[one.design] for one in hands], axis=1),
         np.stack([drawn_costs[one.design] * errors.on(one) for one in hands], axis=1),

@@ -29,7 +29,7 @@ from nas.study import (
     shards,
 )
 from nas.study_parts import PlanPart, load_study, tables_merged
-from nas.study_records import listed, missing_trainings, records_in, seconds_of, trained_tokens
+from nas.study_records import ENDED, failed_trainings, listed, missing_trainings, records_in, seconds_of, trained_tokens
 
 TABLES = """
 name = "tiny"
@@ -285,6 +285,11 @@ def test_hand_designs_are_whole_with_every_seed_that_was_planned(file: Path) -> 
     assert missing_trainings(swept, [trained("hand", design, 1)]) == (f"hand/{design}/seed0",)
     one_rate_failed = [trained("hand", design, 0, "failed"), trained("hand", design, 0), trained("hand", design, 1)]
     assert missing_trainings(swept, one_rate_failed) == ()
+    all_failed = [trained("hand", design, 0, "failed"), trained("hand", design, 0, "lost")]
+    assert missing_trainings(swept, all_failed) == (f"hand/{design}/seed0",) and failed_trainings(all_failed) == {
+        f"hand/{design}/seed0"
+    }
+    assert missing_trainings(swept, all_failed, ENDED) == ()
 
 
 def test_a_search_is_whole_with_every_seed_of_its_champions(file: Path) -> None:

@@ -147,13 +147,19 @@ def test_hand_designs_can_be_controls_with_a_budget_of_their_own(tmp_path: Path)
 
 def test_hand_designs_of_elsewhere_are_trained_with_some_seeds_to_tell_the_pace(tmp_path: Path) -> None:
     overrides = tuple(one for one in TINY if not one.startswith(("recipe.swept", "final.seeds")))
-    more = ("hand.elsewhere=true", "hand.pace_seeds=[1]", "final.seeds=[1]", 'hand.designs=["lite_transformer-xs"]')
+    more = ("hand.elsewhere=true", "hand.pace_seeds=[1,2]", "final.seeds=[1,2]", 'hand.designs=["lite_transformer-xs"]')
     experiment, records = carried_out("smoke", (*overrides, *more), tmp_path / "run")
-    assert [one.record_id for one in of_role(records, "hand")] == ["hand/lite_transformer-xs/seed1"]
+    assert [one.record_id for one in of_role(records, "hand")] == [
+        "hand/lite_transformer-xs/seed1",
+        "hand/lite_transformer-xs/seed2",
+    ]
     assert {one.family for one in of_role(records, "final")} == {"searched"} and missing_trainings(experiment, records) == ()
-    assert [one.role for one in records][-2:] == ["hand", "final"], "side by side, seed by seed"
-    assert missing_trainings(experiment, [one for one in records if one.role != "hand"]) == ("hand/lite_transformer-xs/seed1",)
-    assert most_tokens(experiment) == 3 * 300 + 600 * (1 + 1 + 1)
+    assert [(one.role, one.seed) for one in records][-4:] == [("hand", 1), ("final", 1), ("hand", 2), ("final", 2)]
+    assert missing_trainings(experiment, [one for one in records if one.role != "hand"]) == (
+        "hand/lite_transformer-xs/seed1",
+        "hand/lite_transformer-xs/seed2",
+    )
+    assert most_tokens(experiment) == 3 * 300 + 600 * (1 + 2 + 2)
     with pytest.raises(UserError, match="hand.pace_seeds: expected with hand.elsewhere"):
         load_experiment("smoke", ("hand.pace_seeds=[2]",))
     with pytest.raises(UserError, match=r"hand.pace_seeds: expected seeds of final.seeds, got 9"):

@@ -1,17 +1,16 @@
 """Reports of language models: three decimals, one minus sign, and no word of translation."""
 
-import importlib.util
 import math
 import re
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from nas.metric import LOG_LIKELIHOOD
 from nas.records import Record
+from nas.testing import module_at
 from reports.analysis import analyse
 from reports.comparison import Compared, compare_designs
 from reports.comparison_figures import quality_against_macs
@@ -38,15 +37,7 @@ SETTINGS = make_settings("DEU", "FRA")
 REFERENCES = {"copy": "uniform_bytes", "nearest_neighbour": "byte_counts"}
 
 
-def study_module() -> Any:
-    spec = importlib.util.spec_from_file_location("make_study", RECORDS / "study.py")
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-STUDY = study_module()
+STUDY = module_at(RECORDS / "study.py")
 
 
 def language(record: Record) -> Record:

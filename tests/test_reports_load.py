@@ -152,7 +152,7 @@ def keep_roles(*roles: str) -> Callable[[Path], Path]:
     return keep
 
 
-def test_two_runs_that_differ_are_refused_where_one_has_nothing_but_trials_and_another_is_between(run_copy: Callable[..., Path]) -> None:
+def test_two_runs_that_differ_are_refused_although_one_has_nothing_but_trials(run_copy: Callable[..., Path]) -> None:
     search_alone = keep_roles("search")(run_copy("one"))
     other = run_copy("three", full_budget(lambda record: record["corpus"].update(sha256="1")))
     with pytest.raises(UserError, match=r"corpus.sha256 = .* in one and three; report them one by one"):

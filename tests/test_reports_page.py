@@ -472,6 +472,21 @@ def test_a_clear_winner_has_a_price_per_bleu(tmp_path: Path) -> None:
     assert any("counts of its sentences" in one for one in found["warnings"]) is False
 
 
+def test_a_winner_whose_search_is_not_paid_for_whole_has_no_price(tmp_path: Path) -> None:
+    def unpaid(record: dict[str, Any]) -> None:
+        better_than_all(record)
+        partly(record)
+
+    run = edited_run(tmp_path / "run", unpaid)
+    (run / "energy.jsonl").unlink()
+    analysis = analyse([load_run(run)], SETTINGS)
+    verdict, gain = make_verdict(analysis), make_tiles(analysis)[2]
+    why = "what the search drew is not known of all its trials"
+    assert verdict.headline.startswith("The search won by ") and verdict.headline.endswith(f"back is not known: {why}.")
+    assert (gain.value, gain.detail) == ("unknown", why)
+    assert f"There is no figure of CO2e per BLEU gained, since {why}." in verdict.plain()
+
+
 def test_counts_that_do_not_give_the_stored_score_are_named(tmp_path: Path) -> None:
     def shift(record: dict[str, Any]) -> None:
         if record["record_id"] == "hand/transformer-l/seed0":

@@ -33,6 +33,7 @@ from reports.interactive import interactive_study
 from reports.load import Run, load_run, load_runs
 from reports.markdown import escaped, table_markdown
 from reports.models import Model, collect_models, within
+from reports.pace import Pace, PaceErrors, Ratio
 from reports.page import write_report
 from reports.probes import lines_of
 from reports.quality_figures import best_against_carbon
@@ -478,6 +479,20 @@ def test_a_pace_that_is_not_known_exactly_widens_the_saving(folder: Path, tmp_pa
     assert told.high - told.low > exact.high - exact.low
 
 
+def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(folder: Path, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
+    models = {one.design: one for one in cell.analysis.evidence.models}
+    ratio = Ratio(value=1.0, error=0.1, freedom=9)
+    pace = Pace(own_runs=("random-14m",), run_id="hand", num_trainings=2, ratios={"loaded": ratio, "dynamic": ratio})
+    errors = PaceErrors.of((pace,), "loaded", 20_000)
+    assert float(np.std(errors.on(models["lite_transformer-l"]))) == pytest.approx(0.1, rel=0.03), "all of it is scaled"
+    (spread,) = errors.spreads(models["lite_transformer-l"])
+    cost = models["lite_transformer-l"].mean_output_uj("loaded") or 0.0
+    assert (spread.variance, spread.num_seeds) == (pytest.approx((0.1 * cost) ** 2), 10)
+    # Of three seeds two told the pace and one is scaled: (1/3)² (1 + 2) of the ratio's variance.
+    assert float(np.std(errors.on(models["lite_transformer-m"]))) == pytest.approx(0.1 / math.sqrt(3), rel=0.1)
+
+
 def test_unlike_processors_have_no_pace(folder: Path, study: Study, tmp_path: Path) -> None:
     cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 2}, cpu="Another CPU")), "14 M MACs · random")
     assert not cell.analysis.evidence.paces
@@ -500,7 +515,10 @@ def test_a_shard_alone_has_no_hand_champion_that_nobody_chose(folder: Path, tmp_
     copy = with_pace(folder, tmp_path, {"random-14m": 2})
     analysis = analyse([load_run(copy / "random-14m")], SETTINGS)
     assert analysis.evidence.hand is None
-    assert make_verdict(analysis).headline == "No verdict yet: the run has no hand champion with fresh seeds yet."
+    assert (
+        make_verdict(analysis).headline
+        == "No verdict yet: the run has no hand champion, chosen with seed 0 and trained with fresh seeds, yet."
+    )
 
 
 # The trend
@@ -828,7 +846,8 @@ def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> Non
         assert list(validator.iter_errors(results | wrong))
     assert results["report"] == "study" and results["study"] == "mystudy"
     assert [one["standing"] for one in results["cells"]] == [cell.standing for cell in study.cells]
-    assert results["cells"][0]["comparison"]["holm_p_value"] == study.cells[0].analysis.findings.comparison.holm_p_value  # type: ignore[union-attr]
+    compared = study.cells[0].analysis.findings.comparison
+    assert compared is not None and results["cells"][0]["comparison"]["holm_p_value"] == compared.holm_p_value
     assert results["trend_per_halving"]["per_halving"]["difference"] > 0
     paid = [place for place, cell in enumerate(study.cells, start=1) if cell.analysis.findings.answer.uses is not None]
     assert paid == [3] and all((report[0] / f"{name}-3.png").exists() for name in ("break-even", "regions"))

@@ -97,7 +97,7 @@ class Executor(ABC):
 def carried_out(run: Run, payload: Payload, arrays: Arrays) -> tuple[AnswerKind, Any, Arrays, float]:
     """What became of a payload, the result or the reason, the result's arrays, and the seconds it took.
 
-    The reason of a failure is one line; where it was raised is logged in the process that ran it.
+    The reason of a failure is one line; where it was raised is logged, at level INFO, in the process that ran it.
     """
     start = time.perf_counter()
     try:
