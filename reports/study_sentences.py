@@ -61,9 +61,10 @@ def _headline(study: Study) -> str:
     won, lost, open_ = (len(study.cells_that_are(one)) for one in ("search won", "hand design won", "not separable"))
     rest = total - len(judged)
     more = "" if not rest else " One more search has no verdict." if rest == 1 else f" {rest} more searches have no verdict."
-    if len(judged) == 1:
-        who = "the search won" if won else "the hand design won" if lost else "the two could not be told apart"
-        return f"In the one search with a verdict, {who}.{more}"
+    if len(judged) in (won, lost, open_):
+        every = {1: "the one search", 2: "both searches"}.get(len(judged), f"all {len(judged)} searches")
+        who = "the search won" if won else "the hand design won" if lost else "it could not be told apart from the hand design"
+        return f"In {every} with a verdict, {who}.{more}"
     counts = f"the search won {won}, the hand design won {lost}, and {open_} could not be told apart"
     return f"Of {len(judged)} searches with a verdict, {counts}.{more}"
 

@@ -154,7 +154,8 @@ def test_hand_designs_of_elsewhere_are_trained_with_some_seeds_to_tell_the_pace(
         "hand/lite_transformer-xs/seed2",
     ]
     assert {one.family for one in of_role(records, "final")} == {"searched"} and missing_trainings(experiment, records) == ()
-    assert [(one.role, one.seed) for one in records][-4:] == [("hand", 1), ("final", 1), ("hand", 2), ("final", 2)]
+    ended = [one["job"] for one in read_events(tmp_path / "run" / "ledger.jsonl") if one["kind"] == "finished"]
+    assert [(one.split("/")[0], one[-1]) for one in ended[-4:]] == [("hand", "1"), ("final", "1"), ("hand", "2"), ("final", "2")]
     assert missing_trainings(experiment, [one for one in records if one.role != "hand"]) == (
         "hand/lite_transformer-xs/seed1",
         "hand/lite_transformer-xs/seed2",
