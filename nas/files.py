@@ -31,7 +31,7 @@ def write_whole(path: Path, content: bytes) -> None:
 
 
 def sync(descriptor: int) -> None:
-    """Puts what was written on the disk; a pipe or a terminal has none. Raises OSError."""
+    """Puts what was written on the disk, as far as a pipe, a terminal or a folder has one. Raises OSError."""
     try:
         os.fsync(descriptor)
     except OSError as error:
@@ -73,7 +73,7 @@ def sync_folder(folder: Path) -> None:
     """Makes the names in a folder survive a crash. Raises OSError."""
     fd = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(fd)
+        sync(fd)
     finally:
         os.close(fd)
 

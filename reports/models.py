@@ -49,6 +49,11 @@ class Model:
         """One record for each seed that the reported figures average: fresh seeds, else seed 0."""
         return self.finals or ((self.first,) if self.first else ())
 
+    @property
+    def trainings(self) -> tuple[Record, ...]:
+        """Every training of it, that with seed 0 first."""
+        return (*((self.first,) if self.first else ()), *self.finals, *self.repeats)
+
     def of_seed(self, record: Record) -> tuple[Record, ...]:
         """All trainings of a record's seed, that one first."""
         return (record, *(one for one in self.repeats if one.seed == record.seed))
@@ -106,7 +111,7 @@ class Model:
 
     def output_uj(self, view: View) -> tuple[float, ...] | None:
         """Energy of one output in each reported run; None when any is unknown."""
-        found = [_mean(_known(map(partial(_output_uj, view=view), self.of_seed(record)))) for record in self.runs]
+        found = [_mean(_known(map(partial(record_output_uj, view=view), self.of_seed(record)))) for record in self.runs]
         known = tuple(_known(found))
         return known if known and len(known) == len(found) else None
 
@@ -121,7 +126,8 @@ class Model:
         return round(sum(known)) if known and len(known) == len(found) else None
 
 
-def _output_uj(record: Record, view: View) -> float | None:
+def record_output_uj(record: Record, view: View) -> float | None:
+    """Microjoules of one output that a training's inference measured; None when unknown."""
     inference = record.phase("inference")
     return per_output_uj(inference, phase_energy(inference, view))
 

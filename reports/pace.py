@@ -12,8 +12,7 @@ from math import exp, log, sqrt
 import numpy as np
 
 from nas.records import Record
-from reports.energy import per_output_uj
-from reports.models import Model, View, phase_energy
+from reports.models import Model, View, record_output_uj
 from reports.statistics import CONFIDENCE, FloatArray, Interval, SeedSpread, student_quantile
 
 PACE_SEED = 20260105
@@ -56,7 +55,7 @@ def paces_of(models: Sequence[Model], own_runs: Collection[str]) -> tuple[Pace, 
     no design has two seeds in one run.
     """
     hands = [one for one in models if not one.searched]
-    others = sorted({record.run_id for model in hands for record in _all(model)} - set(own_runs))
+    others = sorted({record.run_id for model in hands for record in model.trainings} - set(own_runs))
     found = ((one, {view: _ratio(hands, own_runs, one, view) for view in VIEWS}) for one in others if _one_kind(hands, one))
     own = tuple(sorted(own_runs))
     return tuple(
@@ -79,7 +78,7 @@ def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace]) 
     Of a seed that was measured there, what others measured is left out.
     """
     known = {one.run_id: one for one in paces}
-    measured = {one.seed for one in _all(model) if one.run_id in own_runs and _output_uj(one, "loaded") is not None}
+    measured = {one.seed for one in model.trainings if one.run_id in own_runs and record_output_uj(one, "loaded") is not None}
 
     def placed(record: Record) -> Record:
         if record.run_id in own_runs:
@@ -105,7 +104,7 @@ def elsewhere(models: Sequence[Model], own_runs: Collection[str]) -> tuple[str, 
         if not model.searched
         for seed in model.runs
         for record in model.of_seed(seed)
-        if _output_uj(record, "loaded") is not None
+        if record_output_uj(record, "loaded") is not None
     }
     return tuple(sorted(used - set(own_runs)))
 
@@ -156,7 +155,7 @@ def _shares(model: Model, view: View) -> dict[str, float]:
     """The part of a design's mean energy per output that each run measured."""
     parts: dict[str, float] = {}
     for seed in model.runs:
-        known = [(one.run_id, uj) for one in model.of_seed(seed) if (uj := _output_uj(one, view)) is not None]
+        known = [(one.run_id, uj) for one in model.of_seed(seed) if (uj := record_output_uj(one, view)) is not None]
         for run_id, uj in known:
             parts[run_id] = parts.get(run_id, 0.0) + uj / len(known)
     total = sum(parts.values())
@@ -175,12 +174,14 @@ def _pairs(hands: Sequence[Model], own_runs: Collection[str], other: str, view: 
     """Energies per output of trainings that were made in own runs and in another, on processors of one kind."""
     found = []
     for model in hands:
-        for there in (one for one in _all(model) if one.run_id == other):
-            same = (one for one in _all(model) if one.run_id in own_runs and one.seed == there.seed)
+        for there in (one for one in model.trainings if one.run_id == other):
+            same = (one for one in model.trainings if one.run_id in own_runs and one.seed == there.seed)
             pair = [
                 (own, uj)
                 for here in same
-                if _processor(here) == _processor(there) and (own := _output_uj(here, view)) and (uj := _output_uj(there, view))
+                if _processor(here) == _processor(there)
+                and (own := record_output_uj(here, view))
+                and (uj := record_output_uj(there, view))
             ]
             found += pair[:1]
     return found
@@ -188,7 +189,7 @@ def _pairs(hands: Sequence[Model], own_runs: Collection[str], other: str, view: 
 
 def _one_kind(hands: Sequence[Model], run_id: str) -> bool:
     """Whether all hand designs of a run were metered on processors of one kind."""
-    return len({_processor(one) for model in hands for one in _all(model) if one.run_id == run_id}) == 1
+    return len({_processor(one) for model in hands for one in model.trainings if one.run_id == run_id}) == 1
 
 
 def _scatter(hands: Sequence[Model], view: View) -> tuple[float, int]:
@@ -196,17 +197,13 @@ def _scatter(hands: Sequence[Model], view: View) -> tuple[float, int]:
     squares, freedom = 0.0, 0
     for model in hands:
         by_run: dict[str, list[float]] = {}
-        for record in _all(model):
-            if uj := _output_uj(record, view):
+        for record in model.trainings:
+            if uj := record_output_uj(record, view):
                 by_run.setdefault(record.run_id, []).append(log(uj))
         for found in by_run.values():
             squares += len(found) * float(np.var(found))
             freedom += len(found) - 1
     return (squares / freedom if freedom else 0.0), freedom
-
-
-def _all(model: Model) -> tuple[Record, ...]:
-    return (*((model.first,) if model.first else ()), *model.finals, *model.repeats)
 
 
 def _processor(record: Record) -> tuple[str, str]:
@@ -226,8 +223,3 @@ def _with_outputs(record: Record, change: Callable[[int, View], int | None]) -> 
         for one in record.phases
     )
     return replace(record, phases=tuple(phases))
-
-
-def _output_uj(record: Record, view: View) -> float | None:
-    inference = record.phase("inference")
-    return per_output_uj(inference, phase_energy(inference, view))

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import pytest
@@ -17,14 +18,17 @@ from nas.energy.fake_counters import FakePowercap
 from nas.energy.meter import Meter
 from nas.energy.testing import FakeMachine
 from nas.execution import ray_access
+from nas.testing import module_at
 from reports import drawing
 from reports.analysis import Analysis, analyse
 from reports.drawing import STYLE, Paper, Sketch
 from reports.load import load_runs
 from reports.settings import make_settings
+from reports.study import Study
 from reports.words import seen
 
 PRINT = drawing._draw
+STUDY: Any = module_at(Path(__file__).parent / "records" / "study.py")
 
 
 @pytest.fixture
@@ -133,6 +137,20 @@ def printing() -> Callable[..., AbstractContextManager[None]]:
 def analysis() -> Analysis:
     """What is concluded from the committed run, searched in Germany and used in France."""
     return analyse(load_runs([Path(__file__).parent / "records"]), make_settings("DEU", "FRA"))
+
+
+@pytest.fixture(scope="session")
+def study_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five synthetic runs: hand designs, and two searches at each of two limits. Nobody writes into it."""
+    written: Path = STUDY.write_study(tmp_path_factory.mktemp("studies") / "mystudy")
+    return written
+
+
+@pytest.fixture(scope="session")
+def study(study_folder: Path) -> Study:
+    """What is concluded from them."""
+    found: Study = STUDY.analysed(study_folder)
+    return found
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """Writes synthetic studies for tests of the report: hand designs in one run, searches in others. Nothing was measured."""
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -8,6 +9,10 @@ from typing import Any
 
 from nas.records import Record
 from nas.testing import module_at
+from reports.folders import run_folders
+from reports.load import load_runs
+from reports.settings import make_settings
+from reports.study import Study, analyse_study
 
 RECORDS = Path(__file__).parent
 SEEDS = (0, 1, 2, 3)
@@ -19,6 +24,7 @@ HANDS = (
     ("lite_transformer-l", "lite_transformer", 0.605, 26_000_000),
 )
 Edit = Callable[[Record], Record | None]
+SETTINGS = make_settings("DEU", "FRA")
 
 
 def keep(record: Record) -> Record:
@@ -95,3 +101,15 @@ def write_study(folder: Path) -> Path:
     ):
         search_run(folder / f"{strategy}-{limit // 1_000_000}m", limit, strategy, quality, macs)
     return folder
+
+
+def analysed(*given: Path) -> Study:
+    """What is concluded from the runs of a study, searched in Germany and used in France."""
+    folders = run_folders(given)
+    return analyse_study(load_runs(folders.folders), SETTINGS, folders)
+
+
+def copied(folder: Path, base: Path, without: tuple[str, ...] = ()) -> Path:
+    """A study of its own, but for the files or runs of those names."""
+    shutil.copytree(folder, base / "copy", ignore=lambda _, names: [one for one in names if one in without])
+    return base / "copy"

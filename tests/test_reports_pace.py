@@ -1,0 +1,142 @@
+"""Hand designs of other runs at the pace of a search's own run, on synthetic studies."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nas.records import Record
+from nas.testing import module_at
+from reports.analysis import analyse
+from reports.load import load_run
+from reports.pace import Pace, PaceErrors, Ratio
+from reports.sentences import make_verdict
+from reports.settings import make_settings
+from reports.study import Cell, Study
+from reports.study_export import study_results
+from reports.study_sentences import cell_paragraph, make_study_verdict
+from reports.tables import models_table
+from reports.verdict import judge
+
+RECORDS = Path(__file__).parent / "records"
+SETTINGS = make_settings("DEU", "FRA")
+STUDY: Any = module_at(RECORDS / "study.py")
+analysed, copied = STUDY.analysed, STUDY.copied
+
+
+@pytest.fixture(scope="module")
+def folder(study_folder: Path) -> Path:
+    return study_folder
+
+
+def with_pace(folder: Path, base: Path, times: dict[str, int], cpu: str = "Synthetic CPU") -> Path:
+    """A copy of a study in which runs trained a hand design with two seeds as well, on a machine so many times as hungry."""
+    copy = copied(folder, base)
+    for run_id, factor in times.items():
+
+        def slower(record: Record, run_id: str = run_id, factor: int = factor) -> Record | None:
+            if record.design != "lite_transformer-m" or record.role != "hand":
+                return None
+            phases = tuple(
+                replace(one, energy_uj=factor * (one.energy_uj or 0), loaded_uj=factor * (one.loaded_uj or 0))
+                for one in record.phases
+            )
+            return replace(record, phases=phases, run_id=run_id, machine=dict(record.machine) | {"cpu": cpu})
+
+        made = STUDY.hand_run(base / f"again-{run_id}", slower, seeds=(1, 2))
+        with (copy / run_id / "records.jsonl").open("a") as file:
+            file.write((made / "records.jsonl").read_text())
+    return copy
+
+
+def cell_of(study: Study, words: str) -> Cell:
+    return next(cell for cell in study.cells if cell.key.words.startswith(words))
+
+
+def output_uj(cell: Cell, design: str) -> float:
+    return next(one for one in cell.analysis.evidence.models if one.design == design).mean_output_uj("loaded") or 0.0
+
+
+def pace_text(cell: Cell) -> str:
+    return next(one.text for one in cell_paragraph(cell).sentences if one.topic == "Pace of the machine")
+
+
+def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(folder: Path, study: Study, tmp_path: Path) -> None:
+    found = analysed(with_pace(folder, tmp_path, {"random-14m": 2, "aging_evolution-14m": 6}))
+    slow, slower, other = (cell_of(found, words) for words in ("14 M MACs · random", "14 M MACs · aging", "7 M MACs · random"))
+    before = cell_of(study, "14 M MACs · random")
+    assert {one.run_id for one in slow.analysis.evidence.paces} == {"aging_evolution-14m", "hand"}
+    for cell, factor in ((slow, 2.0), (slower, 6.0)):
+        pace = next(one for one in cell.analysis.evidence.paces if one.run_id == "hand")
+        ratio = pace.ratios["loaded"]
+        assert pace.num_trainings == 2 and ratio.value == pytest.approx(factor, rel=0.1)
+        assert ratio.interval.low < ratio.value < ratio.interval.high and ratio.error > 0
+        for design in ("lite_transformer-l", "transformer-s"):
+            assert output_uj(cell, design) == pytest.approx(ratio.value * output_uj(before, design), rel=1e-5)
+        assert (
+            f"Hand designs of hand are taken at the pace of the search's own run, where an output drew {ratio.value:.2f} times"
+            in (pace_text(cell))
+        )
+        assert "by 2 trainings made in both" in pace_text(cell)
+    hand = slow.analysis.evidence.hand
+    assert hand is not None and hand.design == "lite_transformer-m"
+    measured = [hand.of_seed(one) for one in hand.finals]
+    pooled = next(one for one in found.evidence.models if one.design == hand.design)
+    assert hand.test_score == pooled.test_score, "scores are of all trainings"
+    assert [len(one) for one in measured] == [3, 3, 1], "seed 3 was trained elsewhere alone"
+    assert not other.analysis.evidence.paces, "7 million: nothing was trained in its run too"
+    assert "are taken as they were metered there: how much the machine drifted" in pace_text(other)
+
+
+def test_a_pace_that_is_not_known_exactly_widens_the_saving(folder: Path, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
+    evidence = cell.analysis.evidence
+    certain = replace(evidence, paces=())
+    told, exact = (judge({"central": one}).answer.saving for one in (evidence, certain))
+    assert told is not None and exact is not None
+    assert told.high - told.low > exact.high - exact.low
+
+
+def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(folder: Path, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
+    models = {one.design: one for one in cell.analysis.evidence.models}
+    ratio = Ratio(value=1.0, error=0.1, freedom=9)
+    pace = Pace(own_runs=("random-14m",), run_id="hand", num_trainings=2, ratios={"loaded": ratio, "dynamic": ratio})
+    errors = PaceErrors.of((pace,), "loaded", 20_000)
+    assert float(np.std(errors.on(models["lite_transformer-l"]))) == pytest.approx(0.1, rel=0.03), "all of it is scaled"
+    (spread,) = errors.spreads(models["lite_transformer-l"])
+    cost = models["lite_transformer-l"].mean_output_uj("loaded") or 0.0
+    assert (spread.variance, spread.num_seeds) == (pytest.approx((0.1 * cost) ** 2), 10)
+    # Of three seeds two told the pace and one is scaled: (1/3)² (1 + 2) of the ratio's variance.
+    assert float(np.std(errors.on(models["lite_transformer-m"]))) == pytest.approx(0.1 / math.sqrt(3), rel=0.1)
+
+
+def test_unlike_processors_have_no_pace(folder: Path, study: Study, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 2}, cpu="Another CPU")), "14 M MACs · random")
+    assert not cell.analysis.evidence.paces
+    assert "of hand are taken as they were metered there" in pace_text(cell)
+    assert output_uj(cell, "transformer-s") == output_uj(cell_of(study, "14 M MACs · random"), "transformer-s")
+
+
+def test_champions_are_marked_in_the_tables_of_all_models(folder: Path, tmp_path: Path) -> None:
+    found = analysed(with_pace(folder, tmp_path, {"random-14m": 2}))
+    table = models_table(found)
+    marked = {table.rows[index][0] for index in table.marked}
+    assert {one.design for one in found.champions} == marked
+    results = study_results(found, make_study_verdict(found))
+    assert {one["design"] for one in results["models"] if one["champion"]} == marked
+    paces = {cell["label"]: [one["run"] for one in cell["paces"]] for cell in results["cells"]}
+    assert paces["14 M MACs · random · seed 0"] == ["hand"] and paces["7 M MACs · random · seed 0"] == []
+
+
+def test_a_shard_alone_has_no_hand_champion_that_nobody_chose(folder: Path, tmp_path: Path) -> None:
+    copy = with_pace(folder, tmp_path, {"random-14m": 2})
+    analysis = analyse([load_run(copy / "random-14m")], SETTINGS)
+    assert analysis.evidence.hand is None
+    assert (
+        make_verdict(analysis).headline
+        == "No verdict yet: the run has no hand champion, chosen with seed 0 and trained with fresh seeds, yet."
+    )
