@@ -3,6 +3,7 @@
 import runpy
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -156,3 +157,12 @@ def test_memories_are_addressed_from_the_end() -> None:
 def test_dropping_a_residual_keeps_its_norm_under_post_norm() -> None:
     assert Residual(op=FeedForward(inner=8), placement="pre").dropped() == Skip()
     assert Residual(op=FeedForward(inner=8), placement="post").dropped() == Norm()
+
+
+def test_a_check_that_no_example_suits_is_refused() -> None:
+    class Cut(CutContract):
+        examples = everywhere(Skip())
+
+    collected = SimpleNamespace(fixturenames=["cuttable"], function=Cut.test_slices_are_the_smaller_op)
+    with pytest.raises(ValueError, match="test_slices_are_the_smaller_op: expected an example that is cuttable, got none"):
+        Cut().pytest_generate_tests(collected)
