@@ -44,11 +44,14 @@ class Output:
 
 
 def told(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Fields of a record beside its metrics: signatures and counts of outputs for splits by their labels."""
-    pairs = outputs.items()
+    """Fields of a record beside its metrics, of outputs by the labels of their splits: signatures, and counts of test rows.
+
+    Validation data chooses and is never drawn again: its rows would be most of a long search's records and serve nothing.
+    """
+    tested = outputs["test"].sentence_counts if "test" in outputs else {}
     return {
         "signatures": {name: text for one in outputs.values() for name, text in one.signatures.items()},
-        "sentence_counts": {f"{label}_{name}": rows for label, one in pairs for name, rows in one.sentence_counts.items()},
+        "sentence_counts": {f"test_{name}": rows for name, rows in tested.items()},
     }
 
 
@@ -89,7 +92,7 @@ def _translated(texts: Sequence[str], split: EncodedSplit, tokens: int) -> Outpu
         tokens=tokens,
         rows=len(split),
         signatures=scored.signatures,
-        sentence_counts={"bleu": scored.rows},
+        sentence_counts={"bleu": scored.bleu_rows, "chrf": scored.chrf_rows},
     )
 
 

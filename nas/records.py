@@ -114,7 +114,8 @@ class Record:
 
     `record_id` is unique within the run, for example `hand/lite_transformer-s/seed0` or `search/trial12`.
     `sentence_counts["test_bleu"]` holds one row a sentence: hypothesis length, reference length, then matches and totals
-    of 1- to 4-grams, which is all a paired bootstrap of corpus BLEU needs.
+    of 1- to 4-grams, which is all a paired bootstrap of corpus BLEU needs. Other metrics have rows of their own
+    (`nas.judging`, `reports.row_counts`).
 
     Of a model that stages were done to after training, `base` is the record of its training, `stages` are these stages in
     order as plain data, and `trace` is what the last of them decided. `budget_tokens` is then what that stage learned from or

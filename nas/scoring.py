@@ -1,4 +1,4 @@
-"""Scores of translations: BLEU and chrF by sacrebleu, the counts behind BLEU per sentence, bits per character."""
+"""Scores of translations: BLEU and chrF by sacrebleu, the counts behind both per sentence, bits per character."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,20 +6,23 @@ from dataclasses import dataclass
 
 from sacrebleu.metrics.bleu import BLEU
 from sacrebleu.metrics.chrf import CHRF
+from sacrebleu.metrics.helpers import extract_all_char_ngrams
 
 
 @dataclass(frozen=True, kw_only=True)
 class Scores:
-    """Corpus scores in points (0 to 100), sacrebleu's signatures of them, and one row of counts a sentence.
+    """Corpus scores in points (0 to 100), sacrebleu's signatures of them, and a row of counts a sentence for each.
 
-    A row is hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams. Corpus BLEU is a
-    function of the rows' sum alone, so that a bootstrap over sentences needs nothing else.
+    BLEU's row is hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams; chrF's is both lengths
+    in characters without white space and matches of 1- to 6-grams, from which all else follows. A corpus score is a function
+    of the rows alone, so that a bootstrap over sentences needs nothing else.
     """
 
     bleu: float
     chrf: float
     signatures: Mapping[str, str]
-    rows: tuple[tuple[int, ...], ...]
+    bleu_rows: tuple[tuple[int, ...], ...]
+    chrf_rows: tuple[tuple[int, ...], ...]
 
 
 def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
@@ -35,17 +38,28 @@ def score(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
         bleu=float(bleu_score),
         chrf=float(chrf_score),
         signatures={"bleu": str(bleu.get_signature()), "chrf": str(chrf.get_signature())},
-        rows=sentence_rows(hypotheses, references),
+        bleu_rows=bleu_rows(hypotheses, references),
+        chrf_rows=chrf_rows(hypotheses, references),
     )
 
 
-def sentence_rows(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[tuple[int, ...], ...]:
-    """The counts by sacrebleu of each sentence; see `Scores`."""
+def bleu_rows(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """The counts by sacrebleu of each sentence for BLEU; see `Scores`."""
     bleu = BLEU(effective_order=True)  # affects the sentence's score, which isn't used, and not its counts
     rows = []
     for hypothesis, reference in zip(hypotheses, references, strict=True):
         one = bleu.sentence_score(hypothesis, [reference])
         rows.append(tuple(map(int, (one.sys_len, one.ref_len, *one.counts, *one.totals))))
+    return tuple(rows)
+
+
+def chrf_rows(hypotheses: Sequence[str], references: Sequence[str]) -> tuple[tuple[int, ...], ...]:
+    """The counts of each sentence for chrF; see `Scores`."""
+    rows = []
+    for pair in zip(hypotheses, references, strict=True):
+        found, wanted = (extract_all_char_ngrams(text, CHRF.CHAR_ORDER) for text in pair)
+        matches = ((one & other).total() for one, other in zip(found, wanted, strict=True))
+        rows.append((found[0].total(), wanted[0].total(), *matches))
     return tuple(rows)
 
 

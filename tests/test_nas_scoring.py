@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sacrebleu
 
-from nas.scoring import bits_per_character, score, sentence_rows
+from nas.scoring import bits_per_character, bleu_rows, chrf_rows, score
 from reports.statistics import corpus_bleu
 
 REFERENCES = [
@@ -36,13 +36,22 @@ def test_scores_are_sacrebleus():
 def test_summed_rows_give_the_corpus_score(rows):
     hypotheses, references = [HYPOTHESES[row] for row in rows], [REFERENCES[row] for row in rows]
     expected = sacrebleu.corpus_bleu(hypotheses, [references])
-    assert corpus_bleu(np.sum(sentence_rows(hypotheses, references), axis=0)) == pytest.approx(expected.score)
+    assert corpus_bleu(np.sum(bleu_rows(hypotheses, references), axis=0)) == pytest.approx(expected.score)
 
 
 def test_rows_hold_lengths_matches_and_totals():
     # "Gib das Passwort an ." against "Gib das Passwort ein .": 4 of 5 words, 2 of 4 pairs, 1 of 3 triples, 0 of 2.
-    assert sentence_rows(HYPOTHESES[:1], REFERENCES[:1]) == ((5, 5, 4, 2, 1, 0, 5, 4, 3, 2),)
-    assert sentence_rows([""], ["Ja"]) == ((0, 1, 0, 0, 0, 0, 0, 0, 0, 0),)
+    assert bleu_rows(HYPOTHESES[:1], REFERENCES[:1]) == ((5, 5, 4, 2, 1, 0, 5, 4, 3, 2),)
+    assert bleu_rows([""], ["Ja"]) == ((0, 1, 0, 0, 0, 0, 0, 0, 0, 0),)
+
+
+def test_rows_of_chrf_hold_lengths_without_white_space_and_matches():
+    # "aab cab" has 6 letters; of its pairs aa, ab, bc, ca, ab the reference "ab cab" has ab, bc, ca, ab.
+    assert chrf_rows(["aab cab", "", "a"], ["ab cab", "ja", ""]) == (
+        (6, 5, 5, 4, 3, 2, 1, 0),
+        (0, 2, 0, 0, 0, 0, 0, 0),
+        (1, 0, 0, 0, 0, 0, 0, 0),
+    )
 
 
 def test_a_perfect_translation_scores_100():
