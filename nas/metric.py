@@ -1,7 +1,7 @@
 """What designs are judged by: of each kind of task that experiments know, the metric that decides. Standard library only."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from nas.records import Record
 
@@ -78,6 +78,9 @@ LOG_LIKELIHOOD = Metric(
     counted="one block of text",
 )
 ALL_METRICS = (BLEU, LOG_LIKELIHOOD)
+CHRF = replace(BLEU, key="chrf", unit="chrF", title="chrF", gain="chrF")
+BESIDE = {BLEU.key: (CHRF,)}
+"""Metrics that decide nothing and show whether what was decided hangs on the metric, by the key of the one that decides."""
 
 
 def metric_of(kind: str) -> Metric:

@@ -8,9 +8,9 @@ import numpy as np
 from nas.metric import Metric
 from nas.records import Record
 from reports.models import Model, View, metric_of_models
+from reports.row_counts import ROW_COUNTS, resampled, same_rows
 from reports.statistics import (
     NUM_DRAWS,
-    ROW_COUNTS,
     FloatArray,
     IntArray,
     Interval,
@@ -18,8 +18,6 @@ from reports.statistics import (
     mean_over_seeds,
     percentile_interval,
     pick_seeds,
-    resampled,
-    same_rows,
     spread_of,
     with_tails,
 )
@@ -108,7 +106,7 @@ def _count_tables(records: Mapping[str, Record], metric: Metric) -> tuple[dict[s
         for name in sorted(set(records) - set(kept))
     ]
     for name, table in kept.items():
-        recomputed = float(told.score(table.sum(axis=0)))
+        recomputed = float(told.score(told.summable(table).sum(axis=0)))
         stored = records[name].metrics[metric.test]
         if abs(recomputed - stored) > told.tolerance:
             counted = f"the counts of its {metric.rows} give {metric.text(recomputed)}"

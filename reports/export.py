@@ -22,7 +22,7 @@ from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.quality import objectives_of
 from reports.sentences import Verdict
-from reports.statistics import LEVEL
+from reports.statistics import LEVEL, Comparison
 from reports.trials import Trial, train_tokens
 
 RESULTS_SCHEMA = 4
@@ -52,11 +52,13 @@ def metric_results(basis: Basis) -> dict[str, Any]:
 
 def conclusion_results(analysis: Analysis) -> dict[str, Any]:
     """What is concluded of one search, as plain JSON."""
-    findings, cost, comparison = analysis.findings, analysis.evidence.cost, analysis.findings.comparison
+    findings, cost = analysis.findings, analysis.evidence.cost
     return {
-        "comparison": None
-        if comparison is None
-        else plain(asdict(comparison) | {"minimum_detectable": comparison.minimum_detectable}),
+        "comparison": _difference(findings.comparison),
+        "beside": [
+            {"metric": one.metric.key, "difference": one.difference, "comparison": _difference(one.comparison)}
+            for one in findings.beside
+        ],
         "search": plain(asdict(cost))
         | {
             "loaded_uj_range": plain(asdict(analysis.search_uj)),
@@ -72,6 +74,13 @@ def conclusion_results(analysis: Analysis) -> dict[str, Any]:
         "margin": analysis.evidence.margin,
         "too_weak": list(findings.too_weak),
     }
+
+
+def _difference(comparison: Comparison | None) -> dict[str, Any] | None:
+    if comparison is None:
+        return None
+    found: dict[str, Any] = plain(asdict(comparison) | {"minimum_detectable": comparison.minimum_detectable})
+    return found
 
 
 def _answer(answer: BreakEven) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from nas.sweep import swept_rates
 from reports.analysis import Analysis
 from reports.answer_words import closing_words, dynamic_words, headline_words, left_words, saving_words
 from reports.assumptions import at_pue, region_words
+from reports.beside import beside_words
 from reports.break_even import Outcome
 from reports.comparison import ComparisonOutcome
 from reports.models import Model
@@ -64,6 +65,7 @@ def make_verdict(analysis: Analysis) -> Verdict:
         _compared(analysis),
         sweep_sentence(analysis.evidence.models),
         _quality(analysis),
+        _beside(analysis),
         references_sentence(analysis),
         _cost(analysis),
         _per_point(analysis),
@@ -73,13 +75,9 @@ def make_verdict(analysis: Analysis) -> Verdict:
     )
     return Verdict(
         outcome=analysis.findings.answer.outcome,
-        headline=_headline(analysis),
+        headline=headline_words(winner_words(analysis), analysis.findings.answer),
         sentences=tuple(one for one in found if one is not None),
     )
-
-
-def _headline(analysis: Analysis) -> str:
-    return headline_words(winner_words(analysis), analysis.findings.answer)
 
 
 def winner_words(analysis: Analysis) -> str:
@@ -179,6 +177,11 @@ def _quality(analysis: Analysis) -> Sentence | None:
         "found less often.",
         "scored",
     )
+
+
+def _beside(analysis: Analysis) -> Sentence | None:
+    text = beside_words(analysis.findings.beside)
+    return Sentence("By another metric", text, "scored") if text else None
 
 
 def references_sentence(analysis: Analysis) -> Sentence | None:

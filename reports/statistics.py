@@ -1,6 +1,6 @@
-"""Scores from counts of every row of test data, and the hierarchical bootstrap over seeds and rows."""
+"""Differences of means over seeds: bootstrap draws, intervals, p-values and their correction. Rows of data: row_counts."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isfinite
 from statistics import NormalDist
@@ -11,16 +11,12 @@ import numpy.typing as npt
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 
-ORDERS = 4
-"""BLEU counts n-grams of 1 to 4 words."""
-
 CONFIDENCE = 0.95
 LEVEL = 0.05
 """Holm's method keeps the chance of a single wrong difference below this, over all that are tested together."""
 NUM_DRAWS = 2000
 SAME = 1e-9
 """Draws that differ by less than this do not vary."""
-_CHUNK = 200
 MANY = 500
 """Degrees of freedom from which Student's distribution is taken for the normal one."""
 TAIL_SEED, SEEDS_SEED = 20260103, 20260104
@@ -76,62 +72,6 @@ class SeedSpread:
 
     variance: float
     num_seeds: int
-
-
-def corpus_bleu(sums: npt.ArrayLike) -> FloatArray:
-    """BLEU (0 to 100) of summed counts [..., 10], as sacrebleu's corpus score with its default `exp` smoothing.
-
-    The ten columns are hypothesis length, reference length, matches of 1- to 4-grams, totals of 1- to 4-grams.
-    """
-    counts = np.asarray(sums, dtype=np.float64)
-    hypothesis, reference = counts[..., 0], counts[..., 1]
-    matches, totals = counts[..., 2 : 2 + ORDERS], counts[..., 2 + ORDERS : 2 + 2 * ORDERS]
-    halvings = np.cumsum(matches == 0, axis=-1)
-    smoothed = np.where(matches > 0, matches, np.exp2(-halvings.astype(np.float64)))
-    scorable = (matches.sum(axis=-1) > 0) & (totals > 0).all(axis=-1)
-    safe_totals = np.where(totals > 0, totals, 1.0)
-    mean_log = np.log(smoothed / safe_totals).mean(axis=-1)
-    penalty = np.minimum(0.0, 1.0 - reference / np.where(hypothesis > 0, hypothesis, 1.0))
-    return np.asarray(np.where(scorable, 100.0 * np.exp(mean_log + penalty), 0.0), dtype=np.float64)
-
-
-def mean_log_likelihood(sums: npt.ArrayLike) -> FloatArray:
-    """Bits per byte with the sign turned, of summed counts [..., 2]: millionths of nats, and bytes."""
-    counts = np.asarray(sums, dtype=np.float64)
-    return np.asarray(-counts[..., 0] / (1e6 * np.log(2) * np.maximum(counts[..., 1], 1.0)), dtype=np.float64)
-
-
-@dataclass(frozen=True)
-class RowCounts:
-    """How a metric comes from the counts of rows: a row's columns, the score of their sums, how far rounding may put it off.
-
-    The second column is the same for all models, for it counts the reference.
-    """
-
-    columns: int
-    score: Callable[[npt.ArrayLike], FloatArray]
-    tolerance: float
-
-
-ROW_COUNTS = {"bleu": RowCounts(2 + 2 * ORDERS, corpus_bleu, 0.05), "log_likelihood": RowCounts(2, mean_log_likelihood, 1e-3)}
-"""By the key of the metric that decides."""
-
-
-def resampled(counts: Sequence[IntArray], told: RowCounts, num_draws: int, rng: np.random.Generator) -> FloatArray:
-    """The score of each table of counts [rows, columns] under jointly resampled rows: an array [draws, tables].
-
-    Every table must be about the same rows of data in the same order; each draw weighs them alike for all tables.
-    """
-    if not counts:
-        return np.empty((num_draws, 0))
-    stacked = np.stack([np.asarray(one, dtype=np.float64) for one in counts])
-    num_sentences = stacked.shape[1]
-    rows = []
-    for start in range(0, num_draws, _CHUNK):
-        chunk = min(_CHUNK, num_draws - start)
-        weights = rng.multinomial(num_sentences, np.full(num_sentences, 1 / num_sentences), size=chunk)
-        rows.append(told.score(np.einsum("ds,tsc->dtc", weights.astype(np.float64), stacked, optimize=True)))
-    return np.concatenate(rows)
 
 
 def mean_over_seeds(values: FloatArray, picks: IntArray) -> FloatArray:
@@ -265,12 +205,3 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float | None]:
     """Mean and sample standard deviation; the latter is None for one value."""
     array = np.asarray(values, dtype=np.float64)
     return float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else None
-
-
-def same_rows(counts: Mapping[str, IntArray], told: RowCounts) -> dict[str, IntArray]:
-    """The largest group of tables that are about the same rows of data: references equally long, row by row."""
-    groups: dict[bytes, dict[str, IntArray]] = {}
-    for name, table in counts.items():
-        if table.ndim == 2 and table.shape[1] == told.columns and len(table):
-            groups.setdefault(np.ascontiguousarray(table[:, 1]).tobytes(), {})[name] = table
-    return max(groups.values(), key=len, default={})

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nas.records import Scenario
+from reports.beside import Beside, by_other_metrics
 from reports.break_even import (
     BreakEven,
     Envelope,
@@ -55,6 +56,7 @@ class Findings:
     """
 
     comparison: Comparison | None
+    beside: tuple[Beside, ...]
     per_point_g: float | None
     per_point_interval: Interval | None
     answer: BreakEven
@@ -101,6 +103,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     warnings = (*draws.warnings, *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
+        beside=by_other_metrics(evidence.search, evidence.hand),
         per_point_g=None if weak else per_point,
         per_point_interval=None if weak else per_point_interval,
         answer=united([answer for answer, _ in answers["loaded"]]),

@@ -27,7 +27,7 @@ from nas.tasks.tokenizer import BOS_ID
 from nas.testing import RECIPE, lights, timeless, tiny
 from nas.training import Diverged, train
 from nas.worker import FACTORY, context, make_worker, payload
-from reports.statistics import corpus_bleu
+from reports.row_counts import corpus_bleu
 from search_spaces.counting import size
 from search_spaces.model import Model, build
 

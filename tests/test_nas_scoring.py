@@ -7,7 +7,7 @@ import pytest
 import sacrebleu
 
 from nas.scoring import bits_per_character, bleu_rows, chrf_rows, score
-from reports.statistics import corpus_bleu
+from reports.row_counts import corpus_bleu
 
 REFERENCES = [
     "Gib das Passwort ein.",

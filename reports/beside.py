@@ -1,0 +1,67 @@
+"""The champions by a second metric: whether what is concluded hangs on the metric that decides."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from nas.metric import BESIDE, Metric
+from reports.draws import draw
+from reports.models import Model
+from reports.statistics import Comparison, compare
+from reports.words import p_words, signed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beside:
+    """The search champion's mean score by a second metric less the hand champion's.
+
+    `comparison` stands alone: nothing is decided by it, so it is part of no correction. None where a record has no counts of the
+    metric's rows, as those of earlier versions.
+    """
+
+    metric: Metric
+    difference: float
+    comparison: Comparison | None
+
+
+def by_other_metrics(search: Model | None, hand: Model | None) -> tuple[Beside, ...]:
+    """The champions by every metric beside the one that decides; those by which one of them has no score are left out."""
+    if search is None or hand is None:
+        return ()
+    found = []
+    for metric in BESIDE.get(search.metric.key, ()):
+        pair = replace(search, metric=metric), replace(hand, metric=metric)
+        mine, others = (one.test_score for one in pair)
+        if mine is not None and others is not None:
+            found.append(Beside(metric=metric, difference=mine - others, comparison=_compared(pair)))
+    return tuple(found)
+
+
+def _compared(pair: tuple[Model, Model]) -> Comparison | None:
+    """By the bootstrap that the metric which decides has, too: rows of test data jointly, seeds for each."""
+    key = pair[0].metric.test
+    trainings = [record for model in pair for one in model.runs for record in model.of_seed(one)]
+    if not all(record.sentence_counts.get(key) for record in trainings):
+        return None
+    draws = draw(pair)
+    if draws.warnings:  # rows of different data, or counts that do not give the scores
+        return None
+    search, hand = pair
+    drawn = draws.scores[search.design] - draws.scores[hand.design]
+    difference = (search.test_score or 0.0) - (hand.test_score or 0.0)
+    return compare(difference, drawn, draws.spreads_of(search.design, hand.design))
+
+
+def beside_words(found: Sequence[Beside]) -> str:
+    """What second metrics say; nothing where there are none."""
+    return " ".join(map(_words, found))
+
+
+def _words(one: Beside) -> str:
+    metric, comparison = one.metric, one.comparison
+    away = f"{signed(one.difference, metric.places)} {metric.unit}"
+    told = f"By {metric.title}, which decides nothing here, the difference is {away}"
+    if comparison is None:
+        return f"{told}; it has no interval, since not all records have counts of what {metric.title} counts."
+    low, high = (signed(end, metric.places) for end in (comparison.interval.low, comparison.interval.high))
+    chance = f"{p_words(comparison.p_value)} by bootstrap, alone"
+    return f"{told} (95 % interval {low} to {high}, over seeds and test {metric.rows}; {chance})."

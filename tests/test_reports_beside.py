@@ -1,0 +1,105 @@
+"""The champions by chrF, which decides nothing: on the synthetic run, with counts of characters added to its records."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from nas.records import Record
+from reports.analysis import Analysis, analyse
+from reports.export import search_results
+from reports.load import load_runs
+from reports.row_counts import ROW_COUNTS
+from reports.sentences import make_verdict
+from reports.settings import make_settings
+
+RECORDS = Path(__file__).parent / "records"
+SCHEMA = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
+CHRF = ROW_COUNTS["chrf"]
+SHARES = {"lite_transformer-m": 0.7, "search-trial7": 0.6}
+
+
+def with_characters(record: Record) -> Record:
+    """A record with counts behind chrF: five characters a word, a share of them and of their n-grams right."""
+    words, share = record.sentence_counts.get("test_bleu"), SHARES.get(record.design)
+    if words is None or share is None:
+        return record
+    rows = tuple(
+        (5 * found, 5 * wanted, *(int(min(5 * found, 5 * wanted) * share ** (1 + order / 4)) - order for order in range(6)))
+        for found, wanted, *_ in words
+    )
+    score = float(CHRF.score(CHRF.summable(np.array(rows)).sum(axis=0)))
+    counts, metrics = {**record.sentence_counts, "test_chrf": rows}, {**record.metrics, "test_chrf": score}
+    return replace(record, metrics=metrics, sentence_counts=counts)
+
+
+def analysed(edit: Callable[[Record], Record] = with_characters) -> Analysis:
+    runs = [replace(run, records=tuple(map(edit, run.records))) for run in load_runs([RECORDS])]
+    return analyse(runs, make_settings("DEU", "FRA"))
+
+
+def text(analysis: Analysis) -> str:
+    return next(one.text for one in make_verdict(analysis).sentences if one.topic == "By another metric")
+
+
+def test_the_champions_are_compared_by_chrf_too() -> None:
+    analysis = analysed()
+    (found,) = analysis.findings.beside
+    search, hand = (
+        np.mean([one.metrics["test_chrf"] for one in model.finals])
+        for model in (analysis.evidence.search, analysis.evidence.hand)
+        if model is not None
+    )
+    assert found.metric.key == "chrf" and found.difference == pytest.approx(search - hand)
+    comparison = found.comparison
+    assert comparison is not None and comparison.difference == found.difference
+    assert comparison.interval.low < found.difference < comparison.interval.high < 0
+    assert (comparison.holm_p_value, comparison.num_comparisons) == (None, 1) and comparison.p_value < 0.01
+    said = text(analysis)
+    assert said.startswith(
+        f"By chrF, which decides nothing here, the difference is \N{MINUS SIGN}{-found.difference:.2f} chrF (95 %"
+    )
+    assert "over seeds and test sentences" in said
+
+
+def test_it_does_not_move_what_decides() -> None:
+    analysis, without = analysed(), analysed(lambda record: record)
+    assert without.findings.beside == ()
+    assert analysis.findings.comparison == without.findings.comparison
+    assert analysis.findings.answer == without.findings.answer
+    assert "By another metric" not in [one.topic for one in make_verdict(without).sentences]
+
+
+def test_results_say_it() -> None:
+    analysis = analysed()
+    results = search_results(analysis, make_verdict(analysis))
+    jsonschema.validate(results, SCHEMA)
+    (found,) = results["beside"]
+    assert (found["metric"], found["difference"]) == ("chrf", analysis.findings.beside[0].difference)
+    assert found["comparison"]["interval"]["low"] < found["difference"]
+
+
+def damaged(*change: tuple[int, ...]) -> Callable[[Record], Record]:
+    """With other counts in the hand champion's training with seed 2, none where none are given."""
+
+    def edit(record: Record) -> Record:
+        whole = with_characters(record)
+        if (record.role, record.design, record.seed) != ("final", "lite_transformer-m", 2):
+            return whole
+        rows = whole.sentence_counts["test_chrf"]
+        return replace(whole, sentence_counts={**whole.sentence_counts, "test_chrf": (*change, *rows[1:]) if change else ()})
+
+    return edit
+
+
+@pytest.mark.parametrize("change", [(), ((10, 999, 1, 1, 1, 1, 1, 1),), ((9_999, 25, 9_999, 9, 8, 7, 6, 5),)], ids=str)
+def test_without_the_counts_behind_it_there_is_no_interval(change: tuple[tuple[int, ...], ...]) -> None:
+    analysis = analysed(damaged(*change))
+    (found,) = analysis.findings.beside
+    assert found.comparison is None and found.difference < 0
+    assert "it has no interval, since not all records have counts of what chrF counts" in text(analysis)
+    jsonschema.validate(search_results(analysis, make_verdict(analysis)), SCHEMA)
