@@ -92,7 +92,7 @@ def validated(data: dict[str, Any], origin: str) -> Experiment:
         kind = known.kind
         if kind not in EXPERIMENTS:
             raise UserError(
-                f"{origin}: task.name: expected a task of translation or language modelling in an experiment, got "
+                f"{origin}: task.name: expected a task of translation, summarisation or language modelling in an experiment, got "
                 f"{task['name']!r}; train designs on it with carbon-nas evaluate --task {task['name']}"
             )
         given |= _with_defaults(data, kind, known.recipe)
@@ -109,7 +109,7 @@ def _with_defaults(data: dict[str, Any], kind: str, recipe: Mapping[str, Any]) -
     found: dict[str, Any] = {}
     if recipe and isinstance(own := data.get("recipe", {}), dict):
         found["recipe"] = {**recipe, **own}
-    if kind != "translation" and isinstance(own := data.get("search"), dict):
+    if kind == "language_model" and isinstance(own := data.get("search"), dict):
         found["search"] = {"objective": "valid_loss", **own}
     return found
 
@@ -118,7 +118,9 @@ def _check_objectives(search: SearchPart, kind: str, origin: str) -> None:
     """Raises UserError for a figure that records of such a task do not have."""
     for key, names in (("objective", search.objectives), ("limits", tuple(search.limits))):
         for name in names:
-            if (told_by := find_objective(name).kind) not in (None, kind):
+            kinds = find_objective(name).kinds
+            if kinds and kind not in kinds:
+                told_by = " and ".join(kinds)
                 raise UserError(f"{origin}: search.{key}: {name} is of tasks of {told_by}, got a task of {kind}; take valid_loss")
 
 

@@ -7,13 +7,13 @@ from typing import Any, Literal
 from pydantic import Field, ValidationInfo, create_model, field_validator, model_validator
 
 from nas.errors import UserError
-from nas.metric import BLEU, LOG_LIKELIHOOD
+from nas.metric import BLEU, LOG_LIKELIHOOD, ROUGE_L
 from nas.phases import Repetition
 from nas.recipe import Recipe, plain_recipe
 from nas.search_parts import LATER, Part, Positive, SearchPart
 from nas.stages.words import parse_stage
 from nas.tasks.text import LanguageModelTask
-from nas.tasks.translation import TranslationTask
+from nas.tasks.translation import SummarisationTask, TranslationTask
 
 
 class HandPart(Part):
@@ -43,6 +43,7 @@ class FinalPart(Part):
     tokens: Positive
     seeds: tuple[Positive, ...] = Field(default=(1, 2, 3), min_length=1)
     margin_bleu: float = Field(default=BLEU.margin, ge=0)
+    margin_rouge: float = Field(default=ROUGE_L.margin, ge=0)
     margin_bits_per_byte: float = Field(default=LOG_LIKELIHOOD.margin, ge=0)
 
 
@@ -157,7 +158,7 @@ class Experiment(Part):
 
     name: str = Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*$")
     description: str = ""
-    task: TranslationTask | LanguageModelTask
+    task: TranslationTask | SummarisationTask | LanguageModelTask
     recipe: Recipe = Recipe()
     hand: HandPart
     search: SearchPart | None = None
@@ -210,8 +211,9 @@ class Experiment(Part):
         for name in ("mac_limit", "with_seed_0", "elsewhere", "pace_seeds", "role"):  # came later: older runs stay the same
             if not plain["hand"][name] or plain["hand"][name] == HandPart.model_fields[name].default:
                 del plain["hand"][name]
-        if self.final.margin_bits_per_byte == LOG_LIKELIHOOD.margin:  # came later, as these
-            del plain["final"]["margin_bits_per_byte"]
+        for metric in (ROUGE_L, LOG_LIKELIHOOD):  # came later, as these
+            if plain["final"][metric.margin_key] == metric.margin:
+                del plain["final"][metric.margin_key]
         if not self.compress:
             del plain["compress"]
         return plain
@@ -223,5 +225,6 @@ class Experiment(Part):
 
 
 EXPERIMENTS: dict[str, type[Experiment]] = {
-    task.kind: create_model("Experiment", __base__=Experiment, task=(task, ...)) for task in (TranslationTask, LanguageModelTask)
+    task.kind: create_model("Experiment", __base__=Experiment, task=(task, ...))
+    for task in (TranslationTask, SummarisationTask, LanguageModelTask)
 }

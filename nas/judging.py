@@ -16,7 +16,7 @@ from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
 from nas.tasks.encoding import EncodedTask
-from nas.tasks.references import XZ, compressed_nats, copy_source, nearest_neighbour
+from nas.tasks.references import XZ, compressed_nats, copy_source, first_sentence, nearest_neighbour
 from nas.tasks.splits import EncodedSplit, PictureSplit, RunningTextSplit
 from nas.units import perplexity
 from search_spaces.architecture import Architecture
@@ -117,18 +117,28 @@ class TranslationJudge(Judge):
         return _translated(task.decode(rows), split, sum(map(len, rows)))
 
 
+def _summarised(texts: Sequence[str], split: EncodedSplit, tokens: int) -> Output:
+    """Summaries with their scores."""
+    found = rouge(texts, split.references)
+    signature = f"ROUGE F1, no stemming, torchmetrics {version('torchmetrics')}"
+    return Output(
+        scores=found.scores, tokens=tokens, rows=len(split), signatures={"rouge": signature}, sentence_counts=found.rows
+    )
+
+
 class SummarisationJudge(TranslationJudge):
     """ROUGE of decoded summaries, bits per character of references."""
 
     kind = "summarisation"
-    references = {}
+    references = {
+        "first_sentence": lambda task, split: _summarised(first_sentence(task, split), split, 0),
+        "nearest_neighbour": lambda task, split: _summarised(nearest_neighbour(task, split), split, 0),
+    }
 
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """See Judge."""
         rows = decode_split(model, split, recipe)
-        scores = rouge(task.decode(rows), split.references)
-        signature = f"ROUGE F1, no stemming, torchmetrics {version('torchmetrics')}"
-        return Output(scores=scores, tokens=sum(map(len, rows)), rows=len(split), signatures={"rouge": signature})
+        return _summarised(task.decode(rows), split, sum(map(len, rows)))
 
 
 class LanguageModelJudge(Judge):

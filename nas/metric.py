@@ -48,7 +48,7 @@ class Metric:
 
     def text(self, value: float) -> str:
         """A value with its unit, and with a minus that is one."""
-        return f"{value:.{self.places}f} {self.unit}".replace("-", MINUS)
+        return f"{value:.{self.places}f}".replace("-", MINUS) + f" {self.unit}"
 
 
 BLEU = Metric(
@@ -62,6 +62,18 @@ BLEU = Metric(
     margin_key="margin_bleu",
     rows="sentences",
     counted="30 source and 30 target tokens",
+)
+ROUGE_L = Metric(
+    kind="summarisation",
+    key="rougeL",
+    unit="ROUGE-L",
+    title="ROUGE-L",
+    gain="point of ROUGE-L",
+    places=2,
+    margin=3.0,
+    margin_key="margin_rouge",
+    rows="summaries",
+    counted=BLEU.counted,
 )
 # The logarithm (base 2) of the probability of a byte: bits per byte of Gao et al. 2020 (arXiv 2101.00027) with the sign turned,
 # so that more is better, as of every metric here.
@@ -77,9 +89,13 @@ LOG_LIKELIHOOD = Metric(
     rows="blocks",
     counted="one block of text",
 )
-ALL_METRICS = (BLEU, LOG_LIKELIHOOD)
+ALL_METRICS = (BLEU, ROUGE_L, LOG_LIKELIHOOD)
 CHRF = replace(BLEU, key="chrf", unit="chrF", title="chrF", gain="chrF")
-BESIDE = {BLEU.key: (CHRF,)}
+ROUGE_1, ROUGE_2 = (
+    replace(ROUGE_L, key=f"rouge{order}", unit=f"ROUGE-{order}", title=f"ROUGE-{order}", gain=f"point of ROUGE-{order}")
+    for order in (1, 2)
+)
+BESIDE = {BLEU.key: (CHRF,), ROUGE_L.key: (ROUGE_1, ROUGE_2)}
 """Metrics that decide nothing and show whether what was decided hangs on the metric, by the key of the one that decides."""
 
 

@@ -22,7 +22,7 @@ class Objective:
         need: what an evaluation has to do beside training and the validation loss.
         untrained: whether it is known without training.
         unit: what it is measured in, for people.
-        kind: of the tasks whose records have it; None for all.
+        kinds: of the tasks whose records have it; all where none is named.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Objective:
     need: Need | None = None
     untrained: bool = False
     unit: str = ""
-    kind: str | None = None
+    kinds: tuple[str, ...] = ()
 
     @property
     def direction(self) -> Literal["minimize", "maximize"]:
@@ -60,16 +60,17 @@ def _joules_per_1000_outputs(record: Record) -> float | None:
 
 
 ALL_OBJECTIVES: tuple[Objective, ...] = (
-    Objective(name="valid_bits_per_character", of=_metric("valid_bits_per_character"), kind="translation"),
+    Objective(name="valid_bits_per_character", of=_metric("valid_bits_per_character"), kinds=("translation", "summarisation")),
     Objective(name="valid_loss", of=_metric("valid_loss"), unit="nats a token"),
     Objective(name="valid_perplexity", of=_perplexity),
-    Objective(name="valid_bleu", maximised=True, of=_metric("valid_bleu"), need="outputs", kind="translation"),
-    Objective(name="valid_chrf", maximised=True, of=_metric("valid_chrf"), need="outputs", kind="translation"),
+    Objective(name="valid_bleu", maximised=True, of=_metric("valid_bleu"), need="outputs", kinds=("translation",)),
+    Objective(name="valid_chrf", maximised=True, of=_metric("valid_chrf"), need="outputs", kinds=("translation",)),
+    Objective(name="valid_rougeL", maximised=True, of=_metric("valid_rougeL"), need="outputs", kinds=("summarisation",)),
     Objective(
         name="valid_log_likelihood",
         maximised=True,
         of=_metric("valid_log_likelihood"),
-        kind="language_model",
+        kinds=("language_model",),
         unit="bits per byte",
     ),
     Objective(name="macs", of=lambda one: float(one.counts.macs_paper) if one.counts else None, untrained=True),

@@ -17,6 +17,7 @@ ObjectiveName = Literal[
     "valid_perplexity",
     "valid_bleu",
     "valid_chrf",
+    "valid_rougeL",
     "valid_log_likelihood",
     "macs",
     "params",

@@ -21,6 +21,11 @@ GLOSSARY: tuple[Term, ...] = (
         "Overlap of words and word sequences with a reference translation, 0 to 100, by sacrebleu. Higher is better.",
     ),
     Term(
+        "ROUGE",
+        "Overlap with a reference summary, 0 to 100: of words (1), of pairs of words (2), of the longest common sequence (L). "
+        "Higher is better.",
+    ),
+    Term(
         "Log-likelihood, bits per byte",
         "Of language models: the logarithm (base 2) of the probability that they give a byte of text, on average: bits per byte "
         "with the sign turned. Higher, nearer to zero, is better.",
@@ -49,8 +54,8 @@ GLOSSARY: tuple[Term, ...] = (
     ),
     Term(
         "MACs",
-        f"Multiply-accumulates of one pass: in translation of {BLEU.counted}, in language models of {LOG_LIKELIHOOD.counted}. A "
-        "FLOP count is two of them.",
+        f"Multiply-accumulates of one pass: in translation and summarisation of {BLEU.counted}, in language models of "
+        f"{LOG_LIKELIHOOD.counted}. A FLOP count is two of them.",
     ),
     Term(
         "Making of the hardware",
@@ -64,7 +69,7 @@ GLOSSARY: tuple[Term, ...] = (
     P_VALUE,
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
     Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
-    Term("Use", "One output: a sentence translated, or a block of text told by a language model."),
+    Term("Use", "One output: a sentence translated, a text summarised, or a block of text told by a language model."),
 )
 
 HOLM = Term(

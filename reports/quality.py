@@ -12,6 +12,7 @@ WORDS = {
     "valid_bleu": "valid BLEU",
     "valid_log_likelihood": "valid log-likelihood, bits per byte",
     "valid_chrf": "valid chrF",
+    "valid_rougeL": "valid ROUGE-L",
     "macs": "MACs, M",
     "params": "params, M",
     "latency_ms": "latency, ms",
@@ -43,6 +44,6 @@ def sign(objective: Objective) -> int:
 
 def value_words(objective: Objective, value: float) -> str:
     """A value as tables have it, without its unit."""
-    if objective.name in ("valid_bleu", "valid_chrf"):
+    if objective.name in ("valid_bleu", "valid_chrf", "valid_rougeL"):
         return optional(value)
     return millions(round(value)) if objective.name in ("macs", "params") else significant(value, 4)

@@ -38,6 +38,12 @@ def mean_log_likelihood(sums: npt.ArrayLike) -> FloatArray:
     return np.asarray(-counts[..., 0] / (1e6 * np.log(2) * np.maximum(counts[..., 1], 1.0)), dtype=np.float64)
 
 
+def mean_rouge(sums: npt.ArrayLike) -> FloatArray:
+    """Mean F1 (0 to 100) of summed counts [..., 3]: millionths of F1, words of the reference, texts."""
+    counts = np.asarray(sums, dtype=np.float64)
+    return np.asarray(counts[..., 0] / (1e4 * np.maximum(counts[..., 2], 1.0)), dtype=np.float64)
+
+
 def corpus_chrf(sums: npt.ArrayLike) -> FloatArray:
     """chrF2 (0 to 100) of summed counts [..., 18], as sacrebleu's corpus score: `chrf_columns` of every sentence, summed.
 
@@ -89,6 +95,7 @@ ROW_COUNTS = {
     "bleu": RowCounts(2 + 2 * BLEU_ORDERS, corpus_bleu, 0.05),
     "chrf": RowCounts(2 + CHRF_ORDERS, corpus_chrf, 0.05, chrf_columns),
     "log_likelihood": RowCounts(2, mean_log_likelihood, 1e-3),
+    **{key: RowCounts(3, mean_rouge, 1e-3) for key in ("rouge1", "rouge2", "rougeL")},
 }
 """By the key of the metric."""
 

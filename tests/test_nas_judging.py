@@ -33,6 +33,7 @@ from nas.tasks.text import LanguageModelTask, MaskedTextTask, PassageClassTask, 
 from nas.tasks.tokenizer import PAD_ID, train_tokenizer
 from nas.tasks.translation import SummarisationTask, encode
 from nas.training import Learner, Trained, TrainingState, train
+from reports.row_counts import ROW_COUNTS
 from search_spaces.ends import ClassifierEnds
 from search_spaces.model import Model, build
 from search_spaces.positions import Learned
@@ -244,8 +245,8 @@ def test_what_needs_no_model_is_scored_as_models_are(tasks: dict[str, EncodedTas
 
 
 def test_rouge_knows_letters_of_any_script() -> None:
-    assert rouge(["größe 你好"], ["Größe, 你好!"]) == pytest.approx({"rouge1": 100, "rouge2": 100, "rougeL": 100})
-    assert rouge(["gr e"], ["größe"])["rouge1"] == 0
+    assert rouge(["größe 你好"], ["Größe, 你好!"]).scores == pytest.approx({"rouge1": 100, "rouge2": 100, "rougeL": 100})
+    assert rouge(["gr e"], ["größe"]).scores["rouge1"] == 0
 
 
 def test_rouge_by_hand() -> None:
@@ -253,10 +254,13 @@ def test_rouge_by_hand() -> None:
     references = ["The cat lay down", "man bites dog!", "something"]
     found = rouge(hypotheses, references)
     # Of the first: 2 of 3 and 4 words, 1 of 2 and 3 pairs, 2 in a row; of the second: all words, no pair, 1 in a row.
-    assert found["rouge1"] == pytest.approx(100 * (4 / 7 + 1 + 0) / 3)
-    assert found["rouge2"] == pytest.approx(100 * (2 / 5 + 0 + 0) / 3)
-    assert found["rougeL"] == pytest.approx(100 * (4 / 7 + 1 / 3 + 0) / 3)
-    assert rouge(references, references) == pytest.approx({"rouge1": 100, "rouge2": 100 * 2 / 3, "rougeL": 100})
+    assert found.scores["rouge1"] == pytest.approx(100 * (4 / 7 + 1 + 0) / 3)
+    assert found.scores["rouge2"] == pytest.approx(100 * (2 / 5 + 0 + 0) / 3)
+    assert found.scores["rougeL"] == pytest.approx(100 * (4 / 7 + 1 / 3 + 0) / 3)
+    assert found.rows["rouge1"] == ((round(1e6 * 4 / 7), 4, 1), (1_000_000, 3, 1), (0, 1, 1))
+    for key, rows in found.rows.items():
+        assert ROW_COUNTS[key].score(np.sum(rows, axis=0)) == pytest.approx(found.scores[key], abs=1e-4)
+    assert rouge(references, references).scores == pytest.approx({"rouge1": 100, "rouge2": 100 * 2 / 3, "rougeL": 100})
     with pytest.raises(ValueError, match="as many hypotheses as references and one at least, got 1 and 3"):
         rouge(["a"], references)
     with pytest.raises(ValueError, match="got 0 and 0"):
@@ -336,8 +340,12 @@ def test_the_record_names_phases_and_metrics(
     assert Record.from_json(record.to_json()) == record
     inference = record.phase("inference")
     assert inference is not None and inference.sentences == len(task.test)
-    counts = {"classification": "accuracy", "language_model": "log_likelihood"}
-    counted = {f"test_{counts[kind]}": len(task.test)} if kind in counts else {}
+    counts = {
+        "classification": ("accuracy",),
+        "language_model": ("log_likelihood",),
+        "summarisation": ("rouge1", "rouge2", "rougeL"),
+    }
+    counted = {f"test_{one}": len(task.test) for one in counts.get(kind, ())}
     assert {name: len(rows) for name, rows in record.sentence_counts.items()} == counted
     spent = sum(phase.tokens for phase in record.phases[: len(phases)])
     assert 200 <= spent < 200 + 2 * RECIPE.batch_tokens

@@ -2,6 +2,7 @@
 
 import lzma
 import math
+import re
 
 import numpy as np
 
@@ -19,11 +20,16 @@ def copy_source(task: EncodedTask, split: EncodedSplit) -> list[str]:
     return _texts(task, split.sources)
 
 
+def first_sentence(task: EncodedTask, split: EncodedSplit) -> list[str]:
+    """Of each source its first sentence, which is hard to beat as a summary."""
+    return [re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] for text in _texts(task, split.sources)]
+
+
 def nearest_neighbour(task: EncodedTask, split: EncodedSplit) -> list[str]:
-    """For each source the translation of the training source most like it (word-Jaccard; the first one wins a tie)."""
+    """For each source the target of the training source most like it (word-Jaccard; the first one wins a tie)."""
     index = Neighbours(_texts(task, task.train.sources))
-    translations = _texts(task, task.train.targets)
-    return [translations[index.nearest(source)[0]] for source in _texts(task, split.sources)]
+    targets = _texts(task, task.train.targets)
+    return [targets[index.nearest(source)[0]] for source in _texts(task, split.sources)]
 
 
 def compressed_nats(task: EncodedTask, split: RunningTextSplit) -> float:
