@@ -12,10 +12,11 @@ import numpy as np
 from nas import machine
 from nas.energy.client import MeterClient
 from nas.errors import UserError
-from nas.judging import Output, judge_of, told
+from nas.judging import judge_of
 from nas.latency import LatencyProtocol, latency_ms
 from nas.legs import ALL_OUTPUTS, Leg, Measures, begun, teach
-from nas.phases import Clockwork, Repetition, metered
+from nas.outputs import Made, Output, told
+from nas.phases import ONCE, Clockwork, Repetition, metered
 from nas.proxies import Subject, find_proxies
 from nas.recipe import Recipe
 from nas.records import Counts, Record, Role
@@ -196,12 +197,7 @@ class Evaluator:
         """Scores validation data, and test data where there is any, as phases of their own. Raises Diverged."""
         self._validate(clockwork, model, measures, found)
         if (test := self.task.test) is not None:
-            clockwork.run_repeated(
-                "inference",
-                lambda: self._put_out(model, test, "test", found.metrics, found.outputs),
-                lambda: self._put_out(model, test, "test", {}, {}),
-                self.repetition,
-            )
+            self._infer(clockwork, model, test, "test", found, self.repetition)
 
     def time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
         """Measures latency, as a phase does."""
@@ -258,12 +254,11 @@ class Evaluator:
             found.metrics.update({f"valid_{name}": value for name, value in forced.items()})
             return (valid.num_target_tokens, len(valid)) if forced else (0, 0)
 
-        def output() -> tuple[int, int]:
-            return self._put_out(model, valid, "valid", found.metrics, found.outputs)
-
         def both() -> tuple[int, int]:
             losses()
-            return output()
+            made = judge_of(self.task.kind).made(self.task, model, valid, self.recipe)
+            self._score(made, valid, "valid", found)
+            return made.tokens, made.rows
 
         if self.task.test is not None:
             clockwork.run("validate", both)
@@ -271,16 +266,31 @@ class Evaluator:
         # Where nobody may see test data, the output for validation data stands for inference.
         clockwork.run("validate", losses)
         if measures.outputs or not forced:
-            clockwork.run("inference", output)
+            self._infer(clockwork, model, valid, "valid", found, ONCE)
 
-    def _put_out(
-        self, model: Model, split: EncodedSplit, label: str, metrics: dict[str, float], outputs: dict[str, Output]
-    ) -> tuple[int, int]:
-        output = judge_of(self.task.kind).output(self.task, model, split, self.recipe)
+    def _infer(
+        self, clockwork: Clockwork, model: Model, split: EncodedSplit, label: str, found: Findings, repetition: Repetition
+    ) -> None:
+        """Output as users of the model have it, and in a phase of its own what it is worth, the first time."""
+        first: list[Made] = []
+
+        def output() -> tuple[int, int]:
+            made = judge_of(self.task.kind).made(self.task, model, split, self.recipe)
+            first.extend([made] if not first else [])
+            return made.tokens, made.rows
+
+        def score() -> tuple[int, int]:
+            self._score(first[0], split, label, found)
+            return 0, 0
+
+        clockwork.run_repeated("inference", output, repetition)
+        clockwork.run("score", score)
+
+    def _score(self, made: Made, split: EncodedSplit, label: str, found: Findings) -> None:
+        output = judge_of(self.task.kind).scored(made, split)
         check_finite(output.scores)
-        metrics.update(output.metrics(label))
-        outputs[label] = output
-        return output.tokens, output.rows
+        found.metrics.update(output.metrics(label))
+        found.outputs[label] = output
 
 
 def check_finite(scores: Mapping[str, float]) -> None:

@@ -6,12 +6,12 @@ Output is what a model is used for: translations decoded, text scored, classes t
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
 
 from nas.decoding import answer_split, decode_split
 from nas.losses import losses_by_row, summed_loss, told_labels
+from nas.outputs import Made, Output
 from nas.recipe import Recipe
 from nas.scoring import bits_per_character, score
 from nas.summary_scoring import rouge
@@ -24,35 +24,6 @@ from search_spaces.ends import ClassifierEnds, TokenEnds
 from search_spaces.model import Model
 from search_spaces.patch_ends import PatchEnds
 from search_spaces.picture_ends import PictureEnds
-
-Rows = tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Output:
-    """Scores by name, tokens and rows (sentences, blocks, images) put out, and what a bootstrap needs of each row."""
-
-    scores: Mapping[str, float]
-    tokens: int
-    rows: int
-    signatures: Mapping[str, str] = field(default_factory=dict)
-    sentence_counts: Mapping[str, Rows] = field(default_factory=dict)
-
-    def metrics(self, label: str) -> dict[str, float]:
-        """The scores as a record names them; the label is that of the split, valid or test."""
-        return {f"{label}_{name}": value for name, value in self.scores.items()}
-
-
-def told(outputs: Mapping[str, Output]) -> dict[str, Any]:
-    """Fields of a record beside its metrics, of outputs by the labels of their splits: signatures, and counts of test rows.
-
-    Validation data chooses and is never drawn again: its rows would be most of a long search's records and serve nothing.
-    """
-    tested = outputs["test"].sentence_counts if "test" in outputs else {}
-    return {
-        "signatures": {name: text for one in outputs.values() for name, text in one.signatures.items()},
-        "sentence_counts": {f"test_{name}": rows for name, rows in tested.items()},
-    }
 
 
 class Judge(ABC):
@@ -80,8 +51,21 @@ class Judge(ABC):
         return {}
 
     @abstractmethod
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
+        """What the model makes of a split: what it is used for, and what is metered as inference."""
+
+    @abstractmethod
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
+        """The scores of it, for which nobody who uses a model pays."""
+
     def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
         """What the model makes of a split, with its scores."""
+        return self.scored(self.made(task, model, split, recipe), split)
+
+
+def _decoded(task: EncodedTask, rows: Sequence[Sequence[int]]) -> Made:
+    """Texts of rows of tokens."""
+    return Made(content=task.decode(rows), tokens=sum(map(len, rows)), rows=len(rows))
 
 
 def _translated(texts: Sequence[str], split: EncodedSplit, tokens: int) -> Output:
@@ -111,16 +95,19 @@ class TranslationJudge(Judge):
         bits = bits_per_character(nats, split.num_reference_characters)
         return {"loss": nats / split.num_target_tokens, "bits_per_character": bits}
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
         """See Judge."""
-        rows = decode_split(model, split, recipe)
-        return _translated(task.decode(rows), split, sum(map(len, rows)))
+        return _decoded(task, decode_split(model, split, recipe))
+
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
+        """See Judge."""
+        return _translated(made.content, split, made.tokens)
 
 
 def _summarised(texts: Sequence[str], split: EncodedSplit, tokens: int) -> Output:
     """Summaries with their scores."""
     found = rouge(texts, split.references)
-    signature = f"ROUGE F1, no stemming, torchmetrics {version('torchmetrics')}"
+    signature = f"ROUGE F1, lower case, letters and digits of any script, no stemming, torchmetrics {version('torchmetrics')}"
     return Output(
         scores=found.scores, tokens=tokens, rows=len(split), signatures={"rouge": signature}, sentence_counts=found.rows
     )
@@ -135,10 +122,9 @@ class SummarisationJudge(TranslationJudge):
         "nearest_neighbour": lambda task, split: _summarised(nearest_neighbour(task, split), split, 0),
     }
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
         """See Judge."""
-        rows = decode_split(model, split, recipe)
-        return _summarised(task.decode(rows), split, sum(map(len, rows)))
+        return _summarised(made.content, split, made.tokens)
 
 
 class LanguageModelJudge(Judge):
@@ -157,10 +143,15 @@ class LanguageModelJudge(Judge):
             raise ValueError("expected ends of a text alone, got PictureEnds")
         return architecture
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
+        """See Judge: nats of each row."""
+        nats_by_row = losses_by_row(model, split, recipe)
+        return Made(content=nats_by_row, tokens=split.num_target_tokens, rows=len(split))
+
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
         """See Judge. Words and bytes leave the ends of texts out, the loss pays for them."""
-        text, nats_by_row = _running(split), losses_by_row(model, split, recipe)
-        nats, tokens = math.fsum(nats_by_row), split.num_target_tokens
+        text, nats_by_row = _running(split), made.content
+        nats, tokens = math.fsum(nats_by_row), made.tokens
         likelihood = _likelihood(nats, text, {})
         scores = {
             "loss": nats / tokens,
@@ -197,11 +188,15 @@ class MaskedTextJudge(Judge):
             raise ValueError(f"expected ends that tell every token, got {type(architecture.ends).__name__}")
         return architecture
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
         """See Judge."""
-        loss, accuracy, _ = told_labels(model, split, recipe)
+        return Made(content=told_labels(model, split, recipe), tokens=len(split.sources.tokens), rows=len(split))
+
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
+        """See Judge."""
+        loss, accuracy, _ = made.content
         scores = {"loss": loss, "perplexity": perplexity(loss), "accuracy": accuracy}
-        return Output(scores=scores, tokens=len(split.sources.tokens), rows=len(split))
+        return Output(scores=scores, tokens=made.tokens, rows=made.rows)
 
 
 class ClassificationJudge(Judge):
@@ -218,13 +213,17 @@ class ClassificationJudge(Judge):
             raise ValueError(f"expected ends of tokens, classes or patches, got {type(architecture.ends).__name__}")
         return architecture
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
+        """See Judge."""
+        return Made(content=told_labels(model, split, recipe), tokens=len(split.sources.tokens), rows=len(split))
+
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
         """See Judge. The counts of a row are 1 where its class was told."""
-        loss, accuracy, right = told_labels(model, split, recipe)
+        loss, accuracy, right = made.content
         return Output(
             scores={"loss": loss, "accuracy": accuracy},
-            tokens=len(split.sources.tokens),
-            rows=len(split),
+            tokens=made.tokens,
+            rows=made.rows,
             sentence_counts={"accuracy": tuple((one,) for one in right)},
         )
 
@@ -245,15 +244,18 @@ class PictureQuestionJudge(Judge):
         """Loss in nats a token of the answers."""
         return {"loss": summed_loss(model, split, recipe) / split.num_target_tokens}
 
-    def output(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Output:
-        """See Judge. The counts of a row are 1 where its answer is right to the letter."""
+    def made(self, task: EncodedTask, model: Model, split: EncodedSplit, recipe: Recipe) -> Made:
+        """See Judge."""
         assert isinstance(split, PictureSplit)
-        rows = answer_split(model, split, recipe)
-        right = [int(found == answer) for found, answer in zip(task.decode(rows), split.references, strict=True)]
+        return _decoded(task, answer_split(model, split, recipe))
+
+    def scored(self, made: Made, split: EncodedSplit) -> Output:
+        """See Judge. The counts of a row are 1 where its answer is right to the letter."""
+        right = [int(found == answer) for found, answer in zip(made.content, split.references, strict=True)]
         return Output(
             scores={"accuracy": 100 * sum(right) / len(right)},
-            tokens=sum(map(len, rows)),
-            rows=len(split),
+            tokens=made.tokens,
+            rows=made.rows,
             sentence_counts={"accuracy": tuple((one,) for one in right)},
         )
 

@@ -19,6 +19,7 @@ DEPENDENCIES = (
     "sacrebleu",
     "tokenizers",
     "torch",
+    "torchmetrics",
 )
 
 _BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16", "bf16"})  # x86, x86, ARM

@@ -23,6 +23,7 @@ class Metric:
         margin_key: by which it says so in its table [final].
         rows: what data consists of, for people.
         counted: what MACs are counted of, for people.
+        budget: what budgets of training count, for people.
     """
 
     kind: str
@@ -35,6 +36,7 @@ class Metric:
     margin_key: str
     rows: str
     counted: str
+    budget: str = "target tokens"
 
     @property
     def valid(self) -> str:
@@ -88,6 +90,7 @@ LOG_LIKELIHOOD = Metric(
     margin_key="margin_bits_per_byte",
     rows="blocks",
     counted="one block of text",
+    budget="tokens",
 )
 ALL_METRICS = (BLEU, ROUGE_L, LOG_LIKELIHOOD)
 CHRF = replace(BLEU, key="chrf", unit="chrF", title="chrF", gain="chrF")

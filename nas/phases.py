@@ -26,6 +26,10 @@ class Repetition:
         return outputs == 0 or outputs >= self.outputs or seconds >= self.seconds
 
 
+ONCE = Repetition(seconds=0.0)
+"""Not repeated."""
+
+
 @dataclass
 class Clockwork:
     """Names phases of a trial to the meter and times them; `metered` makes it and joins the meter's energies."""
@@ -43,14 +47,14 @@ class Clockwork:
         duration_s, cpu_s = self.clock() - wall, time.process_time() - cpu
         self.phases.append(Phase(name=name, duration_s=duration_s, cpu_s=cpu_s, tokens=tokens, sentences=sentences))
 
-    def run_repeated(self, name: str, work: Work, again: Work, repetition: Repetition) -> None:
-        """Runs `work`, then `again` until it was enough, as one phase."""
+    def run_repeated(self, name: str, work: Work, repetition: Repetition) -> None:
+        """Runs `work` until it was enough, as one phase."""
 
         def repeated() -> tuple[int, int]:
             begun = self.clock()
             tokens, outputs = work()
             while not repetition.enough(self.clock() - begun, outputs):
-                more_tokens, more_outputs = again()
+                more_tokens, more_outputs = work()
                 tokens, outputs = tokens + more_tokens, outputs + more_outputs
             return tokens, outputs
 

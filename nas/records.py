@@ -34,11 +34,11 @@ class RecordError(ValueError):
 class Phase:
     """Time and energy of one phase of a trial.
 
-    `name` is proxy, train, stage (what is done to a trained model), load (its new file), validate, inference, latency, or
-    setup for what was drawn before them. `energy_uj` is dynamic
-    energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None when the meter could
-    not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target tokens, source tokens
-    of an encoder alone; `sentences` are outputs produced or scored.
+    `name` is proxy, train, stage (what is done to a trained model), load (its new file), validate, inference, score (what the
+    outputs of inference are worth; earlier versions had it in inference), latency, or setup for what was drawn before them.
+    `energy_uj` is dynamic energy; `loaded_uj` adds the trial's reserved share of idle and its share of overhead. Both are None
+    when the meter could not attribute them: unknown, never zero. `tokens` are those trained on, scored or produced: target
+    tokens, source tokens of an encoder alone; `sentences` are outputs produced or scored.
 
     Energy has three parts whose errors differ, `idle` (what the host draws doing nothing), `busy` (what its work adds) and
     `gpu`: `idle_uj` is the idle part of `loaded_uj`, `gpu_uj` and `gpu_loaded_uj` are the GPU parts of `energy_uj` and of

@@ -9,8 +9,9 @@ from nas import machine
 from nas.evaluation import Assignment, counts_of, sizes_of
 from nas.execution.executor import Answer, Job
 from nas.experiment_parts import Experiment
-from nas.judging import judge_of, told
+from nas.judging import judge_of
 from nas.ledger import read_events
+from nas.outputs import told
 from nas.phases import with_energy
 from nas.records import ROLES, EnergySource, Phase, Record, Role, Status, merged, readable_records
 from nas.run_folder import RunFolder

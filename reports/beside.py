@@ -14,13 +14,14 @@ from reports.words import p_words, signed
 class Beside:
     """The search champion's mean score by a second metric less the hand champion's.
 
-    `comparison` stands alone: nothing is decided by it, so it is part of no correction. None where a record has no counts of the
-    metric's rows, as those of earlier versions.
+    `comparison` stands alone: nothing is decided by it, so it is part of no correction. It is None where a record has no counts
+    of the metric's rows, as those of earlier versions, or where `warnings` say what is wrong with them.
     """
 
     metric: Metric
     difference: float
     comparison: Comparison | None
+    warnings: tuple[str, ...] = ()
 
 
 def by_other_metrics(search: Model | None, hand: Model | None) -> tuple[Beside, ...]:
@@ -32,23 +33,22 @@ def by_other_metrics(search: Model | None, hand: Model | None) -> tuple[Beside, 
         pair = replace(search, metric=metric), replace(hand, metric=metric)
         mine, others = (one.test_score for one in pair)
         if mine is not None and others is not None:
-            found.append(Beside(metric=metric, difference=mine - others, comparison=_compared(pair)))
+            found.append(_compared(pair, mine - others))
     return tuple(found)
 
 
-def _compared(pair: tuple[Model, Model]) -> Comparison | None:
+def _compared(pair: tuple[Model, Model], difference: float) -> Beside:
     """By the bootstrap that the metric which decides has, too: rows of test data jointly, seeds for each."""
-    key = pair[0].metric.test
+    (search, hand), metric = pair, pair[0].metric
     trainings = [record for model in pair for one in model.runs for record in model.of_seed(one)]
-    if not all(record.sentence_counts.get(key) for record in trainings):
-        return None
+    if not all(record.sentence_counts.get(metric.test) for record in trainings):
+        return Beside(metric=metric, difference=difference, comparison=None)
     draws = draw(pair)
-    if draws.warnings:  # rows of different data, or counts that do not give the scores
-        return None
-    search, hand = pair
+    if draws.warnings:
+        return Beside(metric=metric, difference=difference, comparison=None, warnings=draws.warnings)
     drawn = draws.scores[search.design] - draws.scores[hand.design]
-    difference = (search.test_score or 0.0) - (hand.test_score or 0.0)
-    return compare(difference, drawn, draws.spreads_of(search.design, hand.design))
+    comparison = compare(difference, drawn, draws.spreads_of(search.design, hand.design))
+    return Beside(metric=metric, difference=difference, comparison=comparison)
 
 
 def beside_words(found: Sequence[Beside]) -> str:
@@ -61,7 +61,8 @@ def _words(one: Beside) -> str:
     away = f"{signed(one.difference, metric.places)} {metric.unit}"
     told = f"By {metric.title}, which decides nothing here, the difference is {away}"
     if comparison is None:
-        return f"{told}; it has no interval, since not all records have counts of what {metric.title} counts."
+        why = "the counts behind it contradict the records" if one.warnings else "not all records have the counts behind it"
+        return f"{told}; it has no interval, since {why}."
     low, high = (signed(end, metric.places) for end in (comparison.interval.low, comparison.interval.high))
     chance = f"{p_words(comparison.p_value)} by bootstrap, alone"
     return f"{told} (95 % interval {low} to {high}, over seeds and test {metric.rows}; {chance})."

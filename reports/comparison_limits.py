@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from nas.metric import BLEU
 from nas.records import Phase, Record
 from reports.comparison import Compared
 from reports.comparison_sentences import seeds_words
@@ -51,7 +52,7 @@ def _shown(compared: Compared) -> Sentence:
     count = sentences.get("train") if isinstance(sentences, dict) else None
     many = f"{count:,} training {compared.metric.rows} of " if isinstance(count, int) else ""
     pair = [corpus.get(name) for name in ("source_language", "target_language")]
-    languages = f", {pair[0]} to {pair[1]}" if all(pair) else ""
+    languages = f", {pair[0]} to {pair[1]}" if all(pair) and compared.metric is BLEU else ""
     return Sentence(
         "What it shows",
         f"Which of these {plural(len(compared.ranked), 'design')} scores best after the same short training from scratch on "
@@ -74,6 +75,6 @@ def _budget(compared: Compared, phases: Sequence[Phase]) -> Sentence:
     length = f" ({duration(sum(one.duration_s for one in phases) / len(phases))} on average)" if phases else ""
     return Sentence(
         "Small models, short training",
-        f"{tokens} target tokens a training{length} of models of {spread}, embeddings left out. Nobody was trained until it "
-        "stopped improving: designs that learn fast are favoured, and large models on much data may come out otherwise.",
+        f"{tokens} {compared.metric.budget} a training{length} of models of {spread}, embeddings left out. Nobody was trained "
+        "until it stopped improving: designs that learn fast are favoured, and large models on much data may come out otherwise.",
     )

@@ -51,7 +51,7 @@ def comparison_content(compared: Compared) -> Content:
         verdict=verdict,
         tiles=make_comparison_tiles(compared),
         drawings=draw_all_compared(compared),
-        published=(results_table(),),
+        published=(results_table(compared.metric),),
         setup=setup_table(compared),
         glossary=COMPARISON_GLOSSARY,
         margin=compared.margin,

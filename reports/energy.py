@@ -26,6 +26,7 @@ PHASES = {
     "load": ("compression", "compression"),
     "validate": ("training", "evaluation"),
     "inference": ("inference", "inference"),
+    "score": ("training", "evaluation"),
     "latency": ("inference", "latency"),
 }
 """The part of a run's energy that each phase belongs to, and its group among those who paid."""

@@ -32,6 +32,11 @@ GLOSSARY: tuple[Term, ...] = (
     ),
     Term("Break-even uses", "Outputs after which the energy saved per output has made up for what the search cost more."),
     Term(
+        "chrF",
+        "Overlap of sequences of 1 to 6 characters with a reference, 0 to 100, recall weighing more, by sacrebleu. Higher is "
+        "better.",
+    ),
+    Term(
         "Champion",
         "The best design on validation data with seed 0, one searched and one by hand, both within the MAC limit.",
     ),

@@ -20,6 +20,7 @@ QUALITIES = (
     ("test_rougeL", "test ROUGE-L", True),
     ("test_perplexity", "test perplexity", False),
     ("valid_bleu", "valid BLEU", True),
+    ("valid_rougeL", "valid ROUGE-L", True),
     ("valid_perplexity", "valid perplexity", False),
 )
 """Metrics that a ladder may be judged by, the first that its records have, and whether more is better."""

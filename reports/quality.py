@@ -23,6 +23,11 @@ WORDS = {
 DEFAULT = "valid_bits_per_character"
 
 
+def metric_name(name: str) -> str:
+    """What a quality on validation data is called in a sentence; anything else by its own name."""
+    return WORDS.get(name, name) if name.startswith("valid_") else name.replace("_", " ")
+
+
 def objectives_of(run: Run) -> tuple[Objective, ...]:
     """What a run's search strove for, the first first; those that this version does not know are left out."""
     given = configured(run, "search", "objective") or DEFAULT

@@ -63,7 +63,7 @@ def search_content(analysis: Analysis) -> Content:
         verdict=verdict,
         tiles=make_tiles(analysis),
         drawings=drawings,
-        published=(results_table(),),
+        published=(results_table(analysis.metric),),
         setup=search_setup_table(analysis),
         glossary=search_glossary(axes_of(analysis)),
         margin=margin,

@@ -106,7 +106,7 @@ def _compared(analysis: Analysis) -> Sentence:
     text = (
         f"{plural(len(hands), 'hand design')} of {plural(len(families), 'family', 'families')} ({', '.join(families)}) "
         f"{'was' if len(hands) == 1 else 'were'} compared with the best of {_searched_words(analysis)} on the same task, recipe, "
-        f"budget ({number(tokens)} target tokens) and meter."
+        f"budget ({number(tokens)} {analysis.metric.budget}) and meter."
     )
     limit = analysis.lookup("search", "mac_limit")
     within = f"within {shortest(limit / 1e6)} million MACs, " if isinstance(limit, int | float) and limit else ""

@@ -17,7 +17,8 @@ def spending_section(analysis: Analysis) -> Section:
     spent = analysis.spending
     fates = sorted((one for one in spent.fates if one.tokens), key=lambda one: -one.tokens)[:MOST_NAMED]
     told = ", ".join(f"{percent(one.tokens / spent.tokens)} {one.words.split(',')[0]}" for one in fates)
-    text = f"Of the {spent.tokens:,} target tokens that the {'searches' if _several(analysis) else 'search'} trained on: {told}."
+    who = "searches" if _several(analysis) else "search"
+    text = f"Of the {spent.tokens:,} {analysis.metric.budget} that the {who} trained on: {told}."
     return Section(
         title=f"Where the {_whose(analysis)} tokens and energy went",
         paragraphs=(text,) if fates else (),

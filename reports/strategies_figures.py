@@ -12,6 +12,7 @@ from matplotlib.ticker import EngFormatter
 from nas.units import MICROJOULES_PER_WH
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
 from reports.marks import legend
+from reports.quality import metric_name
 from reports.settings import Settings
 from reports.statistics import FloatArray, Interval
 from reports.strategies import Strategies
@@ -181,7 +182,7 @@ def retrained(strategies: Strategies) -> Sketch | None:
     found = strategies.retrained
     if found is None or not found.means:
         return None
-    name = found.metric.name.replace("_", " ")
+    name = metric_name(found.metric.name)
     order = sorted(found.means, key=lambda one: found.metric.loss(found.means[one]))
     rows = [
         Row(one, tuple(v for v in found.values[one] if v is not None), found.means[one], found.intervals.get(one))

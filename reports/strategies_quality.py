@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from reports.hypervolume import hypervolume
+from reports.quality import metric_name
 from reports.strategies_load import StrategyRun, Values
 
 MARGIN = 0.1
@@ -43,7 +44,7 @@ def quality_of(run: StrategyRun) -> tuple[Quality, Values | None, Loss]:
     if len(run.objectives) == 1:
         only = run.objectives[0]
         optimum = run.known_front[0][0] if run.known_front else None
-        quality = Quality(name=only.name.replace("_", " "), maximised=only.maximised, optimum=optimum, how="")
+        quality = Quality(name=metric_name(only.name), maximised=only.maximised, optimum=optimum, how="")
         return quality, None, lambda front: only.loss(front[0][0])
     found = [point for search in run.searches.values() for moment in search.moments[-1:] for point in moment.front]
     best = run.known_front or tuple(found)

@@ -7,6 +7,7 @@ from reports.assumptions import at_pue, region_words
 from reports.basis import Basis
 from reports.comparison_sentences import FEW, listed
 from reports.energy import run_cost_uj
+from reports.quality import metric_name
 from reports.sentences import Sentence
 from reports.statistics import LEVEL
 from reports.strategies import Strategies
@@ -193,7 +194,7 @@ def _retrained(strategies: Strategies) -> Sentence | None:
     found = strategies.retrained
     if found is None:
         return None
-    name = found.metric.name.replace("_", " ")
+    name = metric_name(found.metric.name)
     if not found.means:
         return Sentence("Trained from scratch", "No strategy has a candidate that was trained from scratch with every seed.")
     order = sorted(found.means, key=lambda one: found.metric.loss(found.means[one]))

@@ -2,6 +2,7 @@
 
 from reports.assumptions import embodied_words, provenance_note, pue_words
 from reports.basis import Basis
+from reports.quality import metric_name
 from reports.strategies import Result, Strategies
 from reports.strategies_energy import Bill, Energy
 from reports.strategies_words import (
@@ -116,7 +117,7 @@ def retrained_table(strategies: Strategies) -> Table | None:
         (name, quality_words(found.means.get(name)), *(quality_words(one) for one in found.values[name])) for name in order
     )
     note = (
-        f"{found.metric.name.replace('_', ' ')} on all validation sentences: the best of up to {strategies.run.retrain} "
+        f"{metric_name(found.metric.name)} on all validation data: the best of up to {strategies.run.retrain} "
         "candidates of each search, trained from scratch at the full budget. The energy of that is not the searches'."
     )
     return Table("Trained from scratch", heads, rows, frozenset(range(1, len(heads))), note)

@@ -55,7 +55,7 @@ def study_content(study: Study) -> Content:
         verdict=verdict,
         tiles=study_tiles(study),
         drawings=drawings,
-        published=(results_table(),),
+        published=(results_table(study.metric),),
         setup=search_setup_table(study),
         glossary=search_glossary({*axes_of(study), "study"}),
         margin=margin,

@@ -112,9 +112,9 @@ def _compared(study: Study) -> Sentence:
         f"{plural(len(hands), 'hand design')} of {listed(families) if families else 'no family'} "
         f"{'was' if len(hands) == 1 else 'were'} compared with the champions of "
         f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
-        f"({number(tokens)} target tokens). In each, the hand champion is the best hand design within the limit on validation "
-        f"data with seed 0; both champions are judged by their fresh seeds on the same {study.findings.num_sentences:,} test "
-        f"{study.metric.rows}.",
+        f"({number(tokens)} {study.metric.budget}). In each, the hand champion is the best hand design within the limit on "
+        f"validation data with seed 0; both champions are judged by their fresh seeds on the same "
+        f"{study.findings.num_sentences:,} test {study.metric.rows}.",
         "configured",
     )
 

@@ -4,7 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from manual_designs import published_types
 from manual_designs.published import PUBLISHED_RESULTS
+from nas.metric import BLEU, LOG_LIKELIHOOD, ROUGE_L, Metric
 from nas.units import MICROJOULES_PER_JOULE, MICROJOULES_PER_WH, kwh
 from reports.analysis import Analysis
 from reports.assumptions import embodied_words, pue_words
@@ -114,8 +116,17 @@ def references_table(references: Sequence[Reference], note: str) -> Table:
     return Table("Without any model", ("Reference", "Valid score", "Test score"), rows, frozenset((1, 2)), note)
 
 
-def results_table() -> Table:
-    """Published scores of translation designs; values from memory are marked."""
+PUBLISHED_AS = {
+    BLEU.key: ("BLEU, tokenised", published_types.BLEU),
+    ROUGE_L.key: ("ROUGE-L", published_types.ROUGE_L),
+    LOG_LIKELIHOOD.key: ("Perplexity", published_types.PERPLEXITY),
+}
+"""Head of the column, and the published metric, by the key of the metric that decides."""
+
+
+def results_table(metric: Metric) -> Table:
+    """Published scores in the metric that decides, of language models perplexities; values from memory are marked."""
+    head, which = PUBLISHED_AS[metric.key]
     rows = tuple(
         (
             one.model,
@@ -126,12 +137,12 @@ def results_table() -> Table:
             one.source,
         )
         for one in PUBLISHED_RESULTS
-        if one.metric.startswith("BLEU")
+        if one.metric == which
     )
-    note = "Tokenised BLEU of models trained on other data for much longer: context, not a comparison with this run."
+    note = "Of models trained on other data for much longer: context, not a comparison with this run."
     return Table(
         "Published results",
-        ("Model", "Task", "Params, M", "Mult-adds, M", "BLEU", "Source"),
+        ("Model", "Task", "Params, M", "Mult-adds, M", head, "Source"),
         rows,
         frozenset((2, 3, 4)),
         note,

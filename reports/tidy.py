@@ -47,7 +47,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "role": "reference, hand, search, finalist, final, control or compressed",
         "design": "the design",
         "seed": "seed of its training",
-        "phase": "setup, proxy, train, stage, load, validate, inference or latency",
+        "phase": "setup, proxy, train, stage, load, validate, inference, score or latency",
         "duration_s": "wall time",
         "cpu_s": "processor time",
         "tokens": "tokens trained on, scored or produced",

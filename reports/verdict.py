@@ -100,10 +100,11 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
         answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
-    warnings = (*draws.warnings, *_gaps(evidence, best))
+    beside = by_other_metrics(evidence.search, evidence.hand)
+    warnings = (*draws.warnings, *(warning for one in beside for warning in one.warnings), *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
-        beside=by_other_metrics(evidence.search, evidence.hand),
+        beside=beside,
         per_point_g=None if weak else per_point,
         per_point_interval=None if weak else per_point_interval,
         answer=united([answer for answer, _ in answers["loaded"]]),

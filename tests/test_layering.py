@@ -30,6 +30,7 @@ ALLOWED = {
         "nas.sweep",
         "manual_designs.published",
         "manual_designs.published_macs",
+        "manual_designs.published_types",
     ),
 }
 USERS_OF_DESIGNS = {

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -21,6 +21,7 @@ from nas.execution.executor import load
 from nas.phases import Repetition
 from nas.recipe import Recipe
 from nas.records import EnergySource, Record
+from nas.scoring import Scores
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import BOS_ID
@@ -93,6 +94,13 @@ def watched(monkeypatch: pytest.MonkeyPatch, events: list[str], task: EncodedTas
 
     for name in ("Training", "summed_loss", "decode_split"):
         monkeypatch.setattr(HOMES[name], name, telling(name))
+    score = nas.judging.score
+
+    def scoring(hypotheses: Sequence[str], references: Sequence[str]) -> Scores:
+        events.append(f"score {'test' if task.test and references is task.test.references else 'valid'}")
+        return score(hypotheses, references)
+
+    monkeypatch.setattr(nas.judging, "score", scoring)
 
 
 def test_phases_are_told_before_their_work(task: EncodedTask, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,7 +109,8 @@ def test_phases_are_told_before_their_work(task: EncodedTask, monkeypatch: pytes
     evaluator(task, meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
     expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
-    expected += ["decode_split valid", f"phase {trial} inference", "decode_split test", f"close {trial}"]
+    expected += ["decode_split valid", "score valid", f"phase {trial} inference", "decode_split test"]
+    expected += [f"phase {trial} score", "score test", f"close {trial}"]
     assert meter.events == expected
 
 
@@ -111,7 +120,8 @@ def test_without_test_data_decoding_validation_data_is_the_inference(task: Encod
     record = evaluator(task.without_test(), meter).evaluate(TINY, BUDGET, 3, HAND)
     trial = HAND.record_id
     expected = [f"open {trial}", f"phase {trial} train", "Training train", f"phase {trial} validate", "summed_loss valid"]
-    assert meter.events == [*expected, f"phase {trial} inference", "decode_split valid", f"close {trial}"]
+    expected += [f"phase {trial} inference", "decode_split valid", f"phase {trial} score", "score valid", f"close {trial}"]
+    assert meter.events == expected
     assert record.sentence_counts == {} and not [name for name in record.metrics if "test" in name]
     inference = record.phase("inference")
     assert inference is not None and inference.sentences == len(task.valid)
@@ -123,16 +133,18 @@ def test_energies_land_in_their_phases(task: EncodedTask) -> None:
         "train": PhaseEnergy(30, 40),
         "validate": PhaseEnergy(0, 0),
         "inference": PhaseEnergy(7, 9),
+        "score": PhaseEnergy(3, 4),
     }
     record = evaluator(task, Watch(energies)).evaluate(TINY, BUDGET, 3, HAND)
     found = {phase.name: (phase.energy_uj, phase.loaded_uj) for phase in record.phases}
     assert found == {name: (one.energy_uj, one.loaded_uj) for name, one in energies.items()}
-    assert [phase.name for phase in record.phases] == ["train", "validate", "inference", "setup"]
-    assert all(phase.duration_s > 0 and phase.cpu_s > 0 for phase in record.phases[:3])
-    train_phase, validate, inference, setup = record.phases
+    assert [phase.name for phase in record.phases] == ["train", "validate", "inference", "score", "setup"]
+    assert all(phase.duration_s > 0 and phase.cpu_s > 0 for phase in record.phases[:4])
+    train_phase, validate, inference, score, setup = record.phases
     assert BUDGET <= train_phase.tokens < BUDGET + RECIPE.batch_tokens and train_phase.sentences == 0
     assert (validate.sentences, inference.sentences) == (7, 9)
     assert 0 < inference.tokens <= 9 * RECIPE.max_output_tokens
+    assert (score.tokens, score.sentences) == (0, 0)
     assert (setup.duration_s, setup.tokens, setup.sentences) == (0.0, 0, 0)
 
 
@@ -141,7 +153,7 @@ def test_unknown_energy_is_none_and_never_zero(task: EncodedTask, energies: dict
     record = evaluator(task, Watch(energies)).evaluate(TINY, BUDGET, 3, HAND)
     known = {phase.name: (phase.energy_uj, phase.loaded_uj) for phase in record.phases}
     expected = (5, 6) if energies else (None, None)
-    assert known == {"train": expected, "validate": (None, None), "inference": (None, None)}
+    assert known == {"train": expected, "validate": (None, None), "inference": (None, None), "score": (None, None)}
 
 
 def test_a_meter_that_fails_costs_the_energies_and_nothing_else(task: EncodedTask) -> None:
@@ -155,7 +167,7 @@ def test_a_meter_that_fails_costs_the_energies_and_nothing_else(task: EncodedTas
 
     broken = Failing({"train": PhaseEnergy(1, 1), "validate": PhaseEnergy(1, 1), "inference": PhaseEnergy(1, 1)})
     record = evaluator(task, BoundedClient(local_call(broken))).evaluate(TINY, BUDGET, 3, HAND)
-    assert record.status == "complete" and [phase.energy_uj for phase in record.phases] == [None] * 3
+    assert record.status == "complete" and [phase.energy_uj for phase in record.phases] == [None] * 4
     assert broken.events == [f"close {HAND.record_id}"]
     assert timeless(record) == timeless(evaluator(task).evaluate(TINY, BUDGET, 3, HAND))
 
@@ -339,7 +351,7 @@ def test_a_worker_reaches_the_meter_by_its_call(task: EncodedTask) -> None:
 
     record = make_worker(context("r", task, RECIPE, call, ONCE))(payload(TINY, BUDGET, 3, HAND))["record"]
     assert [(one[0], one[1]) for one in calls] == [
-        (method, HAND.record_id) for method in ("open", "phase", "phase", "phase", "close")
+        (method, HAND.record_id) for method in ("open", "phase", "phase", "phase", "phase", "close")
     ]
     assert record["phases"][0]["energy_uj"] == 5 and record["phases"][0]["loaded_uj"] == 6
     assert record["energy"]["high_factor"] == 2.0

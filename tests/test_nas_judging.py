@@ -333,7 +333,7 @@ def test_the_record_names_phases_and_metrics(
 ) -> None:
     task = tasks[kind]
     record = evaluate(task, name)
-    assert [phase.name for phase in record.phases] == [*phases, "validate", "inference"]
+    assert [phase.name for phase in record.phases] == [*phases, "validate", "inference", "score"]
     trained = {"train_loss", "train_steps", "train_tokens"} | ({"pretrain_loss"} if kind == "classification" else set())
     told_beside = {"valid_loss", "valid_bits_per_character"} if kind == "summarisation" else set()
     assert set(record.metrics) == trained | told_beside | {f"{part}_{one}" for part in ("valid", "test") for one in scored}
@@ -356,7 +356,7 @@ def test_without_test_data_the_inference_is_that_of_validation_data(tasks: dict[
     name = "gpt2-xs" if kind == "language_model" else "roberta-xs"
     hidden, whole = evaluate(tasks[kind].without_test(), name), evaluate(tasks[kind], name)
     assert hidden.metrics == {name: value for name, value in whole.metrics.items() if not name.startswith("test")}
-    validate, inference = hidden.phases[-2:]
+    validate, inference, _ = hidden.phases[-3:]
     # A pass over validation data is made once and told once.
     assert (validate.tokens, validate.sentences) == (0, 0) and inference.sentences == len(tasks[kind].valid)
 
@@ -365,7 +365,7 @@ def test_without_test_data_the_inference_is_that_of_validation_data(tasks: dict[
 def test_a_budget_of_nothing_scores_the_model_as_it_was_drawn(tasks: dict[str, EncodedTask], kind: str) -> None:
     name = "gpt2-xs" if kind == "language_model" else "roberta-xs"
     record = evaluate(tasks[kind], name, budget=0, seed=5)
-    assert [phase.name for phase in record.phases] == ["validate", "inference"]
+    assert [phase.name for phase in record.phases] == ["validate", "inference", "score"]
     expected = scores(tasks[kind], fresh(tasks[kind], name, seed=5))
     assert {one: record.metrics[f"valid_{one}"] for one in expected} == expected
     assert not [name for name in record.metrics if "train" in name]

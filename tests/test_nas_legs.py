@@ -131,7 +131,7 @@ def test_inherited_weights_are_scored_without_training(task: EncodedTask) -> Non
     child = evaluator(task).evaluate_leg(DESIGN, leg, TRIAL).record
     scores = {name: value for name, value in parent.record.metrics.items() if name.startswith("valid")}
     assert child.metrics == scores | {"inherited_share": 1.0}
-    assert [phase.name for phase in child.phases] == ["validate", "inference"]
+    assert [phase.name for phase in child.phases] == ["validate", "inference", "score"]
 
 
 def test_what_is_not_inherited_has_to_be_trained(task: EncodedTask) -> None:

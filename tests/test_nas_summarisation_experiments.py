@@ -14,6 +14,7 @@ from nas.experiment import run_experiment
 from nas.metric import ROUGE_L, metric_in
 from nas.progress import Terminal
 from nas.records import Record, read_records
+from nas.tasks.references import SENTENCE_END
 from reports.page import write_report
 
 TEXT = """
@@ -57,7 +58,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     base, rng = tmp_path_factory.mktemp("summaries"), random.Random(0)
     words = ("red", "small", "old", "house", "tree", "dog", "green", "new")
     for part, rows in (("train", 60), ("valid", 8), ("test", 10)):
-        texts = [[" ".join(rng.choice(words) for _ in range(5)) for _ in range(3)] for _ in range(rows)]
+        texts = [[" ".join(rng.choice(words) for _ in range(5)).capitalize() for _ in range(3)] for _ in range(rows)]
         (base / f"{part}.src").write_text("".join(". ".join(one) + ".\n" for one in texts), encoding="utf-8")
         (base / f"{part}.tgt").write_text("".join(" ".join(one[0].split()[2:]) + "\n" for one in texts), encoding="utf-8")
     (base / "summaries.toml").write_text(TEXT.replace("{corpus}", str(base)), encoding="utf-8")
@@ -94,6 +95,8 @@ def test_its_report_speaks_of_rouge(records: list[Record], file: Path) -> None:
     assert [one["metric"] for one in results["beside"]] == ["rouge1", "rouge2"]
     assert all(one["comparison"] for one in results["beside"])
     assert "ROUGE-L (95 % interval" in verdict and "scored on 10 test summaries" in verdict and "BLEU" not in verdict
+    page = (file.parent / "report" / "index.html").read_text(encoding="utf-8")
+    assert "CNN-DailyMail" in page and "WMT14" not in page
     assert "Without any model, first sentence scores 75.00 ROUGE-L" in verdict and "By ROUGE-1, which" in verdict
 
 
@@ -103,8 +106,31 @@ def test_its_report_speaks_of_rouge(records: list[Record], file: Path) -> None:
         ("search.objective=valid_bleu", "search.objective: valid_bleu is of tasks of translation, got a task of summarisation"),
         ("task.corpus=nowhere", "a corpus of summaries"),
         ("final.margin_rouge=-1", "final.margin_rouge"),
+        ("task.target_language=de", "expected no task.target_language of summaries, whose files are .src and .tgt, got 'de'"),
     ],
 )
 def test_what_does_not_fit_is_refused(file: Path, tmp_path: Path, override: str, said: str) -> None:
     with pytest.raises(UserError, match=said):
         run_experiment(load_experiment(str(file), (override,)), tmp_path / "run", Terminal())
+
+
+def test_hand_designs_of_summaries_alone_are_compared(file: Path, tmp_path: Path) -> None:
+    text = file.read_text(encoding="utf-8")
+    without = text[: text.index("[search]")] + text[text.index("[final]") :]
+    (tmp_path / "hand.toml").write_text(without, encoding="utf-8")
+    run = run_experiment(load_experiment(str(tmp_path / "hand.toml")), tmp_path / "run", Terminal())
+    verdict = write_report([run.path], tmp_path / "report", "DEU", "FRA").plain()
+    assert "ROUGE-L" in verdict and "BLEU" not in verdict
+    limits = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "60 training summaries of " in limits and "en to en" not in limits and "src to tgt" not in limits
+
+
+def test_a_first_sentence_ends_where_another_begins() -> None:
+    texts = {
+        "Manages e.g. services. More.": "Manages e.g. services.",
+        "Runs (i.e. The one). Next": "Runs (i.e. The one).",
+        "Version 2.5 of it! And more": "Version 2.5 of it!",
+        "no end": "no end",
+        "\u4f60\u597d\u3002\u518d\u89c1\u3002": "\u4f60\u597d\u3002",
+    }
+    assert {one: SENTENCE_END.split(one, maxsplit=1)[0] for one in texts} == texts

@@ -96,10 +96,19 @@ def damaged(*change: tuple[int, ...]) -> Callable[[Record], Record]:
     return edit
 
 
-@pytest.mark.parametrize("change", [(), ((10, 999, 1, 1, 1, 1, 1, 1),), ((9_999, 25, 9_999, 9, 8, 7, 6, 5),)], ids=str)
-def test_without_the_counts_behind_it_there_is_no_interval(change: tuple[tuple[int, ...], ...]) -> None:
+@pytest.mark.parametrize(
+    ("change", "why", "warning"),
+    [
+        ((), "not all records have the counts behind it.", ""),
+        (((10, 999, 1, 1, 1, 1, 1, 1),), "the counts behind it contradict the records.", "no counts of the same test sentences"),
+        (((9_999, 25, 9_999, 9, 8, 7, 6, 5),), "the counts behind it contradict the records.", "no counts of the same test"),
+    ],
+    ids=str,
+)
+def test_without_the_counts_behind_it_there_is_no_interval(change: tuple[tuple[int, ...], ...], why: str, warning: str) -> None:
     analysis = analysed(damaged(*change))
     (found,) = analysis.findings.beside
     assert found.comparison is None and found.difference < 0
-    assert "it has no interval, since not all records have counts of what chrF counts" in text(analysis)
+    assert text(analysis).endswith(f"it has no interval, since {why}")
+    assert not warning or any(warning in one for one in analysis.warnings)
     jsonschema.validate(search_results(analysis, make_verdict(analysis)), SCHEMA)

@@ -11,6 +11,7 @@ from nas.tasks.encoding import EncodedTask
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, RunningTextSplit
 
+SENTENCE_END = re.compile(r"(?<=[.!?])(?<!\b[a-z]\.)\s+(?=[^\sa-z])|(?<=[。！？])")  # noqa: RUF001
 XZ_PRESET = 9 | lzma.PRESET_EXTREME
 XZ = {"xz": "xz -9e of the training text and the text behind it, less that of the training text"}
 
@@ -21,8 +22,8 @@ def copy_source(task: EncodedTask, split: EncodedSplit) -> list[str]:
 
 
 def first_sentence(task: EncodedTask, split: EncodedSplit) -> list[str]:
-    """Of each source its first sentence, which is hard to beat as a summary."""
-    return [re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] for text in _texts(task, split.sources)]
+    """Of each source its first sentence, which is hard to beat as a summary: up to an end that no lower case goes on behind."""
+    return [SENTENCE_END.split(text, maxsplit=1)[0] for text in _texts(task, split.sources)]
 
 
 def nearest_neighbour(task: EncodedTask, split: EncodedSplit) -> list[str]:

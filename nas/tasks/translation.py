@@ -84,7 +84,12 @@ class SummarisationTask(TranslationTask):
     kind = "summarisation"
 
     def check_languages(self) -> None:
-        """A text and its summary are in one language."""
+        """Raises UserError where languages are named: a text and its summary are in one, and files end in .src and .tgt."""
+        for key in ("source_language", "target_language"):
+            if (given := getattr(self, key)) != SummarisationTask.__dataclass_fields__[key].default:
+                raise UserError(
+                    f"expected no task.{key} of summaries, whose files are .src and .tgt, got {given!r}; leave it out"
+                )
 
     def reader(self) -> CorpusReader:
         """See TranslationTask."""
