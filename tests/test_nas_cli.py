@@ -112,7 +112,10 @@ def parallel_files() -> Path:
         (("evaluate", "transformer-xs", "--task", "language_model"), "expected an architecture that is decoder-only"),
         (("evaluate", "gpt2-xs", "--task", "language_model", "--set", "task.name=masked_text"), "that --task names"),
         (("evaluate", "gpt2-xs", "--task", "language_model", "--set", "task.max_test_texts=0"), "task.max_test_texts of 1"),
-        (("run", "smoke", "--set", "task.name=masked_text"), "expected a task of translation or language modelling in an"),
+        (
+            ("run", "smoke", "--set", "task.name=masked_text"),
+            "expected a task of translation, summarisation or language modelling in an",
+        ),
         (("run", "smoke", "--set", "task.name=language_model"), "unknown key 'task.target_language'"),
         (("run", "smoke", "--set", 'hand.designs=["gpt2-xs"]'), "expected an architecture that is encoder-decoder"),
         (("run", "smoke", "--set", 'hand.designs=["lite_transformer-wikitext103-896"]'), "encoder-decoder, got one that is"),
