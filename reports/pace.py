@@ -19,7 +19,7 @@ PACE_SEED = 20260105
 VIEWS: tuple[View, ...] = ("loaded", "dynamic")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Ratio:
     """An energy per output in a search's own runs over that in another run.
 
@@ -31,6 +31,10 @@ class Ratio:
     error: float
     freedom: int
 
+    def times(self, other: "Ratio") -> "Ratio":
+        """The ratio through a run in between: of own runs to it, times of it to the other; errors are of different trainings."""
+        return Ratio(self.value * other.value, sqrt(self.error**2 + other.error**2), min(self.freedom, other.freedom))
+
     @property
     def interval(self) -> Interval:
         """95 % by Student's distribution."""
@@ -40,29 +44,56 @@ class Ratio:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """How a search's own runs stand to another run, in either view, by trainings of hand designs that were made in both."""
+    """How a search's own runs stand to another run, in either view, by trainings of hand designs that were made in both.
+
+    Where there are none, `via` are runs in between, the nearest to the own first, each two of which have some in common; then
+    `num_trainings` is the least number of them.
+    """
 
     own_runs: tuple[str, ...]
     run_id: str
     num_trainings: int
     ratios: Mapping[View, Ratio]
+    via: tuple[str, ...] = ()
 
 
 def paces_of(models: Sequence[Model], own_runs: Collection[str]) -> tuple[Pace, ...]:
-    """The pace of every other run of which it can be told, by name.
+    """The pace of every other run of which it can be told, by name, through as few runs in between as can be.
 
-    It cannot where no training was made in both runs on processors of one kind, where the other run had several kinds, or where
+    It cannot where no training was made in both of two runs on processors of one kind, where a run had several kinds, or where
     no design has two seeds in one run.
     """
     hands = [one for one in models if not one.searched]
+    outputs = {view: _outputs(hands, view) for view in VIEWS}
     others = sorted({record.run_id for model in hands for record in model.trainings} - set(own_runs))
-    found = ((one, {view: _ratio(hands, own_runs, one, view) for view in VIEWS}) for one in others if _one_kind(hands, one))
-    own = tuple(sorted(own_runs))
-    return tuple(
-        Pace(own_runs=own, run_id=run_id, num_trainings=len(_pairs(hands, own_runs, run_id, "loaded")), ratios=known)
-        for run_id, ratios in found
-        if len(known := {view: ratio for view, ratio in ratios.items() if ratio is not None}) == len(VIEWS)
-    )
+    left = [one for one in others if _one_kind(hands, one)]
+    own, found = tuple(sorted(own_runs)), list[Pace]()
+    nearest: list[Pace | None] = [None]  # the own runs
+    while nearest:
+        linked = [_linked(own, one, run_id, outputs) for run_id in left for one in nearest]
+        best: dict[str, Pace] = {}
+        for pace in sorted((one for one in linked if one is not None), key=lambda one: one.ratios["loaded"].error):
+            best.setdefault(pace.run_id, pace)
+        nearest = list(best.values())
+        found += best.values()
+        left = [one for one in left if one not in best]
+    return tuple(sorted(found, key=lambda one: one.run_id))
+
+
+def _linked(own_runs: tuple[str, ...], between: Pace | None, run_id: str, outputs: Mapping[View, "Outputs"]) -> Pace | None:
+    """The pace of a run by trainings that it has in common with own runs, or with one whose pace is known."""
+    here = own_runs if between is None else (between.run_id,)
+    ratios: dict[View, Ratio] = {}
+    for view, metered in outputs.items():
+        direct = metered.ratio(here, run_id)
+        if direct is None:
+            return None
+        ratios[view] = direct if between is None else between.ratios[view].times(direct)
+    common = len(outputs["loaded"].pairs(here, run_id))
+    if between is None:
+        return Pace(own_runs=own_runs, run_id=run_id, num_trainings=common, ratios=ratios)
+    via, fewest = (*between.via, between.run_id), min(common, between.num_trainings)
+    return Pace(own_runs=own_runs, run_id=run_id, num_trainings=fewest, ratios=ratios, via=via)
 
 
 def models_beside(models: Sequence[Model], own_runs: Collection[str]) -> tuple[tuple[Model, ...], tuple[Pace, ...]]:
@@ -162,29 +193,50 @@ def _shares(model: Model, view: View) -> dict[str, float]:
     return {run_id: part / total for run_id, part in parts.items()} if total > 0 else {}
 
 
-def _ratio(hands: Sequence[Model], own_runs: Collection[str], other: str, view: View) -> Ratio | None:
-    pairs, (variance, freedom) = _pairs(hands, own_runs, other, view), _scatter(hands, view)
-    if not pairs or not freedom:
-        return None
-    mean = sum(log(here / there) for here, there in pairs) / len(pairs)
-    return Ratio(value=exp(mean), error=sqrt(2 * variance / len(pairs)), freedom=freedom)
+Processor = tuple[str, str]
 
 
-def _pairs(hands: Sequence[Model], own_runs: Collection[str], other: str, view: View) -> list[tuple[float, float]]:
-    """Energies per output of trainings that were made in own runs and in another, on processors of one kind."""
-    found = []
+@dataclass(frozen=True)
+class Outputs:
+    """Energies per output of hand designs, by run and by design and seed, each with the kind of processor.
+
+    `variance` is that of a logarithm over seeds of a design within a run, pooled, with so many degrees of `freedom`.
+    """
+
+    by_run: Mapping[str, Mapping[tuple[str, int], tuple[Processor, float]]]
+    variance: float
+    freedom: int
+
+    def ratio(self, here: Collection[str], there: str) -> Ratio | None:
+        """Of outputs in some runs to those of the same trainings in another; None where it cannot be told."""
+        pairs = self.pairs(here, there)
+        if not pairs or not self.freedom:
+            return None
+        mean = sum(log(own / other) for own, other in pairs) / len(pairs)
+        return Ratio(exp(mean), sqrt(2 * self.variance / len(pairs)), self.freedom)
+
+    def pairs(self, here: Collection[str], there: str) -> list[tuple[float, float]]:
+        """Trainings that were made in both, on processors of one kind."""
+        found = []
+        for training, (kind, uj) in self.by_run.get(there, {}).items():
+            own = (self.by_run.get(run_id, {}).get(training) for run_id in here)
+            found += [(one[1], uj) for one in own if one is not None and one[0] == kind][:1]
+        return found
+
+
+def _outputs(hands: Sequence[Model], view: View) -> Outputs:
+    by_run: dict[str, dict[tuple[str, int], tuple[Processor, float]]] = {}
+    squares, freedom = 0.0, 0
     for model in hands:
-        for there in (one for one in model.trainings if one.run_id == other):
-            same = (one for one in model.trainings if one.run_id in own_runs and one.seed == there.seed)
-            pair = [
-                (own, uj)
-                for here in same
-                if _processor(here) == _processor(there)
-                and (own := record_output_uj(here, view))
-                and (uj := record_output_uj(there, view))
-            ]
-            found += pair[:1]
-    return found
+        seeds: dict[str, list[float]] = {}
+        for record in model.trainings:
+            if uj := record_output_uj(record, view):
+                by_run.setdefault(record.run_id, {}).setdefault((model.design, record.seed), (_processor(record), uj))
+                seeds.setdefault(record.run_id, []).append(log(uj))
+        for found in seeds.values():
+            squares += len(found) * float(np.var(found))
+            freedom += len(found) - 1
+    return Outputs(by_run, squares / freedom if freedom else 0.0, freedom)
 
 
 def _one_kind(hands: Sequence[Model], run_id: str) -> bool:
@@ -192,21 +244,7 @@ def _one_kind(hands: Sequence[Model], run_id: str) -> bool:
     return len({_processor(one) for model in hands for one in model.trainings if one.run_id == run_id}) == 1
 
 
-def _scatter(hands: Sequence[Model], view: View) -> tuple[float, int]:
-    """Variance of the logarithm of a design's energy per output over seeds within a run, pooled, and its degrees of freedom."""
-    squares, freedom = 0.0, 0
-    for model in hands:
-        by_run: dict[str, list[float]] = {}
-        for record in model.trainings:
-            if uj := record_output_uj(record, view):
-                by_run.setdefault(record.run_id, []).append(log(uj))
-        for found in by_run.values():
-            squares += len(found) * float(np.var(found))
-            freedom += len(found) - 1
-    return (squares / freedom if freedom else 0.0), freedom
-
-
-def _processor(record: Record) -> tuple[str, str]:
+def _processor(record: Record) -> Processor:
     return str(record.machine.get("cpu")), str(record.machine.get("bf16"))
 
 

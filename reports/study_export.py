@@ -54,6 +54,7 @@ def _pace(pace: Pace) -> dict[str, Any]:
     """What an output drew in the cell's own runs over what the same training's drew in another run."""
     return {
         "run": pace.run_id,
+        "via": list(pace.via),
         "num_trainings": pace.num_trainings,
         **{f"ratio_{view}": ratio.value for view, ratio in pace.ratios.items()},
         **{f"interval_{view}": plain(asdict(ratio.interval)) for view, ratio in pace.ratios.items()},

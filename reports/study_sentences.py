@@ -278,8 +278,12 @@ def _pace(cell: Cell) -> Sentence | None:
 def _pace_words(pace: Pace) -> str:
     ratio = pace.ratios["loaded"]
     low, high = (f"{one:.2f}" for one in (ratio.interval.low, ratio.interval.high))
+    made = f"by {plural(pace.num_trainings, 'training')} made in both"
+    if pace.via:
+        made = (
+            f"through {' and '.join(pace.via)}, by {plural(pace.num_trainings, 'training')} or more made in both of each two runs"
+        )
     return (
         f"Hand designs of {pace.run_id} are taken at the pace of the search's own run, where an output drew "
-        f"{ratio.value:.2f} times as much (95 % interval {low} to {high}, by {plural(pace.num_trainings, 'training')} made in "
-        "both); intervals of savings hold that error."
+        f"{ratio.value:.2f} times as much (95 % interval {low} to {high}, {made}); intervals of savings hold that error."
     )

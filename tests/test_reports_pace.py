@@ -1,10 +1,13 @@
 """Hand designs of other runs at the pace of a search's own run, on synthetic studies."""
 
+import json
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import numpy as np
 import pytest
 
@@ -12,7 +15,8 @@ from nas.records import Record
 from nas.testing import module_at
 from reports.analysis import analyse
 from reports.load import load_run
-from reports.pace import Pace, PaceErrors, Ratio
+from reports.models import Model
+from reports.pace import Pace, PaceErrors, Ratio, paces_of
 from reports.sentences import make_verdict
 from reports.settings import make_settings
 from reports.study import Cell, Study
@@ -23,6 +27,7 @@ from reports.verdict import judge
 
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
+SCHEMA = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
 STUDY: Any = module_at(RECORDS / "study.py")
 analysed, copied = STUDY.analysed, STUDY.copied
 
@@ -112,6 +117,70 @@ def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(folder: Pa
     assert (spread.variance, spread.num_seeds) == (pytest.approx((0.1 * cost) ** 2), 10)
     # Of three seeds two told the pace and one is scaled: (1/3)² (1 + 2) of the ratio's variance.
     assert float(np.std(errors.on(models["lite_transformer-m"]))) == pytest.approx(0.1 / math.sqrt(3), rel=0.1)
+
+
+def slowed(record: Record, run_id: str, factor: int) -> Record:
+    """A training as another run would have metered it."""
+    phases = tuple(
+        replace(one, energy_uj=factor * (one.energy_uj or 0), loaded_uj=factor * (one.loaded_uj or 0)) for one in record.phases
+    )
+    return replace(record, phases=phases, run_id=run_id)
+
+
+def modelled(records: Sequence[Record], **trained: dict[str, int]) -> list[Model]:
+    """Designs with two seeds in each of these runs, which were so many times as slow."""
+    found = []
+    for design, runs in trained.items():
+        seeds = [one for one in records if one.design == design.replace("__", "-") and one.role == "hand" and one.seed in (1, 2)]
+        everywhere = tuple(slowed(one, run_id, factor) for run_id, factor in runs.items() for one in seeds)
+        found.append(Model(seeds[0].design, seeds[0].family, None, everywhere))
+    return found
+
+
+def test_a_pace_is_found_through_runs_in_between(folder: Path) -> None:
+    records = load_run(folder / "hand").records
+    models = modelled(
+        records,
+        lite_transformer__m={"own": 12, "link": 4},
+        transformer__s={"link": 4, "hand": 2},
+        transformer__l={"hand": 2, "far": 1},
+        lite_transformer__l={"apart": 5},
+    )
+    found = {one.run_id: one for one in paces_of(models, {"own"})}
+    assert {name: one.via for name, one in found.items()} == {"link": (), "hand": ("link",), "far": ("link", "hand")}
+    values = {name: one.ratios["loaded"].value for name, one in found.items()}
+    assert values == {"link": pytest.approx(3), "hand": pytest.approx(6), "far": pytest.approx(12)}
+    direct = found["link"].ratios["loaded"].error
+    assert found["hand"].ratios["loaded"].error == pytest.approx(math.sqrt(2) * direct)
+    assert found["far"].ratios["dynamic"].error == pytest.approx(math.sqrt(3) * found["link"].ratios["dynamic"].error)
+    assert {one.num_trainings for one in found.values()} == {2}
+
+
+def test_a_training_that_two_runs_have_in_common_goes_before_runs_in_between(folder: Path) -> None:
+    records = load_run(folder / "hand").records
+    models = modelled(records, lite_transformer__m={"own": 12, "link": 4, "hand": 2}, transformer__s={"link": 4, "hand": 1})
+    found = {one.run_id: one for one in paces_of(models, {"own"})}
+    assert found["hand"].via == () and found["hand"].ratios["loaded"].value == pytest.approx(6)
+
+
+def test_a_study_says_through_which_run_a_pace_is_known(folder: Path, tmp_path: Path) -> None:
+    base = with_pace(folder, tmp_path, {"random-14m": 2})
+    without = [one for one in records_lines(base / "hand") if one["design"] != "lite_transformer-m" or one["seed"] > 2]
+    (base / "hand" / "records.jsonl").write_text("".join(json.dumps(one) + "\n" for one in without))
+    STUDY.hand_run(base / "link", seeds=(1, 2))
+    cell = cell_of(analysed(base), "14 M MACs · random")
+    pace = next(one for one in cell.analysis.evidence.paces if one.run_id == "hand")
+    assert pace.via == ("link",)
+    assert "through link, by 2 trainings or more made in both of each two runs" in pace_text(cell)
+    found = analysed(base)
+    results = study_results(found, make_study_verdict(found))
+    jsonschema.validate(results, SCHEMA)
+    told = next(one for one in results["cells"] if one["label"].startswith("14 M MACs · random"))
+    assert {one["run"]: one["via"] for one in told["paces"]}["hand"] == ["link"]
+
+
+def records_lines(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
 
 
 def test_unlike_processors_have_no_pace(folder: Path, study: Study, tmp_path: Path) -> None:
