@@ -266,7 +266,12 @@ def _pace(cell: Cell) -> Sentence | None:
     evidence, source = cell.analysis.evidence, cell.analysis.source
     known = {one.run_id: one for one in evidence.paces}
     others = elsewhere(evidence.models, {run.run_id for run in cell.analysis.runs})
-    told = [_pace_words(known[one]) for one in others if one in known]
+    told = []
+    if paced := [_pace_words(known[one]) for one in others if one in known]:
+        told.append(
+            "Hand designs of other runs are taken at the pace of the search's own run, where an output drew "
+            f"{'; '.join(paced)}. Intervals of savings hold these errors."
+        )
     if unknown := [one for one in others if one not in known]:
         told.append(
             f"Outputs of hand designs of {' and '.join(unknown)} are taken as they were metered there: how much the machine "
@@ -278,12 +283,8 @@ def _pace(cell: Cell) -> Sentence | None:
 def _pace_words(pace: Pace) -> str:
     ratio = pace.ratios["loaded"]
     low, high = (f"{one:.2f}" for one in (ratio.interval.low, ratio.interval.high))
-    made = f"by {plural(pace.num_trainings, 'training')} made in both"
+    fewest = plural(pace.num_trainings, "training")
+    made = f"by {fewest} made in both"
     if pace.via:
-        made = (
-            f"through {' and '.join(pace.via)}, by {plural(pace.num_trainings, 'training')} or more made in both of each two runs"
-        )
-    return (
-        f"Hand designs of {pace.run_id} are taken at the pace of the search's own run, where an output drew "
-        f"{ratio.value:.2f} times as much (95 % interval {low} to {high}, {made}); intervals of savings hold that error."
-    )
+        made = f"through {' and '.join(pace.via)}, by {fewest} or more made in both of each two runs"
+    return f"{ratio.value:.2f} times as much as in {pace.run_id} (95 % interval {low} to {high}, {made})"
