@@ -51,7 +51,7 @@ GLOSSARY: tuple[Term, ...] = (
         "g CO2e",
         "Grams of carbon dioxide and other greenhouse gases by warming effect: energy times the grid's intensity.",
     ),
-    Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test data are drawn again 2,000 times."),
+    Term("Interval", "95 % bootstrap: seeds and, jointly for all models, test data are drawn again at least 2,000 times."),
     Term(
         "Low, central, high",
         "Three scenarios of the meter's error. In brackets behind a figure stand its least and greatest value over them; for "

@@ -10,7 +10,7 @@ from nas.records import Scenario
 from reports.analysis import Analysis
 from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
-from reports.comparison import DRAWS_PER_PAIR, find_gaps
+from reports.comparison import DRAWS_PER_PAIR, NUM_DRAWS, find_gaps
 from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
 from reports.folders import RunFolders
@@ -19,7 +19,7 @@ from reports.models import Model, champion, collect_models, collect_references, 
 from reports.pace import models_beside
 from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
-from reports.statistics import NUM_DRAWS, Comparison, corrected
+from reports.statistics import Comparison, corrected
 from reports.trend import Trend, TrendPoint, trend_of
 from reports.verdict import Evidence, compare_champions, judge
 

@@ -81,7 +81,7 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
         "Which assumption moves",
         "All 4 searches of this report",
         "Where the searches&#39; tokens and energy went",
-        "95 % bootstrap of at least 2,000 draws",
+        "95 % bootstrap of at least 10,000 draws",
         "at Holm's strictest step over the differences",
         f"Scoring and Time are of the first run, {study.run.run_id}.",
         f"Search of {study.run.run_id}",
