@@ -65,7 +65,8 @@ def _headline(study: Study) -> str:
         every = {1: "the one search", 2: "both searches"}.get(len(judged), f"all {len(judged)} searches")
         who = "the search won" if won else "the hand design won" if lost else "it could not be told apart from the hand design"
         return f"In {every} with a verdict, {who}.{more}"
-    counts = f"the search won {won}, the hand design won {lost}, and {open_} could not be told apart"
+    by_search, by_hand, by_nobody = (count or "none" for count in (won, lost, open_))
+    counts = f"the search won {by_search}, the hand design won {by_hand}, and {by_nobody} could not be told apart"
     return f"Of {len(judged)} searches with a verdict, {counts}.{more}"
 
 
