@@ -322,8 +322,8 @@ def test_headlines(study: Study) -> None:
         "In the one search with a verdict, the hand design won. One more search has no verdict. The search is not shown"
     )
     assert headline(won, open_, unfinished, unfinished).startswith(
-        "Of 2 searches with a verdict, the search won 1, the hand design won none, and 1 could not be told apart. 2 more searches "
-        "have no verdict. 1 of 2 searches is shown to pay back its carbon; "
+        "Of 2 searches with a verdict, the search won 1, the hand design won none, and 1 could not be told apart. 2 more "
+        "searches have no verdict. 1 of 2 searches is shown to pay back its carbon; "
     )
     assert headline(won, won).endswith("2 of 2 searches are shown to pay back their carbon.")
     outside = "None of 2 searches is shown to pay back its carbon: 2 lie outside the measured curve."
