@@ -276,7 +276,8 @@ class Evaluator:
 
         def output() -> tuple[int, int]:
             made = judge_of(self.task.kind).made(self.task, model, split, self.recipe)
-            first.extend([made] if not first else [])
+            if not first:
+                first.append(made)
             return made.tokens, made.rows
 
         def score() -> tuple[int, int]:

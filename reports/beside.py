@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nas.metric import BESIDE, Metric
-from reports.draws import draw
+from reports.draws import compare_models, draw
 from reports.models import Model
-from reports.statistics import Comparison, compare
+from reports.statistics import Comparison
 from reports.words import p_words, signed
 
 
@@ -24,8 +24,8 @@ class Beside:
     warnings: tuple[str, ...] = ()
 
 
-def by_other_metrics(search: Model | None, hand: Model | None) -> tuple[Beside, ...]:
-    """The champions by every metric beside the one that decides; those by which one of them has no score are left out."""
+def by_other_metrics(search: Model | None, hand: Model | None, num_draws: int) -> tuple[Beside, ...]:
+    """The champions by every metric beside the one that decides, drawn as often; those by which one has no score are left out."""
     if search is None or hand is None:
         return ()
     found = []
@@ -33,22 +33,20 @@ def by_other_metrics(search: Model | None, hand: Model | None) -> tuple[Beside, 
         pair = replace(search, metric=metric), replace(hand, metric=metric)
         mine, others = (one.test_score for one in pair)
         if mine is not None and others is not None:
-            found.append(_compared(pair, mine - others))
+            found.append(_compared(pair, mine - others, num_draws))
     return tuple(found)
 
 
-def _compared(pair: tuple[Model, Model], difference: float) -> Beside:
+def _compared(pair: tuple[Model, Model], difference: float, num_draws: int) -> Beside:
     """By the bootstrap that the metric which decides has, too: rows of test data jointly, seeds for each."""
-    (search, hand), metric = pair, pair[0].metric
+    metric = pair[0].metric
     trainings = [record for model in pair for one in model.runs for record in model.of_seed(one)]
     if not all(record.sentence_counts.get(metric.test) for record in trainings):
         return Beside(metric=metric, difference=difference, comparison=None)
-    draws = draw(pair)
+    draws = draw(pair, num_draws)
     if draws.warnings:
         return Beside(metric=metric, difference=difference, comparison=None, warnings=draws.warnings)
-    drawn = draws.scores[search.design] - draws.scores[hand.design]
-    comparison = compare(difference, drawn, draws.spreads_of(search.design, hand.design))
-    return Beside(metric=metric, difference=difference, comparison=comparison)
+    return Beside(metric=metric, difference=difference, comparison=compare_models(*pair, draws))
 
 
 def beside_words(found: Sequence[Beside]) -> str:

@@ -11,10 +11,12 @@ from reports.models import Model, View, metric_of_models
 from reports.row_counts import ROW_COUNTS, resampled, same_rows
 from reports.statistics import (
     NUM_DRAWS,
+    Comparison,
     FloatArray,
     IntArray,
     Interval,
     SeedSpread,
+    compare,
     mean_over_seeds,
     percentile_interval,
     pick_seeds,
@@ -38,6 +40,11 @@ class Draws:
     spreads: Mapping[str, SeedSpread]
     num_sentences: int
     warnings: tuple[str, ...]
+
+    @property
+    def num_draws(self) -> int:
+        """How often was drawn; none where nothing has a score."""
+        return len(next(iter(self.scores.values()), ()))
 
     def spreads_of(self, *designs: str) -> tuple[SeedSpread, ...]:
         """Those of designs."""
@@ -70,6 +77,14 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
         picked[model.design] = picks
         spreads[model.design] = spread_of(model.test_scores)
     return Draws(scores, _output_draws(models, picked), picked, spreads, len(next(iter(tables.values()), ())), tuple(warnings))
+
+
+def compare_models(search: Model, hand: Model, draws: Draws) -> Comparison | None:
+    """The first model's mean test score less the second's; None where one of them has none."""
+    if search.test_score is None or hand.test_score is None:
+        return None
+    drawn = draws.scores[search.design] - draws.scores[hand.design]
+    return compare(search.test_score - hand.test_score, drawn, draws.spreads_of(search.design, hand.design))
 
 
 def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:

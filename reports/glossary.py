@@ -21,6 +21,11 @@ GLOSSARY: tuple[Term, ...] = (
         "Overlap of words and word sequences with a reference translation, 0 to 100, by sacrebleu. Higher is better.",
     ),
     Term(
+        "chrF",
+        "Overlap of sequences of 1 to 6 characters with a reference, 0 to 100, recall weighing more, by sacrebleu. Higher is "
+        "better.",
+    ),
+    Term(
         "ROUGE",
         "Overlap with a reference summary, 0 to 100: of words (1), of pairs of words (2), of the longest common sequence (L). "
         "Higher is better.",
@@ -31,11 +36,6 @@ GLOSSARY: tuple[Term, ...] = (
         "with the sign turned. Higher, nearer to zero, is better.",
     ),
     Term("Break-even uses", "Outputs after which the energy saved per output has made up for what the search cost more."),
-    Term(
-        "chrF",
-        "Overlap of sequences of 1 to 6 characters with a reference, 0 to 100, recall weighing more, by sacrebleu. Higher is "
-        "better.",
-    ),
     Term(
         "Champion",
         "The best design on validation data with seed 0, one searched and one by hand, both within the MAC limit.",

@@ -19,11 +19,11 @@ from reports.break_even import (
     summed_up,
     united,
 )
-from reports.draws import Draws, draw, redrawn
+from reports.draws import Draws, compare_models, draw, redrawn
 from reports.energy import SearchCost
 from reports.models import Model, Reference, View
 from reports.pace import Pace, PaceErrors
-from reports.statistics import Comparison, Interval, compare, percentile_interval, spread_of, with_tails
+from reports.statistics import Comparison, Interval, percentile_interval, spread_of, with_tails
 
 NOT_WHOLE = "what the search drew is not known of all its trials"
 """Why a gain has no price and a search no break-even."""
@@ -100,7 +100,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
         answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
-    beside = by_other_metrics(evidence.search, evidence.hand)
+    beside = by_other_metrics(evidence.search, evidence.hand, draws.num_draws)
     warnings = (*draws.warnings, *(warning for one in beside for warning in one.warnings), *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
@@ -134,10 +134,7 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
 def compare_champions(evidence: Evidence, draws: Draws) -> Comparison | None:
     """The search champion's test score less the hand champion's; None where one is missing or has none."""
     search, hand = evidence.search, evidence.hand
-    if search is None or hand is None or search.test_score is None or hand.test_score is None:
-        return None
-    drawn = draws.scores[search.design] - draws.scores[hand.design]
-    return compare(search.test_score - hand.test_score, drawn, draws.spreads_of(search.design, hand.design))
+    return None if search is None or hand is None else compare_models(search, hand, draws)
 
 
 def _per_point(
