@@ -129,6 +129,7 @@ def test_a_first_sentence_ends_where_another_begins() -> None:
     texts = {
         "Manages e.g. services. More.": "Manages e.g. services.",
         "Runs (i.e. The one). Next": "Runs (i.e. The one).",
+        "Takes approx. ten. More": "Takes approx. ten.",
         "Version 2.5 of it! And more": "Version 2.5 of it!",
         "no end": "no end",
         "\u4f60\u597d\u3002\u518d\u89c1\u3002": "\u4f60\u597d\u3002",
