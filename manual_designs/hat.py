@@ -7,7 +7,8 @@ stack's width, and a decoder layer attends to the last one, two or three encoder
 What differs from the paper: where the two widths differ (two designs), source and target have a table each, whereas the
 authors' code cuts both out of one table of 640 channels; no published size counts it. Dropout, which the authors scale with
 the width, belongs to the recipe. Published sizes leave the output matrix out, which is
-counted here where nothing shares it (IWSLT). One narrowed form, pre-norm, is ours.
+counted here where nothing shares it (IWSLT). One narrowed form, pre-norm, is ours: of the encoder outputs that its decoder joins,
+the last alone is behind the final norm, where the paper's post-norm layers have all of them normalised.
 """
 
 from dataclasses import replace

@@ -189,3 +189,9 @@ def main() -> None:
     except UserError as error:
         print(f"carbon-nas: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None
+    except PermissionError as error:
+        if error.filename is None:
+            raise
+        told = f"expected to be allowed to use {error.filename}, got: {error.strerror}; change its rights or choose another"
+        print(f"carbon-nas: {told}", file=sys.stderr)
+        raise SystemExit(2) from None

@@ -43,6 +43,7 @@ def study(
             missing = carry_out_study(found, loaded.plan, terminal, address, minutes)
     except KeyboardInterrupt:
         again = ["carbon-nas", "study", name, "--output", str(kept), "--work", str(there)]
+        again += [] if minutes is None else ["--minutes", f"{minutes:g}"]
         raise stopped([*again, *options_again(address, None, None)], any(one.done or one.begun for one in found)) from None
     state = f"runs that are missing: {', '.join(missing)}; report the others" if missing else "all runs are there; report them"
     terminal.line(f"{state}: carbon-nas report {shlex.quote(str(kept))}")

@@ -53,6 +53,7 @@ def compress(
     """
     experiment = experiment_of(folder, overrides)
     run = RunFolder.resume(folder, experiment)
+    run.check_ledger()
     bases = trained(readable_records(run.records), design)
     check_ladder(run, bases, stages)
     if address is not None:

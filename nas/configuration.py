@@ -6,7 +6,7 @@ A built-in experiment ships in `nas/experiments/`; a path to one's own works the
 import json
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from importlib import resources
 from pathlib import Path
@@ -18,7 +18,7 @@ from manual_designs.all_designs import find_design
 from nas.carbon import intensity
 from nas.configuration_errors import first_error
 from nas.energy.sources import check_choice
-from nas.errors import UserError
+from nas.errors import UserError, named
 from nas.experiment_parts import EXPERIMENTS, Experiment
 from nas.objectives import find_objective
 from nas.pretrained.text import PretrainedText
@@ -30,8 +30,6 @@ from search_spaces.spaces.all_spaces import find_space
 
 COMPARISONS = "strategies_"
 """What the names of built-in comparisons of strategies begin with; the others are experiments."""
-
-
 STUDIES = "study_"
 """What the names of built-in studies begin with."""
 
@@ -63,15 +61,14 @@ def load_experiment(name: str, overrides: tuple[str, ...] = ()) -> Experiment:
         UserError: there is none, it is not TOML, or a key or value in it is wrong.
     """
     data = read_tables(name, built_in_experiments())
-    if "compare" in data:
-        raise UserError(
-            f"{name}: expected an experiment, got a comparison of strategies: it has a [compare] table; run it with carbon-nas "
-            f"compare-strategies {name}"
-        )
-    if "runs" in data:
-        raise UserError(
-            f"{name}: expected an experiment, got a study: it has a [[runs]] table; run it with carbon-nas study {name}"
-        )
+    others = {
+        "compare": ("a comparison of strategies", "[compare]", "compare-strategies"),
+        "runs": ("a study", "[[runs]]", "study"),
+    }
+    for key, (what, table, command) in others.items():
+        if key in data:
+            told = f"it has a {table} table; run it with carbon-nas {command} {name}"
+            raise UserError(f"{name}: expected an experiment, got {what}: {told}")
     searches = "search" in data
     for override in overrides:
         if not searches and override.partition("=")[0].split(".")[0] == "search":
@@ -157,29 +154,33 @@ def _task(given: Any) -> Any:
 
 def _check_names(experiment: Experiment, origin: str) -> None:
     search = experiment.search
-    try:
-        if search is not None:
-            find_space(search.space)
-        for name in (*experiment.hand.designs, *(search.first if search else ())):
-            find_design(name)
-    except KeyError as error:
-        raise UserError(f"{origin}: {error.args[0]}") from error
+    _check_found(find_design, experiment.hand.designs, f"{origin}: hand.designs")
     if search is not None:
-        resolve_options(search.strategy, search.options, search.trials)
+        _check_found(find_space, (search.space,), f"{origin}: search.space")
+        _check_found(find_design, search.first, f"{origin}: search.first")
+        with named(f"{origin}: search"):
+            resolve_options(search.strategy, search.options, search.trials)
         if search.weights == "parent" and not strategy(search.strategy).names_parents:
             able = ", ".join(one.name for one in ALL_STRATEGIES if one.names_parents)
             raise UserError(
                 f'{origin}: search.weights: expected a strategy that names parents with "parent" ({able}), got {search.strategy}'
             )
-    try:
+    with named(f"{origin}: execution.power_source"):
         check_choice(experiment.execution.power_source)
-    except UserError as error:
-        raise UserError(f"{origin}: execution.power_source: {error}") from error
-    for region in (experiment.carbon.searched_in, experiment.carbon.used_in):
-        intensity(region)
+    for key in ("searched_in", "used_in"):
+        with named(f"{origin}: carbon.{key}"):
+            intensity(getattr(experiment.carbon, key))
     for key, values in (("hand.designs", experiment.hand.designs), ("final.seeds", experiment.final.seeds)):
         if repeated := [value for value in values if values.count(value) > 1]:
             raise UserError(f"{origin}: {key}: expected each once, got {repeated[0]!r} {len(repeated)} times; remove one")
+
+
+def _check_found(find: Callable[[str], object], names: tuple[str, ...], place: str) -> None:
+    for name in names:
+        try:
+            find(name)
+        except KeyError as error:
+            raise UserError(f"{place}: {error.args[0]}") from error
 
 
 def _check_budget(search: SearchPart, origin: str) -> None:
@@ -215,8 +216,8 @@ def _check_supernet_budget(search: SearchPart, origin: str) -> None:
         )
 
 
-def read_tables(name: str, known: tuple[str, ...]) -> dict[str, Any]:
-    """The tables of a built-in experiment or comparison, or of a file, as they stand there.
+def read_tables(name: str, known: tuple[str, ...], what: str = "an experiment") -> dict[str, Any]:
+    """The tables of a built-in experiment, comparison or study, or of a file, as they stand there.
 
     Raises:
         UserError: there is none (`known` are the names to choose from), or it is not TOML.
@@ -229,7 +230,7 @@ def read_tables(name: str, known: tuple[str, ...]) -> dict[str, Any]:
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"expected a readable experiment file, got {name}: {error}; check the path") from error
     else:
-        raise UserError(f"expected an experiment of {', '.join(known)} or the path of a .toml file; got {name!r}")
+        raise UserError(f"expected {what} of {', '.join(known)} or the path of a .toml file; got {name!r}")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -257,9 +258,7 @@ def set_key(data: dict[str, Any], override: str) -> None:
 def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Task, Recipe]:
     """Task and recipe of a single evaluation. Raises UserError as `load_experiment` does."""
     base = find_task(task_name)
-    data: dict[str, Any] = {"task": {"name": task_name}, "recipe": dict(base.recipe)}
-    for override in overrides:
-        set_key(data, override)
+    data = _overridden({"task": {"name": task_name}, "recipe": dict(base.recipe)}, overrides)
     if data["task"] != {**data["task"], "name": task_name}:
         raise UserError(f"--set task.name: expected the task that --task names, {task_name}, got {data['task']['name']!r}")
     found = _single(type(base), {**data, "task": _task(data["task"])})
@@ -268,13 +267,20 @@ def single_configuration(task_name: str, overrides: tuple[str, ...]) -> tuple[Ta
 
 def pretrained_configuration(overrides: tuple[str, ...]) -> tuple[PretrainedText, Recipe]:
     """Text and recipe for a pretrained model: by default a block of text a batch. Raises UserError as `load_experiment` does."""
-    data: dict[str, Any] = {"task": asdict(PretrainedText()), "recipe": {}}
-    for override in overrides:
-        set_key(data, override)
+    data = _overridden({"task": asdict(PretrainedText()), "recipe": {}}, overrides)
     block = data["task"]["block_tokens"]
     given = ({"batch_tokens": max(1, block // 2)} if isinstance(block, int) else {}) | data["recipe"]
     found = _single(PretrainedText, {**data, "recipe": given})
     return found.task, found.recipe
+
+
+def _overridden(data: dict[str, Any], overrides: tuple[str, ...]) -> dict[str, Any]:
+    for override in overrides:
+        set_key(data, override)
+    for key in ("task", "recipe"):
+        if not isinstance(data[key], dict):
+            raise UserError(f"--set {key}: expected a table, got {data[key]!r}; set a key of it, as in {key}.KEY=value")
+    return data
 
 
 def _single(task: type[Any], data: dict[str, Any]) -> Any:

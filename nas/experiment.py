@@ -10,7 +10,7 @@ from manual_designs.all_designs import find_design
 from nas.compression import carry_out_ladders, check_ladders
 from nas.corpora.fetch import cache_folder
 from nas.energy.sources import check_source
-from nas.errors import UserError
+from nas.errors import Fruitless, UserError
 from nas.evaluation import check_fit, check_shape, counts_of
 from nas.experiment_parts import Experiment
 from nas.judging import judge_of
@@ -50,6 +50,8 @@ def run_experiment(
     run = RunFolder.resume(folder, experiment, allow_change) if resume else None
     if run is None:
         check_new(folder)
+    else:
+        run.check_ledger()
     if address is not None:
         check_address(address)
     terminal.line(f"{experiment.name}: {experiment.description}".rstrip(": "))
@@ -175,7 +177,7 @@ def _champion(shop: Workshop, records: list[Record], what: str) -> Record:
     limit = shop.experiment.search_part.mac_limit
     within = [one for one in records if one.counts is not None and one.counts.macs_paper <= limit]
     if not within:
-        raise UserError(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")
+        raise Fruitless(f"expected a {what} that was trained within {limit:,} MACs, got none; see the records for why")
     metric = metric_of(shop.experiment.task.kind)
     best = max(within, key=lambda one: one.metrics[metric.valid])
     shop.terminal.line(f"champion, {what}: {best.design}, valid {metric.text(best.metrics[metric.valid])} with seed 0")

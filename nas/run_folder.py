@@ -116,6 +116,14 @@ class RunFolder:
             _check_change(path, changed, allow_change, may_change[-1:] if champions else may_change)
         return run
 
+    def check_ledger(self) -> None:
+        """Raises UserError where a run has records and no ledger: nothing may be added, for records are restored from that."""
+        if self.records.exists() and not self.ledger.exists():
+            raise UserError(
+                f"expected a run to go on with in {self.path}, got a copy of one, without its {self.ledger.name}: it can be "
+                "reported, not resumed; go on with the run that it was made of, or start a new one"
+            )
+
     def adopt(self, experiment: Described) -> None:
         """Takes a changed experiment over, and keeps what changed, and when, in run.json."""
         if self.info["fingerprint"] == experiment.fingerprint():

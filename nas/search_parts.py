@@ -9,7 +9,7 @@ from nas.search.hurdles import Hurdles, NoHurdles, ProgressiveDynamicHurdles
 from nas.search.screening import Screened
 
 Positive = Annotated[int, Field(gt=0)]
-Seed = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Proxy = Literal["params", "macs", "gradient_norm", "synflow"]
 ObjectiveName = Literal[
     "valid_bits_per_character",

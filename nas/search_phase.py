@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from manual_designs.all_designs import find_design
-from nas.errors import UserError
+from nas.errors import Fruitless, UserError
 from nas.evaluation import Assignment, sizes_of
 from nas.execution.executor import Answer, Arrays, Executor, Job
 from nas.ledger import read_events
@@ -78,7 +78,7 @@ class SearchPhase:
                 (answer,) = run_jobs([job], executor, shop.ledger, keep=keep)
                 store.drop_before(0, leg)
                 if answer.result is None:
-                    raise UserError(f"expected to train a supernet, got: {answer.reason}; mend that, then resume")
+                    raise Fruitless(f"expected to train a supernet, got: {answer.reason}; mend that, then resume")
                 records.append(Record.from_plain(answer.result["record"]))
                 loss = records[-1].metrics["valid_loss_largest"]
                 shop.terminal.line(f"  leg {leg} of {legs}: validation loss {loss:.3f} nats (a largest member), {shop.spent()}")
@@ -141,7 +141,7 @@ class SearchPhase:
         designs = [self._design(trial) for trial in ranked]
         chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
         if not chosen:
-            raise UserError(
+            raise Fruitless(
                 f"expected the search to find a candidate within all limits that is not a hand design, got {len(ranked)} within; "
                 f"see {self.shop.run.records} for why, or start a run with a larger budget"
             )

@@ -14,13 +14,13 @@ from pathlib import Path
 from statistics import NormalDist
 
 from nas.compaction import compact
-from nas.errors import UserError
+from nas.errors import Fruitless, UserError
 from nas.experiment import check_limits, run_experiment
 from nas.experiment_parts import Experiment
 from nas.files import sync_folder, unwritable
 from nas.metric import metric_of
 from nas.progress import Terminal, clock
-from nas.run_folder import check_new, differences
+from nas.run_folder import RunFolder, check_new, differences
 from nas.study_parts import PlanPart
 from nas.study_records import (
     ENDED,
@@ -113,7 +113,8 @@ def _check_same(shard: Shard, folder: Path) -> None:
 
 
 def _check_whole(shard: Shard) -> None:
-    if missing := missing_trainings(shard.experiment, records_in(shard.kept), ENDED):
+    missing = missing_trainings(shard.experiment, records_in(shard.kept), ENDED)
+    if missing and not read_info(shard.kept).get("fruitless"):
         raise UserError(
             f"expected whole records of {shard.name} in {shard.kept}, got no complete one of {listed(missing)}; restore "
             "records.jsonl, or move the folder away to make them again"
@@ -220,8 +221,9 @@ def carry_out_study(
 ) -> tuple[str, ...]:
     """Makes what is missing, in order, as long as there is time; the names of the runs that are missing still.
 
-    A run whose trainings failed is not kept: it stays where it is, and the next start tries them again. Where all that is
-    missing fails again, the run is kept as it is, for a training that cannot succeed would hold up the study for ever.
+    A run whose trainings failed is not kept: it stays where it is, the others are made, and the next start tries them again.
+    Where all that is missing fails again, the run is kept as it is, for a training that cannot succeed would hold up the study
+    for ever; so it is where a search comes to no champion again.
 
     Raises:
         UserError: a run cannot be carried out, or its records cannot be written.
@@ -240,8 +242,13 @@ def carry_out_study(
             return tuple(missing)
         terminal.line(f"run {at + 1} of {len(found)}, about {clock(expected_s)}")
         failed_before = failed_trainings(records_in(one.work))
-        run_experiment(one.experiment, one.work, terminal, address, resume=one.begun)
-        if not _may_be_kept(one, failed_before, terminal):
+        try:
+            run_experiment(one.experiment, one.work, terminal, address, resume=one.begun)
+            _told_fruitless(one, "")
+            may_be_kept = _may_be_kept(one, failed_before, terminal)
+        except Fruitless as error:
+            may_be_kept = _fruitless_again(one, error, terminal)
+        if not may_be_kept:
             missing.append(one.name)
             continue
         keep(one)
@@ -260,6 +267,23 @@ def _may_be_kept(shard: Shard, failed_before: Collection[str], terminal: Termina
         return True
     terminal.line(f"{shard.name}: no complete record of {listed(lacking)}; the next start tries again in {shard.work}")
     return False
+
+
+def _told_fruitless(shard: Shard, why: str) -> bool:
+    """Keeps in run.json why a run came to no champion, or that it came to one; whether it had come to none the last time."""
+    run = RunFolder(shard.work, dict(read_info(shard.work)))
+    before = run.info.get("fruitless", "")
+    if why or before:
+        run.update(fruitless=why)
+    return bool(before)
+
+
+def _fruitless_again(shard: Shard, error: Fruitless, terminal: Terminal) -> bool:
+    """Whether a run that has no champion had none the last time either."""
+    again = _told_fruitless(shard, str(error))
+    told = "it came to that again; its records are kept without" if again else f"the next start tries again in {shard.work}"
+    terminal.line(f"{shard.name}: {error}; {told}")
+    return again
 
 
 def keep(shard: Shard) -> None:

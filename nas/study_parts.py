@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from itertools import product
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
@@ -34,7 +34,7 @@ class RunsPart(Part):
     `options` are the tables of each choice. A run's name is its choices, joined by "-".
     """
 
-    matrix: tuple[tuple[str, ...], ...] = Field(min_length=1)
+    matrix: tuple[Annotated[tuple[str, ...], Field(min_length=1)], ...] = Field(min_length=1)
     options: dict[str, dict[str, Any]] = {}
 
 
@@ -61,7 +61,8 @@ class StudyPart(Part):
         """Every run's experiment, in the order in which they are made.
 
         Raises:
-            UserError: two runs have one name, or one is no experiment; it names the run and the key.
+            UserError: two runs have one name, a pattern of `order` fits none, or one is no experiment; it names the run and the
+                key.
         """
         made = [
             self._experiment(picks, runs.options, f"{origin}: run {'-'.join(picks)}")
@@ -69,6 +70,8 @@ class StudyPart(Part):
             for picks in product(*runs.matrix)
         ]
         names = [one.name for one in made]
+        if idle := [one for one in self.order if not any(fnmatchcase(name, one) for name in names)]:
+            raise UserError(f"{origin}: order: expected patterns of runs, got {idle[0]!r}, which fits none; mend or remove it")
         if repeated := [name for name in names if names.count(name) > 1]:
             raise UserError(f"{origin}: runs: expected each name once, got {repeated[0]!r} twice; rename a choice")
         return tuple(sorted(made, key=lambda one: self._place(one.name)))
@@ -95,4 +98,10 @@ def tables_merged(tables: Tables, others: Tables) -> dict[str, Any]:
 
 def load_study(name: str, known: tuple[str, ...]) -> StudyPart:
     """The built-in study of that name or the one in that file. Raises UserError where there is none or a key is wrong."""
-    return validated_part(StudyPart, read_tables(name, known), name)
+    tables = read_tables(name, known, "a study")
+    if "runs" not in tables:
+        what, command = ("a comparison of strategies", "compare-strategies") if "compare" in tables else ("an experiment", "run")
+        raise UserError(
+            f"{name}: expected a study, got {what}: it has no [[runs]] table; run it with carbon-nas {command} {name}"
+        )
+    return validated_part(StudyPart, tables, name)

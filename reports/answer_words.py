@@ -82,7 +82,7 @@ def saving_words(saving_uj: float, ends_uj: Interval, rows: str, paced: bool = F
     Where it was `paced`, hand designs of other runs were taken at the pace of the search's.
     """
     point, low, high = (value / 1000 for value in (saving_uj, ends_uj.low, ends_uj.high))
-    over = f"over seeds, {rows}{', the pace of other runs' if paced else ''} and the meter's error"
+    over = f"over seeds where there are several, {rows}{', the pace of other runs' if paced else ''} and the meter's error"
     if point < 0:
         return (
             f"At equal quality the searched model needs {significant(-point)} J more per 1,000 outputs than the hand designs "
@@ -101,7 +101,8 @@ def closing_words(answer: BreakEven) -> str:
     if answer.outcome == "number":
         return f"it pays back after {uses_words(answer)}"
     if answer.outcome == "never":
-        return "it never pays back"
+        ahead = answer.net_interval_g is not None and answer.net_interval_g.high <= 0
+        return "its uses use that lead up" if ahead and not answer.reason else "it never pays back"
     return answer.reason or (
         "this may be no saving at all" if (answer.saving_uj or 0.0) >= 0 else "it may save something all the same"
     )

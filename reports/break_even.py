@@ -165,8 +165,9 @@ def summed_up(saving_uj: float | None, draws: FloatArray) -> Savings:
 def break_even(investment: Investment, rates: Rates, savings: Savings) -> BreakEven:
     """The uses after which the search has paid back, or the word for why there is no such number.
 
-    An interval of the saving wholly below zero is "never", one that holds zero is "not separable". A net investment of
-    zero or less pays from the first use: 0 uses. Uses fall as the saving rises, so the ends of its interval give theirs.
+    An interval of the saving wholly below zero is "never", whatever was invested, for a lead is used up in time; one that holds
+    zero is "not separable". A net investment of zero or less pays from the first use elsewhere: 0 uses. Uses fall as the saving
+    rises, so the ends of its interval give theirs.
     """
     net_g = investment.net_uj * rates.searched_g_per_uj
     found = BreakEven(

@@ -134,8 +134,18 @@ class Compared(Basis):
         return "not separable" if self.rivals_that_are("not separable") else "one best"
 
     @property
+    def seeds_vary(self) -> bool:
+        """Whether every design was trained with several seeds, so that intervals hold their spread."""
+        return all(len(one.runs) > 1 for one in self.ranked)
+
+    @property
     def detectable(self) -> float | None:
-        """The least true difference from the best that any of the comparisons could show, at Holm's strictest step."""
+        """The least true difference from the best that any of the comparisons could show, at Holm's strictest step.
+
+        None where there is none, or a design was trained once, so that how much seeds differ is not known.
+        """
+        if not self.seeds_vary:
+            return None
         pairs = [(one.difference.standard_error, one.difference.degrees_of_freedom) for one in self.rivals]
         return max((detectable(error, self.num_pairs, freedom) for error, freedom in pairs), default=None)
 

@@ -97,7 +97,7 @@ def _separable_tile(compared: Compared) -> Tile:
 def _detectable_tile(compared: Compared) -> Tile:
     title = "Smallest detectable difference"
     if compared.detectable is None:
-        return Tile(title, "unknown", "nothing to compare with")
+        return Tile(title, "unknown", "a design was trained once" if compared.rivals else "nothing to compare with")
     count = compared.num_pairs
     corrected = f", corrected for {count} pairs" if count > 1 else ""
     return Tile(title, compared.metric.text(compared.detectable), f"found in four of five such runs{corrected}")

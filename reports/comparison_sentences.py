@@ -94,8 +94,8 @@ def _compared(compared: Compared) -> Sentence | None:
     budget = number(runs[0].budget_tokens)
     return Sentence(
         "What was compared",
-        f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} target "
-        f"tokens with {seeds_words(compared.ranked)} each, scored on "
+        f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} "
+        f"{compared.metric.budget} with {seeds_words(compared.ranked)} each, scored on "
         f"{compared.num_sentences:,} test {compared.metric.rows}, on one meter.",
         "configured",
     )
@@ -107,7 +107,7 @@ def _best(compared: Compared) -> Sentence | None:
         return None
     mean, interval, places = compared.metric.text(compared.score(best)), compared.intervals[best.design], compared.metric.places
     low, high = (optional(one, places) for one in (interval.low, interval.high))
-    text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over seeds and test {compared.metric.rows})"
+    text = f"{best.design} scores {mean} on average (95 % interval {low} to {high}, over {drawn_again(compared)})"
     if compared.rivals:
         after = compared.rivals[0]
         ends = after.difference.interval
@@ -148,14 +148,18 @@ def found_best(compared: Compared) -> str:
     return compared.best.design
 
 
+def drawn_again(compared: Compared) -> str:
+    """What intervals are over."""
+    return f"{'seeds and ' if compared.seeds_vary else ''}test {compared.metric.rows}"
+
+
 def correction(compared: Compared) -> str:
     """How the words "worse" and "not separable" were come by."""
     count = compared.num_pairs
     corrected = f", corrected by Holm's method for all {count} pairs of designs" if count > 1 else ""
     return (
         f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same "
-        f"test {compared.metric.rows} and over "
-        f"seeds{corrected}; below 0.05 counts."
+        f"{drawn_again(compared)}{corrected}; below 0.05 counts."
     )
 
 

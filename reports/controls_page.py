@@ -12,6 +12,7 @@ from reports.scenarios import Range
 from reports.statistics import mean_and_spread
 from reports.study import Cell
 from reports.tables import NOT_RUN, Table
+from reports.verdict import too_few_seeds
 from reports.words import UNKNOWN, energy_between, number, optional, shortest, signed
 
 HEADS = ("Instead", "Energy", "Share of the search's", "Test score", "Less hand champion", "Less search champion")
@@ -42,6 +43,8 @@ def _lacking(cell: Cell) -> str:
         return cell.gap
     if missing := [who for who, one in pair if one is None]:
         return f"there is no {' and no '.join(missing)} champion with fresh seeds"
+    if few := too_few_seeds(cell.analysis.evidence):
+        return few
     return "a champion has no test score" if cell.standing == "unfinished" else ""
 
 

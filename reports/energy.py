@@ -39,26 +39,23 @@ KEPT = 64
 class SearchCost:
     """Energy charged to the search, loaded and dynamic, and where the figures come from.
 
-    `from_ledger` tells the definition used; `num_unattributed` trials had no energy of their own, so that a cost from
-    records is a lower bound. `num_without_ledger` trials ran on a machine whose ledger is not there: what their records were
-    charged is in the cost, what else that machine drew is not.
+    `from_ledger` tells the definition used; `num_unattributed` trials had no energy of their own. `num_without_ledger` trials
+    ran on a machine whose ledger is not there: what their records were charged is in the cost, what else that machine drew is
+    not. `whole` is a cost from which nothing is left out that was metered: a ledger has all of a machine, records only what was
+    attributed.
     """
 
     loaded_uj: int
     dynamic_uj: int
     from_ledger: bool
     num_unattributed: int
+    whole: bool
     num_without_ledger: int = 0
 
     @property
     def known(self) -> bool:
         """Whether anything can be said of it: nothing at all of trials whose energy is unknown is no zero."""
         return self.loaded_uj > 0 or not self.num_unattributed
-
-    @property
-    def whole(self) -> bool:
-        """Whether nothing that was metered is left out: a ledger has all of a machine, records only what was attributed."""
-        return not self.num_without_ledger and (self.from_ledger or not self.num_unattributed)
 
     @property
     def bound(self) -> str:
@@ -138,6 +135,7 @@ def search_cost(runs: Iterable[Run]) -> SearchCost:
         dynamic_uj=sum(cost.dynamic_uj for cost in costs),
         from_ledger=all(cost.from_ledger for cost in costs),
         num_unattributed=sum(cost.num_unattributed for cost in costs),
+        whole=all(cost.whole for cost in costs),
         num_without_ledger=sum(cost.num_without_ledger for cost in costs),
     )
 
@@ -151,6 +149,7 @@ def _cost_from_ledgers(run: Run) -> SearchCost:
         dynamic_uj=sum(dynamic_uj for _, dynamic_uj in costs) + beside.dynamic_uj,
         from_ledger=True,
         num_unattributed=_cost_from_records(run).num_unattributed,
+        whole=not outside,
         num_without_ledger=len(outside),
     )
 
@@ -189,20 +188,21 @@ def _cost_of_records(records: Sequence[Record]) -> SearchCost:
         dynamic_uj=sum(phase.energy_uj or 0 for phase in phases),
         from_ledger=False,
         num_unattributed=len(unknown),
+        whole=not unknown,
     )
 
 
 def run_cost_uj(runs: Iterable[Run]) -> int:
     """Microjoules of whole runs, idle and overhead included, other people's work and pauses of the whole run left out.
 
-    Without a ledger it is the sum of the records' loaded energies.
+    Without a ledger it is the sum of the records' loaded energies, and so it is for those of a machine that lacks its own.
     """
     total = 0
     for run in runs:
         for machine in run.machines:
             total += sum(tick.machine_uj - tick.foreign_uj for tick in machine.ticks if tick.shares or not tick.gap)
-        if not run.machines:
-            total += sum(phase.loaded_uj or 0 for record in run.records for phase in record.phases)
+        records = run.without_ledger if run.machines else run.records
+        total += sum(phase.loaded_uj or 0 for record in records for phase in record.phases)
     return total
 
 

@@ -64,7 +64,9 @@ def _told(basis: Basis, ladder: Ladder, search_uj: Range | None) -> str:
     if trained is not None and trained.central:
         whose = "all searches'" if len(cells_of(basis.runs)) > 1 else "the search's"
         text += f" All its stages together took {_share(total / trained.central)} of the energy of its training"
-        text += f" and {_share(total / search_uj.central)} of {whose}." if search_uj is not None and search_uj.central else "."
+        a_seed, count = (", those of one seed," if len(last.records) > 1 else ""), len(last.records)
+        known = search_uj is not None and search_uj.central
+        text += f" and{a_seed} {_share(total / count / search_uj.central)} of {whose}." if search_uj and known else "."
     return text
 
 

@@ -34,7 +34,8 @@ class Model:
     seeds that it has: the same seed in another run. They count as measurements of their seed, whose figures are means over
     them, and not as seeds, since a seed that is trained again says nothing of how much seeds differ, and costs once.
 
-    Scores are of the metric that decides its task.
+    Scores are of the metric that decides its task. Outputs of runs that are `apart`, for they were metered on a processor of
+    another kind than what the model is compared with, do not count: their seeds stand in its scores alone.
     """
 
     design: str
@@ -43,6 +44,7 @@ class Model:
     finals: tuple[Record, ...]
     repeats: tuple[Record, ...] = ()
     metric: Metric = BLEU
+    apart: frozenset[str] = frozenset()
 
     @property
     def runs(self) -> tuple[Record, ...]:
@@ -110,8 +112,9 @@ class Model:
         return _mean([one.metrics[metric] for one in self.of_seed(record) if metric in one.metrics])
 
     def output_uj(self, view: View) -> tuple[float, ...] | None:
-        """Energy of one output in each reported run; None when any is unknown."""
-        found = [_mean(_known(map(partial(record_output_uj, view=view), self.of_seed(record)))) for record in self.runs]
+        """Energy of one output in each reported run that is not apart; None when any is unknown."""
+        counted = [[one for one in self.of_seed(record) if one.run_id not in self.apart] for record in self.runs]
+        found = [_mean(_known(map(partial(record_output_uj, view=view), trainings))) for trainings in counted if trainings]
         known = tuple(_known(found))
         return known if known and len(known) == len(found) else None
 

@@ -7,39 +7,17 @@ with the same seed there and elsewhere. What trainings drew stays as it was mete
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import exp, log, sqrt
+from math import sqrt
 
 import numpy as np
 
 from nas.records import Record
 from reports.models import Model, View, record_output_uj
-from reports.statistics import CONFIDENCE, FloatArray, Interval, SeedSpread, student_quantile
+from reports.pace_ratios import Metered, Outputs, Processor, Ratio, norm, outputs_of, processor_of, summed
+from reports.statistics import FloatArray, SeedSpread
 
 PACE_SEED = 20260105
 VIEWS: tuple[View, ...] = ("loaded", "dynamic")
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """An energy per output in a search's own runs over that in another run.
-
-    `error` is the standard error of its logarithm, told with so many degrees of `freedom` by how much outputs of one design
-    differ from seed to seed within a run: each training that was made in both runs has that error twice.
-    """
-
-    value: float
-    error: float
-    freedom: int
-
-    def times(self, other: "Ratio") -> "Ratio":
-        """The ratio through a run in between: of own runs to it, times of it to the other; errors are of different trainings."""
-        return Ratio(self.value * other.value, sqrt(self.error**2 + other.error**2), min(self.freedom, other.freedom))
-
-    @property
-    def interval(self) -> Interval:
-        """95 % by Student's distribution."""
-        width = student_quantile((1 + CONFIDENCE) / 2, self.freedom) * self.error
-        return Interval(self.value * exp(-width), self.value * exp(width))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +42,7 @@ def paces_of(models: Sequence[Model], own_runs: Collection[str]) -> tuple[Pace, 
     no design has two seeds in one run.
     """
     hands = [one for one in models if not one.searched]
-    outputs = {view: _outputs(hands, view) for view in VIEWS}
+    outputs = {view: outputs_of(hands, view) for view in VIEWS}
     others = sorted({record.run_id for model in hands for record in model.trainings} - set(own_runs))
     left = [one for one in others if _one_kind(hands, one)]
     own, found = tuple(sorted(own_runs)), list[Pace]()
@@ -80,7 +58,7 @@ def paces_of(models: Sequence[Model], own_runs: Collection[str]) -> tuple[Pace, 
     return tuple(sorted(found, key=lambda one: one.run_id))
 
 
-def _linked(own_runs: tuple[str, ...], between: Pace | None, run_id: str, outputs: Mapping[View, "Outputs"]) -> Pace | None:
+def _linked(own_runs: tuple[str, ...], between: Pace | None, run_id: str, outputs: Mapping[View, Outputs]) -> Pace | None:
     """The pace of a run by trainings that it has in common with own runs, or with one whose pace is known."""
     here = own_runs if between is None else (between.run_id,)
     ratios: dict[View, Ratio] = {}
@@ -98,23 +76,35 @@ def _linked(own_runs: tuple[str, ...], between: Pace | None, run_id: str, output
 
 def models_beside(models: Sequence[Model], own_runs: Collection[str]) -> tuple[tuple[Model, ...], tuple[Pace, ...]]:
     """What a search is compared with: its own designs, and all hand designs at the pace of its own runs as far as it is known."""
-    paces = paces_of(models, own_runs)
+    paces, kinds = paces_of(models, own_runs), kinds_of(models, own_runs)
     mine = (one for one in models if not one.searched or one.runs[0].run_id in own_runs)
-    return tuple(one if one.searched else at_own_pace(one, own_runs, paces) for one in mine), paces
+    return tuple(one if one.searched else at_own_pace(one, own_runs, paces, kinds) for one in mine), paces
 
 
-def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace]) -> Model:
+def kinds_of(models: Sequence[Model], run_ids: Collection[str]) -> frozenset[Processor]:
+    """The kinds of processors that outputs were metered on in these runs."""
+    return frozenset(processor_of(one) for model in models for one in model.trainings if one.run_id in run_ids)
+
+
+def on_other_kinds(models: Sequence[Model]) -> tuple[str, ...]:
+    """Runs whose outputs are left out of models, for their processors are of a kind that the search's own runs had none of."""
+    return tuple(sorted({run_id for model in models for run_id in model.apart}))
+
+
+def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace], kinds: Collection[Processor]) -> Model:
     """A hand design with the energies of outputs that it has in a search's own runs, measured there or taken at their pace.
 
-    Of a seed that was measured there, what others measured is left out.
+    Of a seed that was measured there, what others measured is left out, and so is what was metered on a processor of another
+    kind than `kinds`, those of the search's own runs: no pace leads from the one to the other.
     """
     known = {one.run_id: one for one in paces}
+    apart = frozenset(one.run_id for one in model.trainings if kinds and processor_of(one) not in kinds)
     measured = {one.seed for one in model.trainings if one.run_id in own_runs and record_output_uj(one, "loaded") is not None}
 
     def placed(record: Record) -> Record:
         if record.run_id in own_runs:
             return record
-        if record.seed in measured:
+        if record.seed in measured or record.run_id in apart:
             return _with_outputs(record, lambda _, __: None)
         pace = known.get(record.run_id)
         return record if pace is None else _with_outputs(record, lambda uj, view: round(uj * pace.ratios[view].value))
@@ -124,6 +114,7 @@ def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace]) 
         first=None if model.first is None else placed(model.first),
         finals=tuple(map(placed, model.finals)),
         repeats=tuple(map(placed, model.repeats)),
+        apart=apart,
     )
 
 
@@ -142,44 +133,51 @@ def elsewhere(models: Sequence[Model], own_runs: Collection[str]) -> tuple[str, 
 
 @dataclass(frozen=True)
 class PaceErrors:
-    """What paces that are not known exactly do to costs: standard normal numbers for every draw and run, and the paces."""
+    """What paces that are not known exactly do to costs: ratios by run, and errors of all that these rest on, draw by draw."""
 
-    drawn: Mapping[str, FloatArray]
-    paces: Mapping[str, Pace]
+    ratios: Mapping[str, Ratio]
+    own_runs: tuple[str, ...]
+    drawn: Mapping[Metered, FloatArray]
     view: View
 
     @classmethod
     def of(cls, paces: Sequence[Pace], view: View, num_draws: int) -> "PaceErrors":
-        """Errors of all paces, each alike for every hand design of its run."""
+        """Errors of the paces of one search: of what was metered once, one a draw, wherever it tells a pace."""
         rng = np.random.default_rng(PACE_SEED)
-        return cls({one.run_id: rng.standard_normal(num_draws) for one in paces}, {one.run_id: one for one in paces}, view)
+        ratios = {one.run_id: one.ratios[view] for one in paces}
+        metered = sorted({part for one in ratios.values() for part in one.parts})
+        drawn = {part: rng.standard_normal(num_draws) for part in metered}
+        return cls(ratios, tuple(sorted({name for one in paces for name in one.own_runs})), drawn, view)
 
     def on(self, model: Model) -> FloatArray | float:
         """What a hand design's mean cost is multiplied by in each draw."""
-        told = self._told(model)
-        return 1.0 + sum((share * (np.exp(error * self.drawn[run_id]) - 1) for run_id, share, error in told), 0.0)
+        found: FloatArray | float = 1.0
+        for run_id, share, factor in self._told(model):
+            ratio = self.ratios[run_id]
+            error = sum(part * self.drawn[one] for one, part in ratio.parts.items())
+            found = found + share * (np.exp(factor * ratio.spread * error) - 1)
+        return found
 
     def spreads(self, model: Model) -> tuple[SeedSpread, ...]:
         """How much a hand design's mean cost varies with all paces, as so many seeds would tell it; nothing where with none."""
         cost, told = model.mean_output_uj(self.view) or 0.0, self._told(model)
         if not told:
             return ()
-        freedom = min(self.paces[run_id].ratios[self.view].freedom for run_id, _, _ in told)
-        return (SeedSpread(sum((cost * share * error) ** 2 for _, share, error in told), freedom + 1),)
+        ratios = [self.ratios[run_id] for run_id, _, _ in told]
+        together = summed((share * factor, self.ratios[run_id].parts) for run_id, share, factor in told)
+        error = cost * max(one.spread for one in ratios) * norm(together)
+        return (SeedSpread(error**2, min(one.freedom for one in ratios) + 1),)
 
     def _told(self, model: Model) -> list[tuple[str, float, float]]:
-        """Of every run that was scaled: the part of a design's cost that it measured, and the error of its ratio there.
+        """Of every run that was scaled: the part of a design's cost that it measured, and a factor on the error of its ratio.
 
         The seeds of a design that told the pace stand in its mean and in the ratio, so that their errors add up: with a part
         `own` measured in own runs and `share` scaled, the variance of what was scaled grows by own / share.
         """
         shares = _shares(model, self.view)
-        found = []
-        for run_id, pace in self.paces.items():
-            if share := shares.get(run_id, 0.0):
-                own = sum(shares.get(one, 0.0) for one in pace.own_runs)
-                found.append((run_id, share, pace.ratios[self.view].error * sqrt(1 + own / share)))
-        return found
+        own = sum(shares.get(one, 0.0) for one in self.own_runs)
+        scaled = [(run_id, share) for run_id in self.ratios if (share := shares.get(run_id, 0.0))]
+        return [(run_id, share, sqrt(1 + own / share)) for run_id, share in scaled]
 
 
 def _shares(model: Model, view: View) -> dict[str, float]:
@@ -193,59 +191,9 @@ def _shares(model: Model, view: View) -> dict[str, float]:
     return {run_id: part / total for run_id, part in parts.items()} if total > 0 else {}
 
 
-Processor = tuple[str, str]
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """Energies per output of hand designs, by run and by design and seed, each with the kind of processor.
-
-    `variance` is that of a logarithm over seeds of a design within a run, pooled, with so many degrees of `freedom`.
-    """
-
-    by_run: Mapping[str, Mapping[tuple[str, int], tuple[Processor, float]]]
-    variance: float
-    freedom: int
-
-    def ratio(self, here: Collection[str], there: str) -> Ratio | None:
-        """Of outputs in some runs to those of the same trainings in another; None where it cannot be told."""
-        pairs = self.pairs(here, there)
-        if not pairs or not self.freedom:
-            return None
-        mean = sum(log(own / other) for own, other in pairs) / len(pairs)
-        return Ratio(exp(mean), sqrt(2 * self.variance / len(pairs)), self.freedom)
-
-    def pairs(self, here: Collection[str], there: str) -> list[tuple[float, float]]:
-        """Trainings that were made in both, on processors of one kind."""
-        found = []
-        for training, (kind, uj) in self.by_run.get(there, {}).items():
-            own = (self.by_run.get(run_id, {}).get(training) for run_id in here)
-            found += [(one[1], uj) for one in own if one is not None and one[0] == kind][:1]
-        return found
-
-
-def _outputs(hands: Sequence[Model], view: View) -> Outputs:
-    by_run: dict[str, dict[tuple[str, int], tuple[Processor, float]]] = {}
-    squares, freedom = 0.0, 0
-    for model in hands:
-        seeds: dict[str, list[float]] = {}
-        for record in model.trainings:
-            if uj := record_output_uj(record, view):
-                by_run.setdefault(record.run_id, {}).setdefault((model.design, record.seed), (_processor(record), uj))
-                seeds.setdefault(record.run_id, []).append(log(uj))
-        for found in seeds.values():
-            squares += len(found) * float(np.var(found))
-            freedom += len(found) - 1
-    return Outputs(by_run, squares / freedom if freedom else 0.0, freedom)
-
-
 def _one_kind(hands: Sequence[Model], run_id: str) -> bool:
     """Whether all hand designs of a run were metered on processors of one kind."""
-    return len({_processor(one) for model in hands for one in model.trainings if one.run_id == run_id}) == 1
-
-
-def _processor(record: Record) -> Processor:
-    return str(record.machine.get("cpu")), str(record.machine.get("bf16"))
+    return len({processor_of(one) for model in hands for one in model.trainings if one.run_id == run_id}) == 1
 
 
 def _with_outputs(record: Record, change: Callable[[int, View], int | None]) -> Record:

@@ -66,6 +66,7 @@ class Accounts:
     machine_uj: Range
     from_ledger: bool
     exact: bool
+    num_without_ledger: int
 
 
 @dataclass(frozen=True)
@@ -79,20 +80,19 @@ class Spent:
 
 
 def spent_by(run: Run) -> tuple[Spent, ...]:
-    """Every trial's energy by phase: from the ledgers, whose sums are exact, else from the records."""
-    if not run.machines:
-        return tuple(
-            Spent(record.record_id, phase.name, phase.energy_uj, phase.loaded_uj)
-            for record in run.records
-            for phase in record.phases
-            if phase.energy_uj is not None and phase.loaded_uj is not None
-        )
+    """Every trial's energy by phase: from the ledgers, whose sums are exact; of machines without one from the records."""
     added: dict[tuple[str, str], tuple[int, int]] = {}
     for tick in run.ticks:
         for share in tick.shares:
             dynamic, loaded = added.get((share.trial, share.phase), (0, 0))
             added[share.trial, share.phase] = (dynamic + share.energy_uj, loaded + share.loaded_uj)
-    return tuple(Spent(trial, phase, *energies) for (trial, phase), energies in added.items())
+    of_records = (
+        Spent(record.record_id, phase.name, phase.energy_uj, phase.loaded_uj)
+        for record in (run.without_ledger if run.machines else run.records)
+        for phase in record.phases
+        if phase.energy_uj is not None and phase.loaded_uj is not None and (record.record_id, phase.name) not in added
+    )
+    return (*(Spent(trial, phase, *energies) for (trial, phase), energies in added.items()), *of_records)
 
 
 def payer_of(record: Record | None, trial: str, phase: str) -> Payer:
@@ -133,6 +133,7 @@ def accounts(everywhere: Worlds) -> Accounts:
         machine_uj=rest["machine"],
         from_ledger=all(run.machines for run in everywhere.runs["central"]),
         exact=all(_exact(run) for run in everywhere.runs["central"]),
+        num_without_ledger=sum(len(run.without_ledger) for run in everywhere.runs["central"] if run.machines),
     )
 
 

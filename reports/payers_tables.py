@@ -7,7 +7,7 @@ from reports.design_costs import DesignCost
 from reports.payers import FOREIGN, IDLE, OVERHEAD, UNPAID, Bill
 from reports.scenarios import Range
 from reports.tables import NOT_RUN, Table
-from reports.words import UNKNOWN, mass_between, number_between, watt_hours_between
+from reports.words import UNKNOWN, mass_between, number_between, plural, watt_hours_between
 
 MOST_TRIALS = 12
 """Trials on the page; energy.json has all of them."""
@@ -66,10 +66,12 @@ def _sum_words(basis: Basis) -> str:
         return "Without an energy ledger, idle power, overhead and foreign work are unknown and the sum cannot be checked."
     if not basis.accounts.exact:
         return "The parts do not sum to the machines' totals, so the energy ledger is damaged."
+    count = basis.accounts.num_without_ledger
+    beside = f" {plural(count, 'trial')} of machines without an energy ledger stand beside that sum, as records have them."
     return (
         "Each column sums to the machines' total, to the microjoule: dynamic energies with idle power, overhead and foreign "
         "work; fully loaded ones, which hold a trial's share of idle power and overhead, with what nobody paid and foreign work."
-    )
+    ) + (beside if count else "")
 
 
 def _unattributed_words(basis: Basis) -> str:

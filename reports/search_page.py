@@ -29,7 +29,7 @@ from reports.tables import (
 from reports.tornado_page import tornado_section
 from reports.trial_tables import front_tables, trials_table
 from reports.trials import numbers
-from reports.verdict import NOT_WHOLE
+from reports.verdict import NOT_WHOLE, too_few_seeds
 from reports.words import energy_between, mass, mass_range, mass_unit, number, shortest, signed, significant
 from reports.work_page import work_section
 
@@ -102,10 +102,14 @@ def make_tiles(analysis: Analysis) -> tuple[Tile, ...]:
     return (_difference_tile(analysis), _cost_tile(analysis), _gain_tile(analysis), _break_even_tile(analysis))
 
 
+def _lacking(analysis: Analysis) -> str:
+    return "a champion has one fresh seed" if too_few_seeds(analysis.evidence) else "a champion is missing"
+
+
 def _difference_tile(analysis: Analysis) -> Tile:
     comparison = analysis.findings.comparison
     if comparison is None:
-        return Tile("Search against hand", "unknown", "a champion is missing")
+        return Tile("Search against hand", "unknown", _lacking(analysis))
     metric = analysis.metric
     low, high = (signed(one, metric.places) for one in (comparison.interval.low, comparison.interval.high))
     outcome = "cannot be told apart" if comparison.sign == 0 else f"search {COMPARED[comparison.sign]} hand"
@@ -135,7 +139,7 @@ def _gain_tile(analysis: Analysis) -> Tile:
     if findings.per_point_g is None or findings.per_point_interval is None:
         told = ("no gain shown", "no gain that could be told from zero")
         if findings.comparison is None:
-            told = ("unknown", "a champion is missing")
+            told = ("unknown", _lacking(analysis))
         elif findings.too_weak:
             told = ("not judged", "models too weak")
         elif findings.comparison.sign > 0:

@@ -123,8 +123,14 @@ def with_tails(draws: FloatArray, spreads: Sequence[SeedSpread]) -> FloatArray:
     freedom = degrees_of_freedom(float(np.var(inside, ddof=1)), spreads) if len(inside) > 1 else inf
     if freedom >= MANY:
         return draws
-    centre, chi_square = inside.mean(), np.random.default_rng(TAIL_SEED).chisquare(freedom, len(draws))
-    return np.asarray(centre + (draws - centre) * np.sqrt(freedom / chi_square), dtype=np.float64)
+    centre = inside.mean()
+    return np.asarray(centre + (draws - centre) * tails(freedom, len(draws)), dtype=np.float64)
+
+
+def tails(freedom: float, num_draws: int) -> FloatArray:
+    """What normal deviations are multiplied by to be those of Student's distribution: [draws]."""
+    chi_square = np.random.default_rng(TAIL_SEED).chisquare(freedom, num_draws)
+    return np.asarray(np.sqrt(freedom / chi_square), dtype=np.float64)
 
 
 def seeds_interval(values: Sequence[float]) -> Interval | None:

@@ -6,7 +6,7 @@ from math import inf
 
 import numpy as np
 
-from reports.statistics import CONFIDENCE, NUM_DRAWS, FloatArray, IntArray, Interval, percentile_interval, pick_seeds
+from reports.statistics import CONFIDENCE, NUM_DRAWS, FloatArray, IntArray, Interval, percentile_interval, pick_seeds, tails
 
 GRID = 400
 """Amounts spent at which mean curves are known: so many steps from nothing to the most that any search spent."""
@@ -59,10 +59,11 @@ class Resampled:
         self._picks: IntArray = pick_seeds(num_seeds, NUM_DRAWS, np.random.default_rng(0))
         counts = np.stack([(self._picks == seed).sum(axis=1) for seed in range(num_seeds)])
         self._weights: FloatArray = counts / num_seeds
-        self._stretch = float(np.sqrt(num_seeds / (num_seeds - 1))) if num_seeds > 1 else 0.0
+        widened = float(np.sqrt(num_seeds / (num_seeds - 1))) if num_seeds > 1 else 0.0
+        self._stretch: FloatArray = widened * tails(max(1, num_seeds - 1), NUM_DRAWS)
 
     def means(self, values: FloatArray) -> FloatArray:
-        """Means (N, draws) of values (N, seeds), their spread widened for few seeds (see `mean_over_seeds`)."""
+        """Means (N, draws) of values (N, seeds), spread and tails widened for few seeds (see `mean_over_seeds`, `tails`)."""
         centre = values.mean(axis=1, keepdims=True)
         return np.asarray(centre + self._stretch * (values @ self._weights - centre))
 

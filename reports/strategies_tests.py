@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import sqrt
 from typing import Literal
 
 import numpy as np
@@ -93,7 +94,6 @@ def known_losses(losses: Sequence[float | None]) -> list[float]:
 
 
 def _comparison(differences: Sequence[float], drawn: Resampled) -> Comparison:
-    """The mean difference with its bootstrap interval, and the standard error of it by the usual formula."""
-    found = compare(float(np.mean(differences)), drawn.means(np.asarray([differences]))[0], (spread_of(differences),))
-    error = float(np.std(differences, ddof=1) / np.sqrt(len(differences))) if len(differences) > 1 else 0.0
-    return replace(found, standard_error=error)
+    """The mean difference with its bootstrap interval, and its standard error by the usual formula; draws have their tails."""
+    found, spread = compare(float(np.mean(differences)), drawn.means(np.asarray([differences]))[0]), spread_of(differences)
+    return replace(found, standard_error=sqrt(spread.variance), degrees_of_freedom=max(1, len(differences) - 1))

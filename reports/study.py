@@ -21,7 +21,7 @@ from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
 from reports.statistics import Comparison, corrected
 from reports.trend import Trend, TrendPoint, trend_of
-from reports.verdict import Evidence, compare_champions, judge
+from reports.verdict import Evidence, compare_champions, judge, too_few_seeds, weak_champions
 
 Standing = Literal["search won", "hand design won", "not separable", "models too weak", "unfinished"]
 
@@ -104,7 +104,8 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
     draws = draw(models["central"], max(NUM_DRAWS, DRAWS_PER_PAIR * len(found)))
     evidences = [_evidences(one, everywhere, models, settings) for one in found]
     gaps = [_gap(evidence["central"], one, runs) for one, evidence in zip(found, evidences, strict=True)]
-    compared = _corrected([compare_champions(one["central"], draws) for one in evidences], gaps)
+    judged = [not gap and not weak_champions(one["central"]) for gap, one in zip(gaps, evidences, strict=True)]
+    compared = _corrected([compare_champions(one["central"], draws) for one in evidences], judged)
     analyses = [
         _analysis(one, everywhere, evidence, draws, told, settings)
         for one, evidence, told in zip(found, evidences, compared, strict=True)
@@ -135,11 +136,10 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
     )
 
 
-def _corrected(compared: Sequence[Comparison | None], gaps: Sequence[str]) -> list[Comparison | None]:
-    """The comparisons, those of searches that lack nothing corrected for their number."""
-    whole = [one for one, gap in zip(compared, gaps, strict=True) if one is not None and not gap]
-    adjusted = iter(corrected(whole))
-    return [one if one is None or gap else next(adjusted) for one, gap in zip(compared, gaps, strict=True)]
+def _corrected(compared: Sequence[Comparison | None], judged: Sequence[bool]) -> list[Comparison | None]:
+    """The comparisons, those of searches that have a verdict corrected for their number."""
+    adjusted = iter(corrected([one for one, told in zip(compared, judged, strict=True) if one is not None and told]))
+    return [next(adjusted) if one is not None and told else one for one, told in zip(compared, judged, strict=True)]
 
 
 def _evidences(
@@ -210,12 +210,17 @@ def _gap(evidence: Evidence, found: CellRuns, runs: Sequence[Run]) -> str:
         if best is None:
             return "no hand design within its limit was trained with seed 0"
         return f"the best hand design within its limit, {best.design}, has no fresh seeds yet"
-    by_hand = [run for run in runs if not run.searched and evidence.hand.design in _designs(run)]
+    by_hand = [run for run in runs if _reports(run) and evidence.hand.design in _designs(run)]
     for one, planning in ((evidence.search, found.runs), (evidence.hand, by_hand)):
         planned = {seed for run in planning for seed in configured(run, "final", "seeds") or ()} - {0}
         if lacking := sorted(planned - {record.seed for record in one.finals}):
             return f"{one.design} lacks seed {', '.join(map(str, lacking))}"
-    return ""
+    return too_few_seeds(evidence)
+
+
+def _reports(run: Run) -> bool:
+    """Whether a run trains hand designs for its report, and not as controls."""
+    return not run.searched and (configured(run, "hand", "role") or "hand") == "hand"
 
 
 def _designs(run: Run) -> set[str]:
@@ -249,7 +254,7 @@ def _trend(cells: Sequence[Cell], draws: Draws) -> Trend | None:
                     mac_limit=cell.key.mac_limit,
                     difference=comparison.difference,
                     draws=draws.scores[pair[0]] - draws.scores[pair[1]],
-                    spreads=draws.spreads_of(*pair),
+                    spreads={design: draws.spreads[design] for design in pair},
                 )
             )
     return trend_of(points)

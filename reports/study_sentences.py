@@ -8,7 +8,7 @@ from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed
-from reports.pace import Pace, elsewhere
+from reports.pace import Pace, elsewhere, on_other_kinds
 from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
@@ -266,7 +266,8 @@ def _pace(cell: Cell) -> Sentence | None:
     """How far outputs of hand designs that were metered in other runs stand beside the search's; None where none was."""
     evidence, source = cell.analysis.evidence, cell.analysis.source
     known = {one.run_id: one for one in evidence.paces}
-    others = elsewhere(evidence.models, {run.run_id for run in cell.analysis.runs})
+    own = {run.run_id for run in cell.analysis.runs}
+    others = elsewhere(evidence.models, own)
     told = []
     if paced := [_pace_words(known[one]) for one in others if one in known]:
         told.append(
@@ -277,6 +278,11 @@ def _pace(cell: Cell) -> Sentence | None:
         told.append(
             f"Outputs of hand designs of {' and '.join(unknown)} are taken as they were metered there: how much the machine "
             "drifted between those runs and the search's is not known, and in no interval."
+        )
+    if unlike := on_other_kinds(evidence.models):
+        told.append(
+            f"Outputs of hand designs of {' and '.join(unlike)} were metered on processors of another kind and are left out: "
+            "their energies are no measure beside these."
         )
     return Sentence("Pace of the machine", " ".join(told), source.provenance) if told else None
 

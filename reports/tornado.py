@@ -240,9 +240,8 @@ def without_idle(run: Run) -> Run:
 
 def with_whole_idle(run: Run) -> Run:
     """The run as if each training and use had its machine to itself; a search pays for all idle power of its time anyway."""
-    workers = run.experiment.get("execution")
-    cores_each = float(workers.get("worker_cpus", 1)) if isinstance(workers, dict) else 1.0
-    return _idle_times(run, lambda record: max(1.0, float(record.machine.get("cores") or 1) / cores_each), machines=False)
+    # The meter charges each trial that holds cores the idle power of one, however many it holds.
+    return _idle_times(run, lambda record: max(1.0, float(record.machine.get("cores") or 1)), machines=False)
 
 
 def _idle_times(run: Run, factor: Callable[[Record], float], machines: bool) -> Run:

@@ -1,7 +1,7 @@
 """Whether an advantage grows as the budget tightens: the slope of a difference over MAC limits, with its interval."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,13 +13,16 @@ TREND_SEED = 20260102
 
 @dataclass(frozen=True, kw_only=True)
 class TrendPoint:
-    """A cell: search less hand design in points of quality, the bootstrap draws of it, and its champions' spreads over seeds."""
+    """A cell: search less hand design in points of quality, the bootstrap draws of it, and its champions' spreads over seeds.
+
+    `spreads` are by the champions' names, since searches at one limit have one hand champion, whose seeds are the same to all.
+    """
 
     group: str
     mac_limit: int
     difference: float
     draws: FloatArray
-    spreads: tuple[SeedSpread, ...] = ()
+    spreads: Mapping[str, SeedSpread] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,14 +56,18 @@ def trend_of(points: Sequence[TrendPoint]) -> Trend | None:
     squares = sum(one**2 for one in away.values())
     slope, drawn = 0.0, np.zeros(len(points[0].draws))
     spreads: list[SeedSpread] = []
+    weights: dict[str, float] = {}  # of champions, whose sign is the same wherever one stands
+    known: dict[str, SeedSpread] = {}
     for place, found in places.items():
         weight = away[place] / squares
         values, differences = np.stack([one.draws for one in found], axis=1), [one.difference for one in found]
         slope += weight * float(np.mean(differences))
         drawn = drawn + weight * mean_over_seeds(values, pick_seeds(len(found), len(values), rng))
         spreads.append(spread_of(differences, weight))
-        share = (weight / len(found)) ** 2
-        spreads += [replace(one, variance=share * one.variance) for point in found for one in point.spreads]
+        for champion, spread in (pair for point in found for pair in point.spreads.items()):
+            weights[champion] = weights.get(champion, 0.0) + weight / len(found)
+            known[champion] = spread
+    spreads += [replace(one, variance=weights[champion] ** 2 * one.variance) for champion, one in known.items()]
     return Trend(
         per_halving=compare(slope, drawn, spreads),
         num_limits=len({limit for _, limit in places}),

@@ -28,6 +28,9 @@ from reports.statistics import Comparison, Interval, percentile_interval, spread
 NOT_WHOLE = "what the search drew is not known of all its trials"
 """Why a gain has no price and a search no break-even."""
 
+LEAST_SEEDS = 2
+"""Of each champion: a single training says nothing of how much trainings of one design differ."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
@@ -70,8 +73,15 @@ class Findings:
     warnings: tuple[str, ...]
 
 
-def weak_champions(evidence: Evidence, best: Reference | None) -> tuple[str, ...]:
+def best_reference(evidence: Evidence) -> Reference | None:
+    """The answer without a model that scores best; None where none was scored."""
+    scored = [one for one in evidence.references if one.test_score is not None]
+    return max(scored, key=lambda one: one.test_score or 0.0, default=None)
+
+
+def weak_champions(evidence: Evidence) -> tuple[str, ...]:
     """Designs of champions that do not beat the better reference by the margin."""
+    best = best_reference(evidence)
     if best is None or best.test_score is None:
         return ()
     needed = best.test_score + evidence.margin
@@ -90,9 +100,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     evidence = evidences["central"]
     draws = draws or draw(evidence.models)
     drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
-    scored = [one for one in evidence.references if one.test_score is not None]
-    best = max(scored, key=lambda one: one.test_score or 0.0, default=None)
-    weak = weak_champions(evidence, best)
+    best, weak = best_reference(evidence), weak_champions(evidence)
     comparison = comparison or compare_champions(evidence, draws)
     per_point, per_point_interval = _per_point(evidences, draws, comparison)
     order = sorted(evidences, key=lambda scenario: scenario != "central")
@@ -100,7 +108,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
         answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
-    beside = by_other_metrics(evidence.search, evidence.hand, draws.num_draws)
+    beside = () if too_few_seeds(evidence) else by_other_metrics(evidence.search, evidence.hand, draws.num_draws)
     warnings = (*draws.warnings, *(warning for one in beside for warning in one.warnings), *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
@@ -124,17 +132,25 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     found = [] if best else ["no reference scores: whether models are too weak is unknown"]
     hands = [one for one in evidence.models if not one.searched and one.test_score is not None]
     if off := [one.design for one in hands if one.output_uj("loaded") is None]:
-        found.append(f"off the hand designs' curve, since the energy of an output is not known for every seed: {', '.join(off)}")
-    for one in (evidence.search, evidence.hand):
-        if one is not None and len(one.finals) == 1:
-            found.append(f"{one.design}: one fresh seed, so intervals leave out how much seeds differ")
+        why = "the energy of an output is not known for every seed, or of this kind of processor"
+        found.append(f"off the hand designs' curve, since {why}: {', '.join(off)}")
+    once = [one.design for one in hands if len(one.runs) == 1 and one.output_uj("loaded") is not None]
+    if once and evidence.search is not None:
+        found.append(f"trained once, so that the saving's interval leaves out how much seeds of them differ: {', '.join(once)}")
     return found
 
 
 def compare_champions(evidence: Evidence, draws: Draws) -> Comparison | None:
-    """The search champion's test score less the hand champion's; None where one is missing or has none."""
+    """The search champion's test score less the hand champion's; None where one is missing, has none or too few seeds."""
     search, hand = evidence.search, evidence.hand
-    return None if search is None or hand is None else compare_models(search, hand, draws)
+    return None if search is None or hand is None or too_few_seeds(evidence) else compare_models(search, hand, draws)
+
+
+def too_few_seeds(evidence: Evidence) -> str:
+    """Why nothing can be concluded of champions that were trained once; nothing where each has fresh seeds enough."""
+    few = [one.design for one in (evidence.search, evidence.hand) if one is not None and len(one.finals) < LEAST_SEEDS]
+    have = "has" if len(few) == 1 else "have"
+    return f"a verdict needs {LEAST_SEEDS} fresh seeds or more of each champion; {' and '.join(few)} {have} one" if few else ""
 
 
 def _per_point(
@@ -192,6 +208,8 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
         return _without(evidence, "unknown", f"the run has no {missing}, chosen with seed 0 and trained with fresh seeds, yet")
     if weak:
         return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
+    if few := too_few_seeds(evidence):
+        return _without(evidence, "unknown", few)
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_score
     drawn_costs = draws.output_uj[view]

@@ -125,7 +125,7 @@ class Shorten(Stage):
 
 @dataclass(frozen=True, kw_only=True)
 class Prune(Stage):
-    """Weights of least magnitude become zero, `share` of those that can be pruned (Han et al. 2015, arXiv 1506.02626).
+    """Weights of least magnitude become zero, `share` of those that can be pruned (after Han et al. 2015, arXiv 1506.02626).
 
     Each layer gives up as much as its sensitivity allows: what the loss of `calibration` validation sequences says when it
     alone is pruned. What is left is trained for `tokens` more.

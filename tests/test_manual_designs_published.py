@@ -118,12 +118,13 @@ def test_once_for_alls_table_has_one_rate() -> None:
 
 
 def test_the_ratios_follow_from_the_costs_and_agree_with_what_was_printed() -> None:
-    estimate, claimed, corrected, on_p100, hat = PUBLISHED_RATIOS
+    estimate, claimed, corrected, on_p100, hat, hat_on_p100 = PUBLISHED_RATIOS
     assert estimate.recomputed == pytest.approx(626_155 * GRAMS_PER_POUND / 3.2e6) == pytest.approx(estimate.printed, rel=0.01)
     assert claimed.recomputed == pytest.approx(19_688, abs=1) == pytest.approx(claimed.printed, rel=0.02)
     assert corrected.recomputed == pytest.approx(3.2e6 / (32 * GRAMS_PER_POUND)) == pytest.approx(220, abs=1)
     assert on_p100.recomputed == pytest.approx(15.2e6 / (32 * GRAMS_PER_POUND)) == pytest.approx(1_047, abs=1)
     assert hat.printed == 12_041 and hat.recomputed == pytest.approx(3.2e6 / (52 * GRAMS_PER_POUND), rel=1e-3)
+    assert hat_on_p100.recomputed == pytest.approx(15.2e6 / (52 * GRAMS_PER_POUND), rel=1e-3) == pytest.approx(644, abs=1)
     for one in PUBLISHED_RATIOS:
         assert one.dearer in PUBLISHED_COSTS and one.cheaper in PUBLISHED_COSTS
 

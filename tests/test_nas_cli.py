@@ -358,6 +358,39 @@ def test_stopping_says_how_to_go_on(call: Run, monkeypatch: pytest.MonkeyPatch) 
     )
 
 
+@pytest.mark.parametrize(
+    ("arguments", "working"),
+    [
+        (("compress", "begun", "none", "--stage", "quantise", "--set", "execution.workers=1"), "nas.compression.compress"),
+        (("probe", "begun", "none"), "nas.probing.run_probes.run_probes"),
+        (("study", "study_language", "--output", "kept", "--work", "made", "--minutes", "5"), "nas.study.carry_out_study"),
+    ],
+    ids=lambda given: given[0] if isinstance(given, tuple) else "",
+)
+def test_other_commands_say_how_to_go_on_too(
+    call: Run, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...], working: str
+) -> None:
+    def stopped(*_: object) -> None:
+        Path("made", "hand-35M").mkdir(parents=True)
+        Path("made", "hand-35M", "run.json").touch()
+        raise KeyboardInterrupt
+
+    a_run()
+    monkeypatch.setattr(working, stopped)
+    code, _, errors = call(*arguments)
+    assert code == 130 and errors == f"carbon-nas: stopped; go on with: carbon-nas {' '.join(arguments)}\n"
+
+
+def test_a_folder_that_may_not_be_used_is_told_in_one_line(call: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/locked/run.json")
+
+    monkeypatch.setattr("nas.experiment.check_new", refused)
+    code, _, errors = call("run", "smoke", *LOCAL, "--output", "out")
+    told = "expected to be allowed to use /locked/run.json, got: Permission denied; change its rights or choose another"
+    assert code == 2 and errors == f"carbon-nas: {told}\n"
+
+
 def test_the_default_folder_is_new_or_the_newest(tmp_path: Path) -> None:
     assert default_folder(tmp_path, "one", resume=False) == tmp_path / "one"
     (tmp_path / "one").mkdir()

@@ -11,7 +11,7 @@ from optuna.distributions import CategoricalDistribution
 from optuna.trial import FrozenTrial, TrialState, create_trial
 from sqlalchemy.exc import OperationalError
 
-from nas.cli_export import dashboard
+from nas.cli_export import dashboard, export
 from nas.errors import UserError
 from nas.ledger import Ledger
 from nas.optuna_export import NUMBER, UNKNOWN, export_optuna, memory, open_storage
@@ -262,6 +262,19 @@ def test_a_password_is_not_printed() -> None:
     with pytest.raises(UserError) as told:
         open_storage("nosuch://me:secret@host/trials")
     assert "nosuch://me:***@host/trials" in str(told.value) and "secret" not in str(told.value)
+
+
+def test_the_command_says_what_it_added(writer: Writer, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    for number in range(2):
+        writer.ask(number)
+    writer.run(0)
+    export(writer.folder, optuna=url)
+    export(writer.folder, optuna=url)
+    assert capsys.readouterr().out.splitlines() == [
+        "run/search: 1 trials added, 0 there already, 1 not ended",
+        "run/search: 0 trials added, 1 there already, 1 not ended",
+    ]
+    assert list(trials(url)) == [0]
 
 
 def test_without_the_dashboard_one_line_says_how_to_get_it(writer: Writer, monkeypatch: pytest.MonkeyPatch) -> None:

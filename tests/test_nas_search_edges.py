@@ -18,28 +18,15 @@ from nas.search.coordinator import Coordinator, search
 from nas.search.halving import AsynchronousHalving, SuccessiveHalving
 from nas.search.hurdles import ProgressiveDynamicHurdles
 from nas.search.screening import Screened
-from nas.search.testing import WORKER, leg_plan, toy_plan
+from nas.search.testing import WORKER, Stop, leg_plan, stopping, toy_plan
 
 RECORDS = Path(__file__).parent / "records" / "records.jsonl"
 RUNGS = (250, 500, 1_000)
 
 
-class Stop(BaseException):
-    """A stop of the coordinator."""
-
-
 def run(folder, plan, executor=None, stop_at=None):
     folder.mkdir(exist_ok=True)
-    with Ledger.open(folder / "ledger.jsonl") as ledger:
-        append = ledger.append
-
-        def tripwire(kind, **fields):
-            event = append(kind, **fields)
-            if event["seq"] == stop_at:
-                raise Stop
-            return event
-
-        ledger.append = tripwire
+    with Ledger.open(folder / "ledger.jsonl") as ledger, stopping(ledger, lambda event: event["seq"] == stop_at):
         return search(plan, executor or LocalExecutor(WORKER, {}), ledger, store=RungStore(folder / "rungs", 10**8))
 
 

@@ -17,7 +17,7 @@ from nas.search.halving import AsynchronousHalving, SuccessiveHalving
 from nas.search.hurdles import ProgressiveDynamicHurdles
 from nas.search.plan import StopRule
 from nas.search.screening import Screened
-from nas.search.testing import WORKER, leg_plan
+from nas.search.testing import WORKER, Stop, leg_plan, stopping
 
 RUNGS = (250, 500, 1_000)
 
@@ -39,10 +39,6 @@ def screened():
 
 
 HURDLES = {one.__name__: one for one in (pdh, halving, asha, screened)}
-
-
-class Stop(BaseException):
-    """A stop of the coordinator, which nothing may catch."""
 
 
 class Faulty(LocalExecutor):
@@ -68,16 +64,7 @@ def losses(result):
 
 
 def run(folder, plan, executor=None, stop=lambda event: False, max_bytes=10**8):
-    with Ledger.open(folder / "ledger.jsonl") as ledger:
-        append = ledger.append
-
-        def tripwire(kind, **fields):
-            event = append(kind, **fields)
-            if stop(event):
-                raise Stop
-            return event
-
-        ledger.append = tripwire
+    with Ledger.open(folder / "ledger.jsonl") as ledger, stopping(ledger, stop):
         store = RungStore(folder / "rungs", max_bytes)
         return search(plan, executor or LocalExecutor(WORKER, {}), ledger, store=store)
 

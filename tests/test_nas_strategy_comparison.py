@@ -19,7 +19,7 @@ from nas.comparing.simulated import LedgerInMemory, compare_on_benchmark
 from nas.configuration import built_in_comparisons
 from nas.errors import UserError
 from nas.execution.testing import Crowd
-from nas.ledger import Event, Ledger, read_events
+from nas.ledger import Ledger, read_events
 from nas.progress import Terminal
 from nas.search.budget import Budget, Cost
 from nas.search.coordinator import search
@@ -28,7 +28,7 @@ from nas.search.halving import AsynchronousHalving
 from nas.search.hurdles import Hurdles, ProgressiveDynamicHurdles
 from nas.search.plan import SearchPlan
 from nas.search.screening import Screened
-from nas.search.testing import leg_plan, toy_plan
+from nas.search.testing import Stop, leg_plan, stopping, toy_plan
 from reports.strategies import analyse_strategies
 from reports.strategies_load import load_strategies
 
@@ -40,10 +40,6 @@ HURDLES: dict[str, Callable[[], Hurdles]] = {
 }
 KEY = SearchKey("some", 3)
 FEW = ("compare.seeds=[4,7]", 'compare.variants=[{name="random"},{name="evo",strategy="aging_evolution"}]', "search.trials=12")
-
-
-class Stop(BaseException):
-    """A stop of everything, which nothing may catch."""
 
 
 # What was spent and found
@@ -116,18 +112,8 @@ def test_a_search_that_was_stopped_has_paid_the_energy_of_what_ran(tmp_path: Pat
     planned = lambda rung, inherits: Cost(tokens=250, energy_uj=1_000)  # noqa: E731
     plan = replace(leg_plan("random", 20, HURDLES["asha"]), planned=planned, budget=Budget(trials=20))
     with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
-        append = ledger.append
-
-        def tripwire(kind: str, **fields: Any) -> Event:
-            event = append(kind, **fields)
-            if event["seq"] == 30:
-                raise Stop
-            return event
-
-        ledger.append = tripwire  # type: ignore[method-assign]
-        with pytest.raises(Stop):
+        with pytest.raises(Stop), stopping(ledger, lambda event: event["seq"] == 30):
             search(plan, Crowd(3), ledger)
-        ledger.append = append  # type: ignore[method-assign]
         outcome = search(plan, Crowd(3), ledger)
     events = list(read_events(tmp_path / "ledger.jsonl"))
     assert sum(event["kind"] == "opened" for event in events) == 2
@@ -290,7 +276,7 @@ BENCHMARK = ("compare-strategies", "--benchmark", "nk")
         (("compare-strategies", "--benchmark", "nosuch"), "--benchmark: expected one of depth, traps, nk"),
         (
             ("compare-strategies", "nosuch"),
-            "expected an experiment of strategies_smoke, strategies_translation, strategies_translation_fifth or the path",
+            "expected a comparison of strategies_smoke, strategies_translation, strategies_translation_fifth or the path",
         ),
         (("compare-strategies", "smoke"), "smoke: expected the tables [search] and [compare], got no [compare]"),
         (("run", "strategies_smoke"), "got a comparison of strategies: it has a [compare] table; run it with carbon-nas compare"),

@@ -12,6 +12,7 @@ import pytest
 from nas.comparing.anytime import AnytimeFile
 from nas.ledger import Event, Ledger, read_events
 from nas.records import Record, read_records
+from nas.search.testing import Stop
 from nas.testing import carry_out, write_mirrored
 
 TINY = (
@@ -30,10 +31,6 @@ TINY = (
 )
 RANDOM, AGAIN = '{name="random",strategy="random"}', '{name="again",strategy="random"}'
 SUPER = '{name="super",strategy="random",weights="supernet",supernet={tokens=200,legs=1,drawn=1}}'
-
-
-class Stop(BaseException):
-    """A stop of everything, which nothing may catch."""
 
 
 @dataclass(frozen=True)

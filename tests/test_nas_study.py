@@ -10,7 +10,7 @@ import pytest
 
 from nas import cli
 from nas.configuration import built_in_studies, load_experiment
-from nas.errors import UserError
+from nas.errors import Fruitless, UserError
 from nas.experiment_parts import Experiment
 from nas.files import owned
 from nas.ledger import read_events
@@ -113,6 +113,8 @@ def test_tables_of_choices_are_merged_key_by_key() -> None:
         ("with_seed_0 = true", "elsewhere = true", "hand.elsewhere: expected with a [search] table"),
         ("seed_sd = 0.3", "seed_sd = 0", "plan.seed_sd: expected greater than 0"),
         ("tokens = 600", "tokens = 900000000", "expected at most 2 hours, got"),
+        ('"*-4M"]', '"*-5M"]', "order: expected patterns of runs, got '*-5M', which fits none"),
+        ('[["hand", "random"], ["4M", "9M"]]', "[[]]", "runs.0.matrix.0: expected 1 or more values"),
     ],
 )
 def test_mistakes_in_a_study_are_told_in_one_line(file: Path, tmp_path: Path, before: str, after: str, message: str) -> None:
@@ -124,8 +126,11 @@ def test_mistakes_in_a_study_are_told_in_one_line(file: Path, tmp_path: Path, be
 
 
 def test_an_unknown_study_and_one_that_is_given_to_run_say_what_to_do(file: Path) -> None:
-    with pytest.raises(UserError, match="study_translation"):
+    with pytest.raises(UserError, match="expected a study of study_designs_tuned, .*study_translation"):
         load_study("nothing", built_in_studies())
+    for other, command in (("smoke", "run smoke"), ("strategies_smoke", "compare-strategies strategies_smoke")):
+        with pytest.raises(UserError, match=f"{other}: expected a study, got .*; run it with carbon-nas {command}"):
+            load_study(other, built_in_studies())
     with pytest.raises(UserError, match="run it with carbon-nas study"):
         load_experiment(str(file))
 
@@ -177,6 +182,7 @@ def test_a_study_is_made_kept_and_not_made_again(
     kept, work = tmp_path / "kept", tmp_path / "work"
     replaced(file, '[["hand", "random"], ["4M", "9M"]]', '[["hand", "random"], ["4M"]]')
     replaced(file, '[runs.options.9M.hand]\ndesigns = ["lite_transformer-s"]\n', _search_tables())
+    replaced(file, '"*-9M", ', "")
     arguments = ["carbon-nas", "study", str(file), "--output", str(kept), "--work", str(work)]
 
     def said(*more: str) -> str:
@@ -371,6 +377,31 @@ def test_a_training_that_fails_again_does_not_hold_up_the_study_for_ever(
     assert carry_out_study(again, plan, terminal) == () and all(one.done for one in again)
     assert "hand-9M: hand/lite_transformer-s/seed1 failed again; its records are kept without" in terminal.lines
     assert all(one.done for one in two_hand_runs(file, tmp_path)[1]), "kept records are taken as they are"
+
+
+def test_a_search_without_a_champion_does_not_hold_up_the_others_and_is_kept_when_it_comes_to_that_again(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, found = two_hand_runs(file, tmp_path)
+    began: list[str] = []
+
+    def made(experiment: Experiment, folder: Path, *_: object, resume: bool) -> None:
+        (design,) = experiment.hand.designs
+        began.append(experiment.name)
+        if experiment.name == "hand-9M":
+            if not resume:
+                written(experiment, folder, [trained("finalist", "searched-1", 0, "failed")], 10.0)
+            raise Fruitless("expected a searched design, got none")
+        written(experiment, folder, [trained("hand", design, 0), trained("hand", design, 1)], 10.0)
+
+    monkeypatch.setattr("nas.study.run_experiment", made)
+    terminal = Heard()
+    assert carry_out_study(found, plan, terminal) == ("hand-9M",) and began == ["hand-9M", "hand-4M"]
+    told = f"hand-9M: expected a searched design, got none; the next start tries again in {found[0].work}"
+    assert told in terminal.lines and not found[0].kept.exists()
+    assert carry_out_study(two_hand_runs(file, tmp_path)[1], plan, terminal) == () and began[2:] == ["hand-9M"]
+    assert any(line.endswith("it came to that again; its records are kept without") for line in terminal.lines)
+    assert all(one.done for one in two_hand_runs(file, tmp_path)[1])
 
 
 def test_what_was_trained_before_a_stop_is_not_expected_again(file: Path, tmp_path: Path) -> None:

@@ -121,7 +121,7 @@ def test_a_certain_saving_on_a_grid_that_may_emit_nothing() -> None:
 
 
 def test_savings_in_words() -> None:
-    over, of_blocks = (f"over seeds, {rows} and the meter's error)" for rows in ("sentences", "blocks"))
+    over, of_blocks = (f"over seeds where there are several, {rows} and the meter's error)" for rows in ("sentences", "blocks"))
     assert saving_words(13_100.0, Interval(-15_300.0, 53_200.0), "sentences") == (
         "At equal quality the searched model saves 13.1 J per 1,000 outputs against the hand designs (95 % interval −15.3 to "
         f"53.2 J, {over}"

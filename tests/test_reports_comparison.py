@@ -284,6 +284,8 @@ def test_one_seed_is_said(tmp_path: Path) -> None:
     found = judged(tmp_path, lambda record: None if record.seed > 1 else record, seeds=[1])
     assert any(one.startswith("one seed, so that intervals leave out how much seeds") for one in found.results["warnings"])
     assert "1 seed each: how much a second training would differ is not in the intervals." in limits(found)
+    assert found.results["minimum_detectable"] is None and "over seeds" not in found.verdict.plain()
+    assert "four of five" not in found.verdict.plain()
 
 
 def test_unknown_energies_are_unknown_and_never_zero(tmp_path: Path) -> None:

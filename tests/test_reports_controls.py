@@ -21,11 +21,6 @@ STUDY: Any = module_at(RECORDS / "study.py")
 analysed, copied = STUDY.analysed, STUDY.copied
 
 
-@pytest.fixture(scope="module")
-def folder(study_folder: Path) -> Path:
-    return study_folder
-
-
 def test_longer_training_of_the_hand_champion(study: Study) -> None:
     hand = study.cells[2].analysis.evidence.hand
     assert hand is not None
@@ -66,9 +61,11 @@ def longer(record: Record) -> Record:
     [(inheriting, True, "no trial trained from scratch by then"), (longer, False, "other trial budgets")],
     ids=["inherited", "budget"],
 )
-def test_scores_at_the_same_energy_that_do_not_compare(folder: Path, tmp_path: Path, edit: Any, told: bool, words: str) -> None:
+def test_scores_at_the_same_energy_that_do_not_compare(
+    study_folder: Path, tmp_path: Path, edit: Any, told: bool, words: str
+) -> None:
     other = STUDY.search_run(tmp_path / "other", 7_000_000, "aging_evolution", 0.42, 6_200_000, edit, search_seed=1)
-    found = analysed(folder / "hand", folder / "random-7m", other)
+    found = analysed(study_folder / "hand", study_folder / "random-7m", other)
     cell = next(one for one in found.cells if one.key.strategy != "random")
     (control,) = random_controls(cell, found.cells)
     assert control.told == told and control.random_score is not None
@@ -97,8 +94,8 @@ def with_ladder(run: Path) -> None:
         file.writelines(one.to_json() + "\n" for one in made)
 
 
-def test_stages_of_searched_champions_are_controls_of_their_own_search(folder: Path, tmp_path: Path) -> None:
-    copy = copied(folder, tmp_path, without=("aging_evolution-7m", "aging_evolution-14m"))
+def test_stages_of_searched_champions_are_controls_of_their_own_search(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path, without=("aging_evolution-7m", "aging_evolution-14m"))
     names = ("random-7m", "random-14m")
     for name in names:
         with_ladder(copy / name)
@@ -113,7 +110,7 @@ def test_stages_of_searched_champions_are_controls_of_their_own_search(folder: P
         assert f"search-trial7 ({name}) after quantise (file 2 times smaller)" in [row[0] for row in table.rows]
 
 
-def test_controls_say_what_they_lack(study: Study, folder: Path, tmp_path: Path) -> None:
+def test_controls_say_what_they_lack(study: Study, study_folder: Path, tmp_path: Path) -> None:
     unfinished = replace(study.cells[1], gap="it lacks seed 3")
     section = controls_section(study, (study.cells[0], unfinished))
     assert f"Unfinished, so that no control stands beside it: {unfinished.label} (it lacks seed 3)." in section.paragraphs

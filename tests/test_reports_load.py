@@ -11,9 +11,10 @@ import pytest
 
 from nas.errors import UserError
 from nas.testing import module_at
-from reports.energy import search_cost
+from reports.energy import run_cost_uj, search_cost
 from reports.folders import run_folders
 from reports.load import load_run, load_runs
+from reports.payers import spent_by
 from reports.records_table import records_table
 
 RECORDS = Path(__file__).parent / "records"
@@ -211,7 +212,27 @@ def test_a_machine_without_a_ledger_makes_the_cost_a_bound(run_copy: Callable[..
     cost = search_cost([loaded])
     assert (cost.num_without_ledger, cost.whole, cost.bound) == (1, False, "at least ")
     own = sum(phase.loaded_uj or 0 for phase in loaded.without_ledger[0].phases)
-    assert cost.loaded_uj == own + search_cost([replace(loaded, records=())]).loaded_uj
+    bare = replace(loaded, records=())
+    assert cost.loaded_uj == own + search_cost([bare]).loaded_uj
+    assert run_cost_uj([loaded]) == own + run_cost_uj([bare])
+
+
+def test_what_a_trial_of_a_machine_without_a_ledger_drew_is_taken_from_its_record(run_copy: Callable[..., Path]) -> None:
+    def elsewhere(record: dict[str, Any]) -> None:
+        if record["record_id"] == "search/trial0":
+            record["machine"]["boot"] = "another"
+
+    folder = run_copy("one", elsewhere)
+    lines = [json.loads(line) for line in (folder / "energy.jsonl").read_text().splitlines()]
+    for line in lines:
+        if "trials" in line:
+            line["trials"] = {name: one for name, one in line["trials"].items() if name != "search/trial0"}
+    (folder / "energy.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    loaded = load_run(folder)
+    assert "search/trial0" not in {share.trial for tick in loaded.ticks for share in tick.shares}
+    (record,) = loaded.without_ledger
+    drawn = {one.phase: one.loaded_uj for one in spent_by(loaded) if one.trial == "search/trial0"}
+    assert drawn == {phase.name: phase.loaded_uj for phase in record.phases}
 
 
 def test_runs_that_agree_are_read_together(run_copy: Callable[..., Path]) -> None:

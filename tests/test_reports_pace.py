@@ -16,7 +16,8 @@ from nas.testing import module_at
 from reports.analysis import analyse
 from reports.load import load_run
 from reports.models import Model
-from reports.pace import Pace, PaceErrors, Ratio, paces_of
+from reports.pace import Pace, PaceErrors, paces_of
+from reports.pace_ratios import Ratio
 from reports.sentences import make_verdict
 from reports.settings import make_settings
 from reports.study import Cell, Study
@@ -30,11 +31,6 @@ SETTINGS = make_settings("DEU", "FRA")
 SCHEMA = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
 STUDY: Any = module_at(RECORDS / "study.py")
 analysed, copied = STUDY.analysed, STUDY.copied
-
-
-@pytest.fixture(scope="module")
-def folder(study_folder: Path) -> Path:
-    return study_folder
 
 
 def with_pace(folder: Path, base: Path, times: dict[str, int], cpu: str = "Synthetic CPU") -> Path:
@@ -69,8 +65,8 @@ def pace_text(cell: Cell) -> str:
     return next(one.text for one in cell_paragraph(cell).sentences if one.topic == "Pace of the machine")
 
 
-def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(folder: Path, study: Study, tmp_path: Path) -> None:
-    found = analysed(with_pace(folder, tmp_path, {"random-14m": 2, "aging_evolution-14m": 6}))
+def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(study_folder: Path, study: Study, tmp_path: Path) -> None:
+    found = analysed(with_pace(study_folder, tmp_path, {"random-14m": 2, "aging_evolution-14m": 6}))
     slow, slower, other = (cell_of(found, words) for words in ("14 M MACs · random", "14 M MACs · aging", "7 M MACs · random"))
     before = cell_of(study, "14 M MACs · random")
     assert {one.run_id for one in slow.analysis.evidence.paces} == {"aging_evolution-14m", "hand"}
@@ -94,8 +90,8 @@ def test_hand_designs_are_taken_at_the_pace_of_the_searchs_own_run(folder: Path,
     assert "are taken as they were metered there: how much the machine drifted" in pace_text(other)
 
 
-def test_a_pace_that_is_not_known_exactly_widens_the_saving(folder: Path, tmp_path: Path) -> None:
-    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
+def test_a_pace_that_is_not_known_exactly_widens_the_saving(study_folder: Path, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(study_folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
     evidence = cell.analysis.evidence
     certain = replace(evidence, paces=())
     told, exact = (judge({"central": one}).answer.saving for one in (evidence, certain))
@@ -103,10 +99,12 @@ def test_a_pace_that_is_not_known_exactly_widens_the_saving(folder: Path, tmp_pa
     assert told.high - told.low > exact.high - exact.low
 
 
-def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(folder: Path, tmp_path: Path) -> None:
-    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
+def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(study_folder: Path, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(study_folder, tmp_path, {"random-14m": 1})), "14 M MACs · random")
     models = {one.design: one for one in cell.analysis.evidence.models}
-    ratio = Ratio(value=1.0, error=0.1, freedom=9)
+    parts = {("random-14m", "any", 1): 0.6, ("hand", "any", 1): -0.8}
+    ratio = Ratio(value=1.0, parts=parts, spread=0.1, freedom=9)
+    assert ratio.error == pytest.approx(0.1)
     pace = Pace(own_runs=("random-14m",), run_id="hand", num_trainings=2, ratios={"loaded": ratio, "dynamic": ratio})
     errors = PaceErrors.of((pace,), "loaded", 20_000)
     assert float(np.std(errors.on(models["lite_transformer-l"]))) == pytest.approx(0.1, rel=0.03), "all of it is scaled"
@@ -115,6 +113,23 @@ def test_errors_of_a_pace_add_up_with_those_of_the_seeds_that_told_it(folder: Pa
     assert (spread.variance, spread.num_seeds) == (pytest.approx((0.1 * cost) ** 2), 10)
     # Of three seeds two told the pace and one is scaled: (1/3)² (1 + 2) of the ratio's variance.
     assert float(np.std(errors.on(models["lite_transformer-m"]))) == pytest.approx(0.1 / math.sqrt(3), rel=0.1)
+
+
+def test_paces_that_rest_on_one_training_err_together(study_folder: Path) -> None:
+    records = load_run(study_folder / "hand").records
+    (model,) = modelled(records, lite_transformer__l={"first": 4, "second": 4})
+    shared, legs = ("own", "m", 1), (("first", "m", 1), ("second", "m", 1))
+    ratios = [Ratio(value=1.0, parts={shared: 1.0, leg: -1.0}, spread=0.01, freedom=9) for leg in legs]
+    paces = [
+        Pace(own_runs=("own",), run_id=leg[0], num_trainings=1, ratios={"loaded": ratio, "dynamic": ratio})
+        for leg, ratio in zip(legs, ratios, strict=True)
+    ]
+    errors = PaceErrors.of(paces, "loaded", 20_000)
+    # Half of the cost is scaled by each: (1/2)² (1 + 1) of their own errors, and the whole of what they share.
+    expected = 0.01 * math.sqrt(0.5 + 1.0)
+    assert float(np.std(errors.on(model))) == pytest.approx(expected, rel=0.03)
+    (spread,) = errors.spreads(model)
+    assert spread.variance == pytest.approx((expected * (model.mean_output_uj("loaded") or 0.0)) ** 2)
 
 
 def slowed(record: Record, run_id: str, factor: int) -> Record:
@@ -135,8 +150,8 @@ def modelled(records: Sequence[Record], **trained: dict[str, int]) -> list[Model
     return found
 
 
-def test_a_pace_is_found_through_runs_in_between(folder: Path) -> None:
-    records = load_run(folder / "hand").records
+def test_a_pace_is_found_through_runs_in_between(study_folder: Path) -> None:
+    records = load_run(study_folder / "hand").records
     models = modelled(
         records,
         lite_transformer__m={"own": 12, "link": 4},
@@ -154,15 +169,15 @@ def test_a_pace_is_found_through_runs_in_between(folder: Path) -> None:
     assert {one.num_trainings for one in found.values()} == {2}
 
 
-def test_a_training_that_two_runs_have_in_common_goes_before_runs_in_between(folder: Path) -> None:
-    records = load_run(folder / "hand").records
+def test_a_training_that_two_runs_have_in_common_goes_before_runs_in_between(study_folder: Path) -> None:
+    records = load_run(study_folder / "hand").records
     models = modelled(records, lite_transformer__m={"own": 12, "link": 4, "hand": 2}, transformer__s={"link": 4, "hand": 1})
     found = {one.run_id: one for one in paces_of(models, {"own"})}
     assert found["hand"].via == () and found["hand"].ratios["loaded"].value == pytest.approx(6)
 
 
-def test_a_study_says_through_which_run_a_pace_is_known(folder: Path, tmp_path: Path) -> None:
-    base = with_pace(folder, tmp_path, {"random-14m": 2})
+def test_a_study_says_through_which_run_a_pace_is_known(study_folder: Path, tmp_path: Path) -> None:
+    base = with_pace(study_folder, tmp_path, {"random-14m": 2})
     without = [one for one in records_lines(base / "hand") if one["design"] != "lite_transformer-m" or one["seed"] > 2]
     (base / "hand" / "records.jsonl").write_text("".join(json.dumps(one) + "\n" for one in without))
     STUDY.hand_run(base / "link", seeds=(1, 2))
@@ -181,15 +196,27 @@ def records_lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
 
 
-def test_unlike_processors_have_no_pace(folder: Path, study: Study, tmp_path: Path) -> None:
-    cell = cell_of(analysed(with_pace(folder, tmp_path, {"random-14m": 2}, cpu="Another CPU")), "14 M MACs · random")
+def test_unlike_processors_have_no_pace(study_folder: Path, study: Study, tmp_path: Path) -> None:
+    cell = cell_of(analysed(with_pace(study_folder, tmp_path, {"random-14m": 2}, cpu="Another CPU")), "14 M MACs · random")
     assert not cell.analysis.evidence.paces
     assert "of hand are taken as they were metered there" in pace_text(cell)
     assert output_uj(cell, "transformer-s") == output_uj(cell_of(study, "14 M MACs · random"), "transformer-s")
 
 
-def test_champions_are_marked_in_the_tables_of_all_models(folder: Path, tmp_path: Path) -> None:
-    found = analysed(with_pace(folder, tmp_path, {"random-14m": 2}))
+def test_outputs_metered_on_processors_of_another_kind_are_left_out(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
+    elsewhere = [one | {"machine": one["machine"] | {"cpu": "Another CPU"}} for one in records_lines(copy / "hand")]
+    (copy / "hand" / "records.jsonl").write_text("".join(json.dumps(one) + "\n" for one in elsewhere))
+    cell = cell_of(analysed(copy), "14 M MACs · random")
+    told = "Outputs of hand designs of hand were metered on processors of another kind and are left out"
+    assert told in pace_text(cell) and "as they were metered there" not in pace_text(cell)
+    assert next(one for one in cell.analysis.evidence.models if one.design == "transformer-s").output_uj("loaded") is None
+    answer = cell.analysis.findings.answer
+    assert answer.outcome == "unknown" and answer.reason == "no hand design has a known energy per output"
+
+
+def test_champions_are_marked_in_the_tables_of_all_models(study_folder: Path, tmp_path: Path) -> None:
+    found = analysed(with_pace(study_folder, tmp_path, {"random-14m": 2}))
     table = models_table(found)
     marked = {table.rows[index][0] for index in table.marked}
     assert {one.design for one in found.champions} == marked
@@ -199,8 +226,8 @@ def test_champions_are_marked_in_the_tables_of_all_models(folder: Path, tmp_path
     assert paces["14 M MACs · random · seed 0"] == ["hand"] and paces["7 M MACs · random · seed 0"] == []
 
 
-def test_a_shard_alone_has_no_hand_champion_that_nobody_chose(folder: Path, tmp_path: Path) -> None:
-    copy = with_pace(folder, tmp_path, {"random-14m": 2})
+def test_a_shard_alone_has_no_hand_champion_that_nobody_chose(study_folder: Path, tmp_path: Path) -> None:
+    copy = with_pace(study_folder, tmp_path, {"random-14m": 2})
     analysis = analyse([load_run(copy / "random-14m")], SETTINGS)
     assert analysis.evidence.hand is None
     assert (

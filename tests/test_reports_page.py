@@ -7,7 +7,6 @@ import shutil
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import pytest
 
 from nas.carbon import intensity
 from nas.errors import UserError
+from nas.testing import module_at
 from nas.units import kwh
 from reports.analysis import analyse
 from reports.export import neutralised
@@ -29,6 +29,7 @@ from reports.tables import models_table
 from reports.words import energy, mass, p_words
 
 RECORDS = Path(__file__).parent / "records"
+Page: Any = module_at(Path(__file__).parent / "pages.py").Page
 FIGURES = (
     "quality-macs",
     "quality-energy",
@@ -214,28 +215,14 @@ def test_how_many_seeds_a_model_has_is_left_to_its_row(report: tuple[Path, Verdi
     assert "the mean over as many seeds as its row has" in note and "Energies are estimated: linear load model." in note
 
 
-class Links(HTMLParser):
-    """Everything that a browser would load or follow, and every element."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.elements: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href", "srcset", "data", "action")]
-
-
 def test_page_stands_alone(report: tuple[Path, Verdict]) -> None:
-    page = (report[0] / "index.html").read_text()
-    parser = Links()
-    parser.feed(page)
-    assert parser.links and all(link.startswith("#") for link in parser.links)
-    assert not {"iframe", "link", "img", "object"} & set(parser.elements) and parser.elements.count("script") == 2
-    assert not re.findall(r"url\((?!#)|@import|javascript:", page)
-    assert "prefers-color-scheme: dark" in page
-    assert parser.elements.count("svg") == 2 * len(FIGURES)
+    text = (report[0] / "index.html").read_text()
+    page = Page(text)
+    assert page.references and not page.loaded
+    assert not {"iframe", "link", "img", "object"} & set(page.tags) and page.tags.count("script") == 2
+    assert not re.findall(r"url\((?!#)|@import|javascript:", text)
+    assert "prefers-color-scheme: dark" in text
+    assert page.tags.count("svg") == 2 * len(FIGURES)
 
 
 def test_svg_is_well_formed_themed_and_described(report: tuple[Path, Verdict]) -> None:

@@ -5,7 +5,6 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +12,14 @@ import numpy as np
 import pytest
 
 from nas.errors import UserError
+from nas.testing import module_at
 from reports.strategies import analyse_strategies
 from reports.strategies_export import strategies_results
 from reports.strategies_load import is_comparison, is_simulated, load_strategies
 from reports.strategies_page import write_strategies_report
 from reports.strategies_sentences import make_strategies_verdict
 
+Page: Any = module_at(Path(__file__).parent / "pages.py").Page
 Steps = Sequence[tuple[int, Sequence[float] | None]]
 UNITS = ("trials", "tokens", "energy_uj", "emissions_g_co2e", "elapsed_s")
 
@@ -271,33 +272,9 @@ def test_trainings_from_scratch_are_compared_beside(
     assert (folder / "report" / "retrained.png").stat().st_size > 1_000
 
 
-class Page(HTMLParser):
-    """What a page loads, its texts, and the ids and references in it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.loaded: list[str] = []
-        self.ids: list[str] = []
-        self.references: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        for name, value in attrs:
-            if name in ("src", "srcset", "data", "action") or (
-                name in ("href", "xlink:href") and not (value or "").startswith("#")
-            ):
-                self.loaded.append(f"{tag} {name}={value}")
-            if name == "id":
-                self.ids.append(value or "")
-            if name in ("href", "xlink:href") and (value or "").startswith("#"):
-                self.references.append((value or "")[1:])
-
-
 def test_the_page_stands_alone(reported: Path) -> None:
     text = (reported / "index.html").read_text()
-    page = Page()
-    page.feed(text)
+    page = Page(text)
     assert page.loaded == [] and page.tags.count("script") == 1 and not {"link", "img"} & set(page.tags)
     assert "@import" not in text and not re.search(r"url\((?!#)", text)
     assert len(page.ids) == len(set(page.ids)) and set(page.references) <= set(page.ids)

@@ -35,11 +35,6 @@ STUDY: Any = module_at(RECORDS / "study.py")
 analysed, copied = STUDY.analysed, STUDY.copied
 
 
-@pytest.fixture(scope="module")
-def folder(study_folder: Path) -> Path:
-    return study_folder
-
-
 def standings(study: Study) -> dict[str, str]:
     return {cell.label: cell.standing for cell in study.cells}
 
@@ -47,14 +42,14 @@ def standings(study: Study) -> dict[str, str]:
 # Merging
 
 
-def test_a_study_folder_is_its_runs_and_names_those_without_records(folder: Path, tmp_path: Path) -> None:
-    copy = copied(folder, tmp_path)
+def test_a_study_folder_is_its_runs_and_names_those_without_records(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
     (copy / "random-7m" / "records.jsonl").unlink()
     (copy / "report").mkdir()
     found = run_folders([copy])
     assert [one.name for one in found.folders] == ["aging_evolution-14m", "aging_evolution-7m", "hand", "random-14m"]
     assert found.name == "copy" and found.unstarted == ("random-7m",)
-    assert run_folders([folder / "hand"]).folders == (folder / "hand",)
+    assert run_folders([study_folder / "hand"]).folders == (study_folder / "hand",)
     (copy / "random-7m" / "run.json").rename(tmp_path / "run.json")
     with pytest.raises(UserError, match="expected a study with records in it, got .* with 1 runs that have none"):
         run_folders([only(copy, "hand", tmp_path)])
@@ -67,8 +62,8 @@ def only(study: Path, name: str, base: Path) -> Path:
     return base / "only"
 
 
-def test_searches_come_first_and_are_cells_by_their_configuration(folder: Path) -> None:
-    runs = load_runs([folder])
+def test_searches_come_first_and_are_cells_by_their_configuration(study_folder: Path) -> None:
+    runs = load_runs([study_folder])
     assert [run.searched for run in runs] == [True] * 4 + [False]
     assert is_study(runs) and not is_study(runs[:1]) and not is_study(runs[-1:])
     assert [cell.label for cell in cells_of(runs)] == [
@@ -105,28 +100,30 @@ def other_scoring(record: Record) -> Record:
     ],
     ids=["budget", "counting", "scoring"],
 )
-def test_runs_that_differ_are_refused(folder: Path, tmp_path: Path, edit: Any, named: str) -> None:
+def test_runs_that_differ_are_refused(study_folder: Path, tmp_path: Path, edit: Any, named: str) -> None:
     other = STUDY.hand_run(tmp_path / "other", edit, seeds=(0,))
     with pytest.raises(UserError, match=named):
-        load_runs([other, folder / "hand"])
+        load_runs([other, study_folder / "hand"])
 
 
-def test_controls_of_another_budget_are_not_refused(folder: Path, tmp_path: Path) -> None:
+def test_controls_of_another_budget_are_not_refused(study_folder: Path, tmp_path: Path) -> None:
     def controls_alone(record: Record) -> Record | None:
         return record if record.role == "control" else None
 
     other = STUDY.hand_run(tmp_path / "longer", controls_alone, seeds=(0,))
-    assert len(load_runs([other, folder / "hand"])) == 2
+    assert len(load_runs([other, study_folder / "hand"])) == 2
 
 
-def test_a_seed_trained_in_two_runs_is_one_seed_at_the_mean_of_both(folder: Path, tmp_path: Path) -> None:
+def test_a_seed_trained_in_two_runs_is_one_seed_at_the_mean_of_both(study_folder: Path, tmp_path: Path) -> None:
     def doubled(record: Record) -> Record:
         phases = tuple(replace(one, loaded_uj=2 * (one.loaded_uj or 0)) for one in record.phases)
         metrics = {name: value + 2 for name, value in record.metrics.items()}
         return replace(record, phases=phases, metrics=metrics)
 
     other = STUDY.hand_run(tmp_path / "other", doubled, seeds=(0, 1))
-    alone, pooled = (model_of(load_runs(runs), "lite_transformer-m") for runs in ([folder / "hand"], [folder / "hand", other]))
+    alone, pooled = (
+        model_of(load_runs(runs), "lite_transformer-m") for runs in ([study_folder / "hand"], [study_folder / "hand", other])
+    )
     assert [one.seed for one in pooled.runs] == [1, 2, 3] and len(pooled.repeats) == 2
     assert pooled.valid_score == pytest.approx((alone.valid_score or 0) + 1)
     assert pooled.test_scores == pytest.approx((alone.test_scores[0] + 1, *alone.test_scores[1:]))
@@ -139,9 +136,9 @@ def model_of(runs: tuple[Run, ...], design: str) -> Model:
     return next(one for one in collect_models(runs) if one.design == design)
 
 
-def test_champions_pay_for_as_many_seeds_each(folder: Path) -> None:
-    search = next(one for one in collect_models(load_runs([folder / "random-7m"])) if one.finals)
-    hand = model_of(load_runs([folder / "hand"]), "lite_transformer-s")
+def test_champions_pay_for_as_many_seeds_each(study_folder: Path) -> None:
+    search = next(one for one in collect_models(load_runs([study_folder / "random-7m"])) if one.finals)
+    hand = model_of(load_runs([study_folder / "hand"]), "lite_transformer-s")
     fewer = replace(hand, finals=hand.finals[:2])
     of_search, of_hand = champions_training_uj(search, fewer, "loaded")
     assert of_search == round((search.training_uj("loaded") or 0) * 2 / 3) and of_hand == fewer.training_uj("loaded")
@@ -193,7 +190,7 @@ def test_the_searches_cost_what_they_cost_together(study: Study) -> None:
 
 @pytest.mark.parametrize(("loaded_uj", "value"), [(0, "unknown"), (7_200_000, "at least ")])
 def test_what_the_searches_drew_is_never_told_as_zero(study: Study, loaded_uj: int, value: str) -> None:
-    cost = SearchCost(loaded_uj=loaded_uj, dynamic_uj=0, from_ledger=False, num_unattributed=3)
+    cost = SearchCost(loaded_uj=loaded_uj, dynamic_uj=0, from_ledger=False, num_unattributed=3, whole=False)
     bare = replace(study, evidence=replace(study.evidence, cost=cost))
     told = next(one.text for one in make_study_verdict(bare).sentences if one.topic == "Cost of the searches")
     assert study_tiles(bare)[2].value.startswith(value)
@@ -206,8 +203,8 @@ def test_carbon_per_gain_only_where_the_search_won(study: Study) -> None:
     assert priced == ["search won"]
 
 
-def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
-    copy = copied(folder, tmp_path, without=("random-14m",))
+def test_what_is_missing_is_said(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path, without=("random-14m",))
     (copy / "aging_evolution-14m" / "records.jsonl").write_text(
         "".join(
             line + "\n"
@@ -215,7 +212,7 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
             if '"record_id":"final/search-trial7/seed3"' not in line
         )
     )
-    shutil.copytree(folder / "random-7m", copy / "late")
+    shutil.copytree(study_folder / "random-7m", copy / "late")
     (copy / "late" / "records.jsonl").unlink()
     found = analysed(copy)
     assert standings(found)["14 M MACs · aging evolution · seed 0"] == "unfinished"
@@ -234,8 +231,8 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     assert not pays(unfinished), "its figures are not drawn"
 
 
-def test_an_unfinished_search_is_not_among_those_that_p_values_are_corrected_for(folder: Path, tmp_path: Path) -> None:
-    copy = copied(folder, tmp_path)
+def test_an_unfinished_search_is_not_among_those_that_p_values_are_corrected_for(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
     lines = (copy / "random-14m" / "records.jsonl").read_text().splitlines()
     kept = [line for line in lines if '"record_id":"final/search-trial7/seed3"' not in line]
     (copy / "random-14m" / "records.jsonl").write_text("".join(line + "\n" for line in kept))
@@ -247,46 +244,83 @@ def test_an_unfinished_search_is_not_among_those_that_p_values_are_corrected_for
     }
 
 
-def test_a_hand_champion_that_lacks_a_planned_seed_gives_no_verdict(folder: Path, tmp_path: Path) -> None:
+def test_a_search_whose_champion_is_too_weak_is_not_among_them_either(study_folder: Path, tmp_path: Path) -> None:
+    weak = STUDY.search_run(tmp_path / "weak", 7_000_000, "nsga2", 0.05, 6_000_000)
+    found = analysed(study_folder / "hand", study_folder / "random-14m", study_folder / "random-7m", weak)
+    by_standing = {cell.standing: cell.analysis.findings.comparison for cell in found.cells}
+    too_weak = by_standing.pop("models too weak")
+    assert too_weak is not None and too_weak.num_comparisons == 1 and too_weak.holm_p_value is None
+    assert {one.num_comparisons for one in by_standing.values() if one} == {2}
+
+
+def test_one_fresh_seed_gives_no_verdict(study_folder: Path, tmp_path: Path) -> None:
+    def once(record: Record) -> Record | None:
+        return record if record.role != "final" or record.seed == 1 else None
+
+    alone = STUDY.search_run(tmp_path / "alone", 14_000_000, "random", 0.56, 11_000_000, once)
+    described = json.loads((alone / "run.json").read_text())
+    described["experiment"]["final"]["seeds"] = [1]
+    (alone / "run.json").write_text(json.dumps(described))
+    (cell,) = analysed(study_folder / "hand", alone).cells
+    told = "a verdict needs 2 fresh seeds or more of each champion; search-trial7 has one"
+    assert (cell.standing, cell.gap) == ("unfinished", told)
+    assert cell.analysis.findings.comparison is None and not cell.analysis.findings.beside
+    assert (cell.analysis.findings.answer.outcome, cell.analysis.findings.answer.reason) == ("unknown", told)
+
+
+def test_seeds_of_a_control_are_none_that_the_hand_champion_lacks(study_folder: Path, tmp_path: Path) -> None:
+    def controls(record: Record) -> Record | None:
+        return replace(record, seed=record.seed + 5) if record.role == "control" else None
+
+    longer = STUDY.hand_run(tmp_path / "longer", controls)
+    described = json.loads((longer / "run.json").read_text())
+    described["experiment"]["hand"] |= {"role": "control"}
+    described["experiment"]["final"]["seeds"] = [6, 7]
+    (longer / "run.json").write_text(json.dumps(described))
+    (cell,) = analysed(study_folder / "hand", study_folder / "random-14m", longer).cells
+    assert cell.gap == ""
+
+
+def test_a_hand_champion_that_lacks_a_planned_seed_gives_no_verdict(study_folder: Path, tmp_path: Path) -> None:
     def stopped(record: Record) -> Record | None:
         return record if (record.design, record.seed) != ("lite_transformer-m", 3) else None
 
-    found = analysed(STUDY.hand_run(tmp_path / "hands", stopped), folder / "random-14m")
+    found = analysed(STUDY.hand_run(tmp_path / "hands", stopped), study_folder / "random-14m")
     assert (found.cells[0].gap, found.cells[0].standing) == ("lite_transformer-m lacks seed 3", "unfinished")
 
 
-def test_a_search_without_the_hand_designs_that_it_was_to_meet_has_no_verdict(folder: Path, tmp_path: Path) -> None:
+def test_a_search_without_the_hand_designs_that_it_was_to_meet_has_no_verdict(study_folder: Path, tmp_path: Path) -> None:
     def without(record: Record) -> Record | None:
         return record if record.design != "lite_transformer-s" else None
 
-    found = analysed(STUDY.hand_run(tmp_path / "hands", without), folder / "random-14m")
+    found = analysed(STUDY.hand_run(tmp_path / "hands", without), study_folder / "random-14m")
     assert found.cells[0].gap == "hand designs that it was to meet were not trained with seed 0: lite_transformer-s"
 
 
-def test_a_hand_design_is_chosen_by_its_score_with_seed_0_alone(folder: Path, tmp_path: Path) -> None:
+def test_a_hand_design_is_chosen_by_its_score_with_seed_0_alone(study_folder: Path, tmp_path: Path) -> None:
     def unseeded(record: Record) -> Record | None:
         if record.design == "lite_transformer-m" and record.seed == 0:
             return replace(record, status="failed", error="Diverged")
         return record
 
-    found = analysed(STUDY.hand_run(tmp_path / "hands", unseeded), folder / "random-14m")
+    found = analysed(STUDY.hand_run(tmp_path / "hands", unseeded), study_folder / "random-14m")
     assert model_of(load_runs([tmp_path / "hands"]), "lite_transformer-m").chosen_by is None
     hand = found.cells[0].analysis.evidence.hand
     assert hand is not None and hand.design != "lite_transformer-m"
 
 
-def test_a_hand_design_without_energy_is_said_to_be_off_the_curve(folder: Path, tmp_path: Path) -> None:
+def test_a_hand_design_without_energy_is_said_to_be_off_the_curve(study_folder: Path, tmp_path: Path) -> None:
     def unmetered(record: Record) -> Record:
         if (record.design, record.seed) != ("transformer-s", 2):
             return record
         return replace(record, phases=tuple(replace(one, loaded_uj=None, energy_uj=None) for one in record.phases))
 
-    found = analysed(STUDY.hand_run(tmp_path / "hands", unmetered), folder / "random-14m")
+    found = analysed(STUDY.hand_run(tmp_path / "hands", unmetered), study_folder / "random-14m")
     assert any("off the hand designs' curve" in one and "transformer-s" in one for one in found.warnings)
 
 
-def test_searches_that_differ_in_their_options_are_no_repeats(folder: Path) -> None:
-    runs = [run for run in load_runs([folder]) if run.searched]
+def test_searches_that_differ_in_their_options_are_no_repeats(study_folder: Path) -> None:
+    runs = [run for run in load_runs([study_folder]) if run.searched]
     groups = {cell.key.words: cell.group for cell in cells_of(runs)}
     assert groups["7 M MACs · random · seed 0"] == groups["14 M MACs · random · seed 0"]
     longer = json.loads(json.dumps(dict(runs[0].info)))
@@ -294,12 +328,12 @@ def test_searches_that_differ_in_their_options_are_no_repeats(folder: Path) -> N
     assert {one.group for one in cells_of([replace(runs[0], info=longer)])}.isdisjoint(groups.values())
 
 
-def test_a_hand_champion_without_fresh_seeds_is_not_replaced_by_the_next_best(folder: Path, tmp_path: Path) -> None:
+def test_a_hand_champion_without_fresh_seeds_is_not_replaced_by_the_next_best(study_folder: Path, tmp_path: Path) -> None:
     def seed_zero(record: Record) -> Record | None:
         return record if record.design != "lite_transformer-m" or record.seed == 0 else None
 
     hands = STUDY.hand_run(tmp_path / "hands", seed_zero)
-    found = analysed(hands, folder / "random-14m")
+    found = analysed(hands, study_folder / "random-14m")
     assert found.cells[0].gap == "the best hand design within its limit, lite_transformer-m, has no fresh seeds yet"
     assert make_study_verdict(found).headline.startswith("No verdict yet: of one search, none has one.")
 

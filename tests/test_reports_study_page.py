@@ -5,7 +5,6 @@ import re
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -36,32 +35,15 @@ from reports.words import p_words, signed
 RECORDS = Path(__file__).parent / "records"
 SETTINGS = make_settings("DEU", "FRA")
 STUDY: Any = module_at(RECORDS / "study.py")
+Page: Any = module_at(Path(__file__).parent / "pages.py").Page
 analysed = STUDY.analysed
 
 
 @pytest.fixture(scope="module")
-def folder(study_folder: Path) -> Path:
-    return study_folder
-
-
-@pytest.fixture(scope="module")
-def report(folder: Path, printing: Callable[..., AbstractContextManager[None]]) -> tuple[Path, Verdict]:
-    output = folder.parent / "report"
+def report(study_folder: Path, printing: Callable[..., AbstractContextManager[None]]) -> tuple[Path, Verdict]:
+    output = study_folder.parent / "report"
     with printing():
-        return output, write_report([folder], output, "DEU", "FRA")
-
-
-class Parts(HTMLParser):
-    """Links and elements of a page."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.links: list[str] = []
-        self.elements: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.elements.append(tag)
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        return output, write_report([study_folder], output, "DEU", "FRA")
 
 
 def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> None:
@@ -89,11 +71,8 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
         assert words in page, words
     assert "were trained once" not in page and "(1.96 + 0.84)" not in page
     assert left_out(study) in page and "Below a figure its 95 % interval; below a cost" in page
-    parser = Parts()
-    parser.feed(page)
-    assert all(link.startswith("#") for link in parser.links)
-    ids = re.findall(r'\bid="([^"]+)"', page)
-    assert len(ids) == len(set(ids))
+    parts = Page(page)
+    assert not parts.loaded and len(parts.ids) == len(set(parts.ids)) and set(parts.references) <= set(parts.ids)
 
 
 def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study: Study) -> None:
@@ -155,7 +134,7 @@ def test_the_route_of_a_champion_has_its_own_search_alone(study: Study) -> None:
 
 
 @pytest.mark.usefixtures("printed")
-def test_searches_are_lines_by_strategy_and_limit_and_seeds_a_band(study: Study, folder: Path, tmp_path: Path) -> None:
+def test_searches_are_lines_by_strategy_and_limit_and_seeds_a_band(study: Study, study_folder: Path, tmp_path: Path) -> None:
     other = STUDY.search_run(tmp_path / "again", 14_000_000, "random", 0.57, 11_000_000, search_seed=1)
     progress = progress_table((*study.runs, load_run(other)), SETTINGS)
     lines = progress.groupby(["strategy", "limit"], sort=False)["run_id"].nunique().to_dict()
@@ -178,15 +157,15 @@ def screened(record: Record) -> Record:
     return replace(record, metrics=dict(record.metrics) | more)
 
 
-def test_cheap_scores_are_told_run_by_run(folder: Path, tmp_path: Path) -> None:
+def test_cheap_scores_are_told_run_by_run(study_folder: Path, tmp_path: Path) -> None:
     other = STUDY.search_run(tmp_path / "screened", 7_000_000, "random", 0.41, 6_000_000, screened, search_seed=1)
-    found = cheap_scores_section(analysed(folder / "hand", folder / "random-7m", other))
+    found = cheap_scores_section(analysed(study_folder / "hand", study_folder / "random-7m", other))
     assert found is not None and found.paragraphs[0].startswith("1 of 2 runs with a search judged candidates by proxies")
     assert [row[0].split(":")[0] for row in found.tables[0].rows] == ["screened"]
 
 
-def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(folder: Path) -> None:
-    runs = load_runs([folder])
+def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(study_folder: Path) -> None:
+    runs = load_runs([study_folder])
     lines = {
         run.run_id: ProbeLine(
             run_id=run.run_id, record_id="x", design="search-trial7", family="searched", seed=1, weights="trained", kind="depth"
@@ -198,15 +177,15 @@ def test_searched_designs_are_told_apart_by_their_run_wherever_they_are_named(fo
     assert [one.design for one in lines_of(probed[:1], "depth")] == ["search-trial7"]
 
 
-def test_trials_and_models_of_one_search_beside_hand_designs_are_named_alike(folder: Path) -> None:
+def test_trials_and_models_of_one_search_beside_hand_designs_are_named_alike(study_folder: Path) -> None:
     def names(found: Study, kind: str) -> set[str]:
         data = interactive_study(found).data
         name, what = data["columns"].index("name"), data["columns"].index("kind")
         return {row[name] for row in data["models"] if row[what] == kind}
 
-    one = analysed(folder / "hand", folder / "random-14m")
+    one = analysed(study_folder / "hand", study_folder / "random-14m")
     assert names(one, "champion") >= {"search-trial7"} and names(one, "trial") >= {"search-trial7", "search-trial0"}
-    several = analysed(folder / "hand", folder / "random-14m", folder / "random-7m")
+    several = analysed(study_folder / "hand", study_folder / "random-14m", study_folder / "random-7m")
     both = {f"search-trial7 ({name})" for name in ("random-14m", "random-7m")}
     assert names(several, "champion") >= both and names(several, "trial") >= both
 

@@ -21,11 +21,6 @@ STUDY: Any = module_at(RECORDS / "study.py")
 
 
 @pytest.fixture(scope="module")
-def folder(study_folder: Path) -> Path:
-    return study_folder
-
-
-@pytest.fixture(scope="module")
 def tornado(study: Study) -> Tornado:
     found = tornado_of(study.cells[3], varied(study.worlds))
     assert found is not None
@@ -60,8 +55,8 @@ def test_bars_are_what_their_scenario_gives(study: Study, tornado: Tornado) -> N
     assert swings == sorted(swings, reverse=True)
 
 
-def test_idle_power_alone_is_varied(folder: Path) -> None:
-    run = load_run(folder / "hand")
+def test_idle_power_alone_is_varied(study_folder: Path) -> None:
+    run = load_run(study_folder / "hand")
     before, none, whole = (one.records[-1].phase("train") for one in (run, without_idle(run), with_whole_idle(run)))
     assert before and none and whole and before.loaded_uj and before.idle_uj
     assert none.loaded_uj == before.loaded_uj - before.idle_uj

@@ -63,11 +63,29 @@ def test_a_trend_is_repeated_only_where_every_place_is() -> None:
     assert found is not None and not found.repeated and found.num_cells == 3
 
 
+def few(limit: int, num: int, name: str = "champion") -> dict[str, SeedSpread]:
+    """So many champions of three seeds each at a limit."""
+    return {f"{name}-{limit}-{number}": SeedSpread(0.005, 3) for number in range(num)}
+
+
+def test_a_hand_champion_of_several_searches_is_one_source_of_error() -> None:
+    places = [(group, limit) for group in ("a", "b") for limit in (4, 8)]
+    shared, apart = (
+        trend_of([replace(point(group, limit, limit / 4), spreads=few(limit, 1, name)) for (group, limit), name in named])
+        for named in (
+            [(place, "hand") for place in places],
+            [(place, place[0]) for place in places],
+        )
+    )
+    assert shared is not None and apart is not None
+    assert shared.per_halving.interval.high - shared.per_halving.interval.low > 0
+    assert shared.per_halving.degrees_of_freedom < 0.6 * apart.per_halving.degrees_of_freedom
+
+
 def test_few_seeds_of_the_champions_widen_the_trend() -> None:
-    few = tuple(SeedSpread(0.005, 3) for _ in range(2))
     sure, unsure = (
-        trend_of([replace(point("a", limit, difference), spreads=spreads) for limit, difference in ((4, 0.0), (8, 2.0))])
-        for spreads in ((), few)
+        trend_of([replace(point("a", limit, difference), spreads=few(limit, num)) for limit, difference in ((4, 0.0), (8, 2.0))])
+        for num in (0, 2)
     )
     assert sure is not None and unsure is not None
     assert sure.per_halving.difference == pytest.approx(unsure.per_halving.difference)

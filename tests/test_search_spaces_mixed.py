@@ -110,7 +110,7 @@ def test_genes_choose_ops() -> None:
 
     assert op("encoder", 0, encoder_0_mixer="window", encoder_0_window=8, encoder_0_heads=2) == WindowAttention(heads=2, window=8)
     assert op("decoder", 0, decoder_0_mixer="gated_linear") == GatedLinearAttention(heads=4)
-    low_rank = LinformerAttention(heads=8, length=256, rank=32, sharing="layerwise")
+    low_rank = LinformerAttention(heads=8, length=256, rank=8, sharing="layerwise")
     assert op("encoder", 0, encoder_0_mixer="linformer", encoder_0_heads=8) == low_rank
     assert op("decoder", 1, decoder_0_memory="linformer", decoder_0_heads=8) == replace(low_rank, heads=4, memory=1)
     assert op("encoder", 1, encoder_0_ratio=4) == FeedForward(inner=256)
@@ -174,7 +174,7 @@ def test_largest_holds_the_norms_of_ternary_layers_and_of_differential_heads() -
     largest = [parameters(one, SIZES) for one in SPACE.largest()]
     names = {name for one in largest for name in one}
     assert "encoder.layers.2.0.op.query.norm.weight" in names
-    assert "shared_linformer_256_32" in names
+    assert "shared_linformer_256_8" in names
     head_norm = max(one[HEAD_NORM][0].size for one in largest if HEAD_NORM in one)
     assert head_norm == 128  # one pair of maps has values of the whole width
     assert {type(one.linear) for one in SPACE.largest()} == {TernaryLinear} and len(SPACE.largest()) == 8

@@ -105,7 +105,7 @@ def load_comparison(name: str, overrides: tuple[str, ...] = ()) -> TaskCompariso
     Raises:
         UserError: there is none, it is not TOML, or a key or value of it or of a variant is wrong.
     """
-    data = read_tables(name, built_in_comparisons())
+    data = read_tables(name, built_in_comparisons(), "a comparison")
     for override in overrides:
         set_key(data, override)
     if "search" not in data or "compare" not in data:

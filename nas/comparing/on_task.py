@@ -46,6 +46,8 @@ def compare_on_task(
     run = RunFolder.resume(folder, comparison, may_change=()) if resume else None
     if run is None:
         check_new(folder)
+    else:
+        run.check_ledger()
     if address is not None:
         check_address(address)
     terminal.line(f"{comparison.name}: {comparison.description}".rstrip(": "))

@@ -1,8 +1,8 @@
 """The workers of one executor on Ray, from the request to the end: those asked for, those that are ready, those that died.
 
 All are asked for at once, for pending actors are what Ray's autoscaler sees; the search begins with the first that is ready.
-Ray restarts none of them and is given no queue. A worker that dies, or cannot be reached, is asked for again; where
-`DEATHS_A_WORKER` times as many deaths as there are workers come one after another, without an answer in between, that ends.
+Ray restarts none of them and is given no queue. A worker that dies, or cannot be reached, is asked for again; that ends after
+more deaths than `DEATHS_A_WORKER` times the number of workers, one after another and without an answer in between.
 A worker that cannot be made, because something is missing on its node, is not asked for again while there are others.
 """
 

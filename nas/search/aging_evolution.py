@@ -1,8 +1,8 @@
 """Aging evolution (Real et al. 2019, Regularized Evolution for Image Classifier Architecture Search) for one objective.
 
-Steady state and asynchronous. We left out the paper's hidden-state mutation and identity mutation (every child differs),
-and added crossover (off unless asked for, see `nas.search.evolution`) and constraints: a member within the limits beats one
-outside, and of two outside the lesser violation wins.
+Steady state and asynchronous. We left out the paper's hidden-state mutation and identity mutation (every child differs), draw
+the members of a tournament without replacement, and added crossover (off unless asked for, see `nas.search.evolution`) and
+constraints: a member within the limits beats one outside, and of two outside the lesser violation wins.
 """
 
 from collections.abc import Sequence

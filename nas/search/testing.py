@@ -1,11 +1,13 @@
 """A closed-form space and a plan over it, for tests and for measuring the engine."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, NoReturn
 
 from nas.execution.executor import Job
 from nas.execution.testing import CHOICES, GENES
+from nas.ledger import Event, Ledger
 from nas.search.budget import Budget, Cost
 from nas.search.hurdles import Hurdles, NoHurdles
 from nas.search.plan import Measured, SearchPlan, Start, Trial
@@ -14,6 +16,28 @@ from nas.search.testbeds.closed_form import TOKENS
 from search_spaces.space import Gene, Genome, OutsideSpace, Space
 
 WORKER = "nas.execution.testing:factory"
+
+
+class Stop(BaseException):
+    """A stop of the coordinator, which nothing may catch."""
+
+
+@contextmanager
+def stopping(ledger: Ledger, stop: Callable[[Event], bool]) -> Iterator[None]:
+    """While it lasts, the first event for which `stop` is true is written to the ledger, and then everything stops."""
+    append = ledger.append
+
+    def tripwire(kind: str, **fields: Any) -> Event:
+        event = append(kind, **fields)
+        if stop(event):
+            raise Stop
+        return event
+
+    ledger.append = tripwire  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        ledger.append = append  # type: ignore[method-assign]
 
 
 class ToySpace(Space):

@@ -1,4 +1,8 @@
-"""Stage prune: weights of least magnitude become zero, each matrix as many as its sensitivity allows."""
+"""Stage prune: weights of least magnitude become zero, each matrix as many as its sensitivity allows.
+
+After Han et al. (2015, arXiv 1506.02626), in one round: pruning and training on in turns, several times over, is left out. Two
+prune stages behind one another are two rounds.
+"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar

@@ -1,7 +1,9 @@
 """Which op of linear cost stands in for softmax attention, and the weights that it takes over.
 
-Encoders and cross-attention are our extension of Distill-then-Replace (arXiv 2601.11667), which converts decoders; so are
-starting weights, of which the paper tells nothing but that they are transferred.
+Of these ops gated linear attention alone is the paper's (Distill-then-Replace, arXiv 2601.11667, which has Gated DeltaNet and
+JetBlock too); feature maps that imitate softmax (hedgehog, the default) and elu are ours here, for short inputs and small
+models. Encoders and cross-attention are our extension of it, for it converts decoders; so are starting weights, of which it
+tells nothing but that they are transferred.
 """
 
 from dataclasses import dataclass, replace

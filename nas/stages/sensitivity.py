@@ -1,9 +1,10 @@
-"""How much each weight matrix can lose: sensitivity by layer (Han et al. 2015, arXiv 1506.02626, section 3.3).
+"""How much each weight matrix can lose: sensitivity by layer, which Han et al. (2015, arXiv 1506.02626) prune by.
 
-Each matrix alone is pruned by magnitude at some shares, which costs some loss. The lower convex hull of these points is the
-estimate of its damage, and damages are taken to add up. The entries to prune are then dealt out segment by segment of all
-hulls, the least damage an entry first, at equal damage the lower share first: the least sum of estimates for the number
-wanted. No matrix gives up more than the last share.
+How shares are dealt out is ours; there each layer has a threshold, its standard deviation times a factor. Each matrix alone is
+pruned by magnitude at some shares, which costs some loss. The lower convex hull of these points is the estimate of its damage,
+and damages are taken to add up. The entries to prune are then dealt out segment by segment of all hulls, the least damage an
+entry first, at equal damage the lower share first: the least sum of estimates for the number wanted. No matrix gives up more
+than the last share.
 """
 
 from collections.abc import Mapping

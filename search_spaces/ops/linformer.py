@@ -43,9 +43,9 @@ class LinformerAttention(Op):
     bias. Windows that hold no token get no attention, so shorter inputs have fewer of them; a mean is over the tokens there
     are. `memory`, `inner` and `bias` are as in Attention. `rank` is a layer's own, so it may fall with depth.
 
-    E and F start Xavier-uniform with gain 2 ** -0.5, as in the authors' code: a projected key then has length / (length +
-    rank) of a key's variance. The N(0, 1 / rank) of the paper's theorems would have length / rank of it, which saturates
-    the softmax of long inputs.
+    E and F start Xavier-uniform with gain 2 ** -0.5, as in the authors' code: a projected key of an input of all `length` tokens
+    then has length / (length + rank) of a key's variance, one of a shorter input tokens / (length + rank). The N(0, 1 / rank)
+    of the paper's theorems would have length / rank of it, which saturates the softmax of long inputs.
 
     Bidirectional self-attention and cross-attention only: a slot mixes all positions. Left out: tokens beyond `length`.
     """

@@ -42,7 +42,7 @@ MIXERS = {"encoder": (*ANYWHERE, "linformer"), "decoder": (*ANYWHERE, "gated_lin
 FEED_FORWARDS = ("relu", "swiglu")
 LINEARS: dict[str, LinearKind] = {"float": FloatLinear(), "ternary": TernaryLinear(norm="rms")}
 NORMS: dict[str, Op] = {"layer": Norm(), "rms": RmsNorm()}
-LINFORMER = LinformerAttention(heads=4, length=256, rank=32, sharing="layerwise")
+LINFORMER = LinformerAttention(heads=4, length=256, rank=8, sharing="layerwise")
 DIFFERENTIAL = DifferentialAttention(heads=2)
 MEMORIES: dict[str, Op] = {
     "attention": Attention(heads=4, memory=1),
