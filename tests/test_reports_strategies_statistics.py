@@ -150,8 +150,8 @@ def test_the_mean_curve_begins_where_every_seed_has_something() -> None:
     amounts = np.asarray([0.0, 10.0, 20.0, 30.0, 40.0])
     curve = mean_curve(tracks, "tokens", amounts, Resampled(2))
     assert np.isnan(curve.mean[:2]).all() and curve.mean[2:].tolist() == [6.0, 5.0, 1.0]
-    # Two seeds: half of the draws are one of both twice, stretched by the square root of two, over the root of a chi-square of one
-    # degree of freedom, which is below 0.126 once in ten: 11.2. By Student's distribution it would be 12.7 standard errors of 1.
+    # Two seeds: half of the draws are one of both twice, stretched by the square root of two, over the root of a chi-square of
+    # one degree of freedom, which is below 0.126 once in ten: 11.2. By Student's distribution it would be 12.7.
     assert 1 - curve.low[4] == pytest.approx(11.2, rel=0.3) and curve.high[4] - 1 == pytest.approx(11.2, rel=0.3)
     assert grid(tracks, "tokens")[[0, -1]].tolist() == [0.0, 40.0]
 
