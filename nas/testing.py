@@ -11,6 +11,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import torch
+
 from nas.corpora.corpus import Corpus, Pair, Splits
 from nas.recipe import Recipe
 from nas.records import Phase, Record
@@ -18,6 +20,8 @@ from nas.tasks.encoding import EncodedTask
 from nas.tasks.translation import TranslationTask, encode
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
+from search_spaces.ends import Sizes
+from search_spaces.model import Model, build
 from search_spaces.op import Op
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual
@@ -104,6 +108,16 @@ def tiny(width: int = 16, inner: int = 16, layers: int = 1, own: Op = OWN, memor
 
     architecture = Architecture(encoder=stack(own), decoder=stack(OWN, memory))
     return Design(name="tiny", family="transformer", architecture=architecture, paper="none")
+
+
+def drawn(architecture: Architecture, sizes: Sizes, seed: int = 1) -> Model:
+    """A model every parameter of which is random: zeros and ones would hide mistakes."""
+    torch.manual_seed(seed)
+    model = build(architecture, sizes).eval()
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    return model
 
 
 def timeless(record: Record) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from nas.stages.storage import Stored, StoredModel, of_bytes, to_bytes
 from nas.stages.work import Reworked, Subject
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, LabelledSplit, RunningTextSplit
-from nas.testing import RECIPE, lights
+from nas.testing import RECIPE, drawn, lights
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
 from search_spaces.ends import ClassifierEnds, Sizes
@@ -64,16 +64,6 @@ def architecture_of(shape: str, placement: Placement = "pre", layers: int = 3) -
     if shape == "encoder-only":
         return Architecture(encoder=encoder, ends=ClassifierEnds())
     return Architecture(encoder=encoder, decoder=stack(OWN, MEMORY, WIDE, placement=placement, layers=layers))
-
-
-def drawn(architecture: Architecture, seed: int = 1) -> Model:
-    """A model every parameter of which is random: zeros and ones would hide mistakes."""
-    torch.manual_seed(seed)
-    model = build(architecture, SIZES).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return model
 
 
 def split_of(shape: str, rows: int = 7, seed: int = 5) -> EncodedSplit:
@@ -172,7 +162,7 @@ def plain_scores(model: Model, split: EncodedSplit) -> dict[tuple[str, str], flo
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("batch_tokens", [40, 10_000])
 def test_scores_are_those_of_a_plain_computation(shape: str, placement: Placement, batch_tokens: int) -> None:
-    model, split = drawn(architecture_of(shape, placement)), split_of(shape)
+    model, split = drawn(architecture_of(shape, placement), SIZES), split_of(shape)
     found = importance(model, split, batch_tokens)
     scores = {(unit.kind, str(unit.place)): score for unit, score in found.scores.items()}
     expected = plain_scores(model, split)
@@ -184,7 +174,7 @@ def test_scores_are_those_of_a_plain_computation(shape: str, placement: Placemen
 
 
 def test_scores_are_those_of_evaluation_mode_in_float32() -> None:
-    model, split = drawn(architecture_of("decoder-only")), split_of("decoder-only")
+    model, split = drawn(architecture_of("decoder-only"), SIZES), split_of("decoder-only")
     expected = importance(model, split, 1000)
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
@@ -298,7 +288,7 @@ def test_rounds_are_even() -> None:
 )
 def test_more_than_there_are_is_refused_in_one_line(stage: Drop, message: str) -> None:
     with pytest.raises(ValueError) as caught:
-        work_of(stage).check(stage, drawn(architecture_of("decoder-only")))
+        work_of(stage).check(stage, drawn(architecture_of("decoder-only"), SIZES))
     assert str(caught.value) == message
 
 
@@ -310,7 +300,7 @@ def test_a_model_without_such_sublayers_is_refused_in_one_line() -> None:
 
 
 def test_no_training_sequences_and_a_diverged_model_are_refused_in_one_line() -> None:
-    model, split = drawn(architecture_of("encoder-decoder")), split_of("encoder-decoder")
+    model, split = drawn(architecture_of("encoder-decoder"), SIZES), split_of("encoder-decoder")
     with pytest.raises(ValueError, match="^drop: expected training sequences to rank sublayers by, got none$"):
         run(Drop(count=1), subject(model, split.take(np.zeros(0, dtype=np.int64))))
     with torch.no_grad():
@@ -333,7 +323,7 @@ def test_a_sublayer_that_does_nothing_scores_zero_and_goes_first(shape: str, pla
         "feed_forward": Place(stack_name, (2, 2 if shape == "encoder-decoder" else 1)),
     }
     for target, place in dead.items():
-        model = drawn(architecture_of(shape, placement))
+        model = drawn(architecture_of(shape, placement), SIZES)
         silence(model, place)
         before = outputs(model)
         done = run(Drop(target=target, count=1), subject(model, split_of(shape)))
@@ -349,7 +339,7 @@ def left_of(architecture: Architecture, *places: Place) -> Architecture:
 
 
 def test_the_lowest_go_and_attention_first_among_equals() -> None:
-    model = drawn(architecture_of("decoder-only"))
+    model = drawn(architecture_of("decoder-only"), SIZES)
     dead = [Place("decoder", path) for path in ((0, 1), (1, 1), (2, 0))]
     for place in dead:
         silence(model, place)
@@ -360,14 +350,14 @@ def test_the_lowest_go_and_attention_first_among_equals() -> None:
 
 
 def test_cross_attention_may_go() -> None:
-    model = drawn(architecture_of("encoder-decoder"))
+    model = drawn(architecture_of("encoder-decoder"), SIZES)
     silence(model, Place("decoder", (0, 1)))
     done = run(Drop(count=1), subject(model, split_of("encoder-decoder")))
     assert done.trace[0]["dropped"] == ["decoder 0.1"] and done.metrics["dropped_share"] == 1 / 9
 
 
 def test_blocks_go_whole() -> None:
-    model, split = drawn(architecture_of("encoder-decoder")), split_of("encoder-decoder")
+    model, split = drawn(architecture_of("encoder-decoder"), SIZES), split_of("encoder-decoder")
     scores = {key: score for key, score in plain_scores(model, split).items() if key[0] == "block"}
     lowest = sorted(scores, key=scores.get)[:2]
     done = run(Drop(target="block", count=2), subject(model, split))
@@ -379,10 +369,10 @@ def test_blocks_go_whole() -> None:
 
 
 def test_rounds_rank_anew_what_is_left() -> None:
-    model, split = drawn(architecture_of("decoder-only", layers=4)), split_of("decoder-only")
+    model, split = drawn(architecture_of("decoder-only", layers=4), SIZES), split_of("decoder-only")
     done = run(Drop(target="joint", count=5, rounds=3), subject(model, split))
     assert [len(one["dropped"]) for one in done.trace] == [2, 2, 1]
-    here = drawn(architecture_of("decoder-only", layers=4))
+    here = drawn(architecture_of("decoder-only", layers=4), SIZES)
     for one in done.trace:
         scores = {key: score for key, score in plain_scores_left(here, split).items() if key[0] != "block"}
         told = {(score["kind"], score["place"]): score["score"] for score in one["scores"] if score["kind"] != "block"}
@@ -392,7 +382,7 @@ def test_rounds_rank_anew_what_is_left() -> None:
         here, _ = without(here, gone)
     assert here.architecture == done.model.architecture and torch.equal(outputs(here), outputs(done.model))
     assert done.tokens == 3 * done.metrics["calibration_tokens"] == 3 * len(split.targets.tokens)
-    shot = run(Drop(target="joint", count=5), subject(drawn(architecture_of("decoder-only", layers=4)), split))
+    shot = run(Drop(target="joint", count=5), subject(drawn(architecture_of("decoder-only", layers=4), SIZES), split))
     assert shot.tokens == len(split.targets.tokens) and len(shot.trace) == 1
 
 
@@ -413,18 +403,18 @@ def plain_scores_left(model: Model, split: EncodedSplit) -> dict[tuple[str, str]
 
 
 def test_the_ranking_sees_a_seeded_sample_of_the_training_split_and_no_more() -> None:
-    model, split = drawn(architecture_of("encoder-decoder")), split_of("encoder-decoder", rows=30)
+    model, split = drawn(architecture_of("encoder-decoder"), SIZES), split_of("encoder-decoder", rows=30)
     given = subject(model, split)
     given = replace(given, task=replace(given.task, valid=split.take(np.zeros(0, dtype=np.int64))))
     done = run(Drop(count=1, calibration=8), given)
     sample = split.sample(8, 3)
     assert done.metrics["calibration_sequences"] == 8 and done.tokens == len(sample.targets.tokens)
-    expected = importance(drawn(architecture_of("encoder-decoder")), sample, 256)
+    expected = importance(drawn(architecture_of("encoder-decoder"), SIZES), sample, 256)
     assert [one["score"] for one in done.trace[0]["scores"]] == list(expected.scores.values())
 
 
 def test_the_trace_is_plain_json_with_every_score() -> None:
-    done = run(Drop(share=0.5), subject(drawn(architecture_of("encoder-decoder")), split_of("encoder-decoder")))
+    done = run(Drop(share=0.5), subject(drawn(architecture_of("encoder-decoder"), SIZES), split_of("encoder-decoder")))
     assert json.loads(json.dumps(done.trace)) == list(done.trace)
     (only,) = done.trace
     assert only["round"] == 1 and len(only["scores"]) == 15 + 6 and len(only["dropped"]) == 5
@@ -460,7 +450,7 @@ class Doubled(Stored):
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("target", ["attention", "feed_forward", "block", "joint"])
 def test_what_remains_is_bitwise_the_same_stored_as_before_and_survives_its_file(target: Target, placement: Placement) -> None:
-    model = drawn(architecture_of("encoder-decoder", placement))
+    model = drawn(architecture_of("encoder-decoder", placement), SIZES)
     old = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     stored = {name: Doubled(tensor) for name, tensor in old.items()}
     whole = model.architecture
@@ -486,7 +476,7 @@ def test_what_remains_is_bitwise_the_same_stored_as_before_and_survives_its_file
 @pytest.mark.parametrize("placement", PLACEMENTS)
 @pytest.mark.parametrize("shape", SHAPES)
 def test_with_everything_kept_nothing_changes(shape: str, placement: Placement) -> None:
-    model = drawn(architecture_of(shape, placement))
+    model = drawn(architecture_of(shape, placement), SIZES)
     same, names = without(model, ())
     assert torch.equal(outputs(same), outputs(model)) and all(name == old for name, old in names.items())
 
@@ -494,7 +484,7 @@ def test_with_everything_kept_nothing_changes(shape: str, placement: Placement) 
 def test_parameters_that_only_dropped_layers_shared_go_with_them() -> None:
     shared = LinformerAttention(heads=2, length=12, rank=4, sharing="layerwise")
     architecture = Architecture(encoder=stack(shared, WIDE), ends=ClassifierEnds())
-    model = drawn(architecture)
+    model = drawn(architecture, SIZES)
     assert any(name.startswith("shared_") for name in model.state_dict())
     part = run(Drop(count=2), subject(model, split_of("encoder-only"))).model
     assert {name for name in model.state_dict() if name.startswith("shared_")} <= set(part.state_dict())
@@ -511,7 +501,7 @@ def test_parameters_that_only_dropped_layers_shared_go_with_them() -> None:
     "stage", [Drop(share=0.3), Drop(count=3), Drop(target="block", count=2), Drop(target="joint", share=0.6)]
 )
 def test_a_dropped_layer_keeps_no_state_and_steps_equal_the_parallel_pass(shape: str, placement: Placement, stage: Drop) -> None:
-    model = run(stage, subject(drawn(architecture_of(shape, placement)), split_of(shape))).model
+    model = run(stage, subject(drawn(architecture_of(shape, placement), SIZES), split_of(shape))).model
     sources, targets = torch.arange(4, 20).reshape(2, 8), torch.arange(5, 25).reshape(2, 10)
     with torch.inference_mode():
         state, flow = model.start(sources, 10)
@@ -531,7 +521,7 @@ def test_a_dropped_layer_keeps_no_state_and_steps_equal_the_parallel_pass(shape:
 
 
 def test_a_decoder_without_any_sublayer_left_still_decodes() -> None:
-    model, split = drawn(architecture_of("decoder-only")), split_of("decoder-only")
+    model, split = drawn(architecture_of("decoder-only"), SIZES), split_of("decoder-only")
     bare = run(Drop(target="joint", count=6), subject(model, split)).model
     assert not sublayers(bare.architecture)
     targets = torch.arange(5, 25).reshape(2, 10)
@@ -547,12 +537,12 @@ def test_a_decoder_without_any_sublayer_left_still_decodes() -> None:
 @pytest.mark.parametrize("placement", PLACEMENTS)
 def test_the_result_is_a_member_of_the_dropping_space_with_the_same_weights(placement: Placement) -> None:
     whole = architecture_of("encoder-decoder", placement)
-    model = drawn(whole)
+    model = drawn(whole, SIZES)
     weights = weights_of(model)
     done = run(Drop(target="joint", share=0.4), subject(model, split_of("encoder-decoder")))
     space = DroppingSpace(architecture=whole)
     genome = space.encode(done.model.architecture)
     assert genome.count(DROP) == done.metrics["dropped_sublayers"] == 6
-    member = drawn(space.decode(genome), seed=2)
+    member = drawn(space.decode(genome), SIZES, seed=2)
     assert inherit(member, weights) == 1.0
     assert torch.equal(outputs(member), outputs(done.model))

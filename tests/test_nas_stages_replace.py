@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from nas.evaluation import sizes_of
 from nas.recipe import Recipe
 from nas.stages.all_stages import work_of
 from nas.stages.distillation import Lesson, School, distil, inputs_of, relative_error
@@ -22,7 +23,7 @@ from nas.tasks.batches import evaluation_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import EncodedSplit, LabelledSplit, RunningTextSplit
-from nas.testing import RECIPE, lights, tiny
+from nas.testing import RECIPE, drawn, lights, tiny
 from nas.training import Diverged, train
 from search_spaces.architecture import Architecture, Stack
 from search_spaces.design import Design
@@ -88,20 +89,6 @@ def translator(placement: Placement = "pre", layers: int = 2) -> Architecture:
     return Architecture(
         encoder=Stack(width=16, layers=(layer(own),) * layers), decoder=Stack(width=16, layers=(layer(own, memory),) * layers)
     )
-
-
-def drawn(architecture: Architecture, sizes: Sizes, seed: int = 1) -> Model:
-    """A model every parameter of which is random: zeros and ones would hide mistakes."""
-    torch.manual_seed(seed)
-    model = build(architecture, sizes).eval()
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    return model
-
-
-def sizes_of(task: EncodedTask) -> Sizes:
-    return Sizes(source_vocabulary=task.source_vocabulary, target_vocabulary=task.target_vocabulary, padding=task.padding)
 
 
 def subject(architecture: Architecture, task: EncodedTask, **changes: Any) -> Subject:
