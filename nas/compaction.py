@@ -16,15 +16,17 @@ from nas.errors import UserError
 from nas.files import write_whole
 from nas.ledger import encode_line, read_events
 from nas.probe_lines import PROBES_FILE
+from nas.row_groups import GROUPS_FILE
 
 RAW_FIELDS = ("raw", "processes", "model", "overhead", "counter_uj")
 LEDGER, SEARCH_LEDGER = "ledger.jsonl", "search_ledger.jsonl"
-OPTIONAL = ("anytime.jsonl", PROBES_FILE)  # of a comparison of strategies, of trained models that were looked into
+OPTIONAL = ("anytime.jsonl", PROBES_FILE, GROUPS_FILE)
+"""Of a comparison of strategies, of trained models that were looked into, of test data whose groups are known."""
 KEPT_KINDS = ("start", "tick", "codecarbon")
 
 
 def compact(run: Path, target: Path) -> None:
-    """Copies run.json, records.jsonl, a comparison's curves, probes, and what a report reads of every ledger of energy.
+    """Copies run.json, records.jsonl, what of OPTIONAL there is, and what a report reads of every ledger of energy.
 
     That is its start, tick and CodeCarbon lines, without raw counters; the torn last line of a ledger that was copied while it
     grew is left out. Of the run's ledger the search's events are kept, numbered anew. All of it is on the disk when this returns.

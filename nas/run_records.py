@@ -113,8 +113,11 @@ class RecordBook:
                 record = _of_legs([Record.from_plain(one["record"]) for one in trial.results], trial.status == "complete")
                 failed = replace(record, status="failed", error=trial.reason)
                 self.add(failed if trial.status == "failed" else record)
-            elif trial.status in ("failed", "lost", "infeasible") and trial.job_id not in self._records:
-                self.add(self._of_trial(trial))
+            elif trial.status in ("failed", "lost", "infeasible"):
+                known = self._records.get(trial.job_id)
+                # What restore made of its rungs, before a later leg failed, is "stopped".
+                if known is None or known.status == "stopped":
+                    self.add(self._of_trial(trial))
 
     def _splits(self) -> dict[str, EncodedSplit]:
         splits = {"valid": self._task.valid}

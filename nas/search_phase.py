@@ -23,8 +23,10 @@ from nas.search_plan import cost_of, plan_of, searched_design
 from nas.search_progress import SearchTeller
 from nas.supernet import Sandwich
 from nas.tasks.encoding import EncodedTask
+from nas.units import emissions_g_co2e
 from nas.worker import supernet_payload
 from nas.workshop import Workshop
+from search_spaces.architecture import Architecture
 from search_spaces.design import Design
 from search_spaces.spaces.all_spaces import find_space
 
@@ -83,12 +85,24 @@ class SearchPhase:
                 loss = records[-1].metrics["valid_loss_largest"]
                 shop.terminal.line(f"  leg {leg} of {legs}: validation loss {loss:.3f} nats (a largest member), {shop.spent()}")
         shop.book.add(merged(records))
-        carbon = shop.experiment.carbon
-        costs = [cost_of(one, shop.intensity.g_per_kwh, carbon.pue) or Cost() for one in records]
         held = store.load(0, legs)
         if held is None:
             raise UserError(f"expected the supernet that was trained in {self.folder('supernet')}, got none; start a new run")
-        return held[1], sum(costs, Cost())
+        return held[1], self._paid(records)
+
+    def _paid(self, records: list[Record]) -> Cost:
+        """What legs of a supernet's training cost; one whose energy is not known at the dearest rate of the others."""
+        g_per_kwh, pue = self.shop.intensity.g_per_kwh, self.shop.experiment.carbon.pue
+        known = [cost_of(one, g_per_kwh, pue) for one in records]
+        rates = (one.energy_uj / one.tokens for one in known if one is not None and one.tokens)
+        uj_per_token, total = max(rates, default=self._uj_per_token()), Cost()
+        for record, cost in zip(records, known, strict=True):
+            train = record.phase("train")
+            tokens = train.tokens if train else 0
+            likely = round(uj_per_token * tokens)
+            guess = Cost(tokens=tokens, energy_uj=likely, emissions_g_co2e=emissions_g_co2e(likely, g_per_kwh, pue))
+            total += guess if cost is None else cost
+        return total
 
     def _supernet_job(self, part: SearchPart, leg: int, store: RungStore) -> Job:
         assert part.supernet is not None
@@ -138,8 +152,11 @@ class SearchPhase:
         part = self.shop.experiment.search_part
         hand = {find_design(name).architecture for name in self.shop.experiment.hand.designs}
         ranked = self.ranked(outcome)
-        designs = [self._design(trial) for trial in ranked]
-        chosen = [design for design in designs if design.architecture not in hand][: part.finalists]
+        designs: dict[Architecture, Design] = {}
+        for trial in ranked:  # repeated candidates are one design
+            design = self._design(trial)
+            designs.setdefault(design.architecture, design)
+        chosen = [design for architecture, design in designs.items() if architecture not in hand][: part.finalists]
         if not chosen:
             raise Fruitless(
                 f"expected the search to find a candidate within all limits that is not a hand design, got {len(ranked)} within; "

@@ -13,6 +13,7 @@ from nas.experiment_parts import Experiment
 from nas.ledger import Ledger, read_events
 from nas.progress import Pace, Terminal, amount, result_words
 from nas.records import Record, Role
+from nas.row_groups import keep_test_groups
 from nas.run_folder import RunFolder
 from nas.run_records import RecordBook
 from nas.search.jobs import finished_jobs, run_jobs
@@ -51,6 +52,7 @@ class Workshop:
         self.run.update(energy=vars(self.source), corpus=self.task.describe())
         if self.task.tokenizer is not None:
             self.run.keep_tokenizer(self.task.tokenizer.json_text)
+        keep_test_groups(self.run.path, self.task.test_groups, self.task.describe().get("data_sha256", ""))
 
     @contextmanager
     def phase(self, name: str, title: str) -> Iterator[None]:

@@ -8,7 +8,7 @@ from nas.records import Record
 from reports.basis import Basis, common_source, margin_of, region_warnings, run_warnings
 from reports.cheap_scores import Agreement, agreements
 from reports.energy import search_cost, search_metered_s, split_energy
-from reports.load import CONTROL, Run
+from reports.load import CONTROL, Run, groups_of
 from reports.models import SEARCHED, Model, champion, collect_models, collect_references
 from reports.outcomes import Spending, controls_uj, spending
 from reports.scenarios import Range, worlds
@@ -99,4 +99,5 @@ def _evidence(runs: Sequence[Run], settings: Settings) -> Evidence:
         cost=search_cost(runs),
         rates=(settings.rates, *settings.rate_corners),
         margin=margin_of(runs[0]),
+        test_groups=groups_of(runs),
     )

@@ -18,6 +18,8 @@ from reports.words import energy_total, mass_total, percent
 
 # A trial on a core of its own gets nearly all of it; below this share its wall time says more of its neighbours.
 CROWDED_SHARE = 0.85
+MOST_SEEN = 0.01
+"""Of a split that may stand in the training data too without a word."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +107,23 @@ def common_source(runs: Sequence[Run]) -> EnergySource:
     return widest(sources)
 
 
+def _seen_in_training(run: Run) -> list[str]:
+    """Splits that a user gave, of which more than a little stands in the training data too."""
+    corpus = run.info.get("corpus")
+    counts, rows = (corpus.get(key) if isinstance(corpus, Mapping) else None for key in ("split_counts", "sentences"))
+    if not isinstance(counts, Mapping) or not isinstance(rows, Mapping):
+        return []
+    found = []
+    for name in ("valid", "test"):
+        kept = sum(count for key, count in counts.items() if key.startswith(name) and key.endswith("_kept"))
+        if kept > MOST_SEEN * rows.get(name, 0):
+            found.append(
+                f"{kept:,} of the {rows.get(name, 0):,} rows of {name} data stand in the training data too, or all but so: "
+                "scores reward what was learned by heart"
+            )
+    return found
+
+
 def region_warnings(settings: Settings, consequence: str) -> tuple[str, ...]:
     """A warning where the two regions' intensities do not count the same, with what that does to the report."""
     pair = (settings.searched_in, settings.used_in)
@@ -131,7 +150,7 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
         )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""
-        found += [prefix + one for one in (*run.warnings, *changes_of(run))]
+        found += [prefix + one for one in (*run.warnings, *changes_of(run), *_seen_in_training(run))]
         full = [record for record in run.records if record.role in FULL_BUDGET_ROLES]
         for record in full[1:]:
             for name, expected in setting(full[0]).items():

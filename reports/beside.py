@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from nas.metric import BESIDE, Metric
-from reports.draws import compare_models, draw
+from reports.draws import Draws, compare_models, draw
 from reports.models import Model
 from reports.statistics import Comparison
 from reports.words import p_words, signed
@@ -24,8 +24,8 @@ class Beside:
     warnings: tuple[str, ...] = ()
 
 
-def by_other_metrics(search: Model | None, hand: Model | None, num_draws: int) -> tuple[Beside, ...]:
-    """The champions by every metric beside the one that decides, drawn as often; those by which one has no score are left out."""
+def by_other_metrics(search: Model | None, hand: Model | None, draws: Draws) -> tuple[Beside, ...]:
+    """The champions by every metric beside the one that decides, drawn alike; those by which one has no score are left out."""
     if search is None or hand is None:
         return ()
     found = []
@@ -33,17 +33,17 @@ def by_other_metrics(search: Model | None, hand: Model | None, num_draws: int) -
         pair = replace(search, metric=metric), replace(hand, metric=metric)
         mine, others = (one.test_score for one in pair)
         if mine is not None and others is not None:
-            found.append(_compared(pair, mine - others, num_draws))
+            found.append(_compared(pair, mine - others, draws))
     return tuple(found)
 
 
-def _compared(pair: tuple[Model, Model], difference: float, num_draws: int) -> Beside:
+def _compared(pair: tuple[Model, Model], difference: float, like: Draws) -> Beside:
     """By the bootstrap that the metric which decides has, too: rows of test data jointly, seeds for each."""
     metric = pair[0].metric
     trainings = [record for model in pair for one in model.runs for record in model.of_seed(one)]
     if not all(record.sentence_counts.get(metric.test) for record in trainings):
         return Beside(metric=metric, difference=difference, comparison=None)
-    draws = draw(pair, num_draws)
+    draws = draw(pair, like.num_draws, like.groups)
     if draws.warnings:
         return Beside(metric=metric, difference=difference, comparison=None, warnings=draws.warnings)
     return Beside(metric=metric, difference=difference, comparison=compare_models(*pair, draws))

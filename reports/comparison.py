@@ -10,7 +10,7 @@ from typing import Literal
 from reports.basis import Basis, common_source, configured, margin_of, region_warnings, run_warnings
 from reports.draws import Draws, draw
 from reports.energy import run_cost_uj, split_energy
-from reports.load import CONTROL, Run
+from reports.load import CONTROL, Run, groups_of
 from reports.models import Model, Reference, collect_compared, collect_references
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
@@ -72,6 +72,7 @@ class Compared(Basis):
     rivals: tuple[Rival, ...]
     intervals: Mapping[str, Interval]
     num_sentences: int
+    num_groups: int
     references: tuple[Reference, ...]
     margin: float
     gaps: tuple[Gap, ...]
@@ -161,7 +162,7 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     scored = [model for model in models if model.test_score is not None]
     ranked = tuple(sorted(scored, key=lambda one: -(one.test_score or 0.0)))
     num_draws = max(NUM_DRAWS, DRAWS_PER_PAIR * comb(len(ranked), 2))
-    draws = draw(ranked, num_draws)
+    draws = draw(ranked, num_draws, groups_of(runs))
     references = collect_references(runs)
     gaps = find_gaps(runs)
     unlike = region_warnings(settings, "so grams of training and grams of use are not of the same kind")
@@ -176,6 +177,7 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         rivals=_rivals(ranked, draws),
         intervals=draws.intervals(),
         num_sentences=draws.num_sentences,
+        num_groups=len(set(draws.groups)),
         references=references,
         margin=margin_of(runs[0]),
         gaps=gaps,

@@ -18,6 +18,7 @@ from reports.words import (
     optional,
     p_words,
     plural,
+    rows_words,
     shortest,
     signed,
     significant,
@@ -96,7 +97,7 @@ def _compared(compared: Compared) -> Sentence | None:
         "What was compared",
         f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} "
         f"{compared.metric.budget} with {seeds_words(compared.ranked)} each, scored on "
-        f"{compared.num_sentences:,} test {compared.metric.rows}, on one meter.",
+        f"{rows_words(compared.num_sentences, compared.num_groups, compared.metric.rows)}, on one meter.",
         "configured",
     )
 

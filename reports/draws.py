@@ -31,7 +31,8 @@ BOOTSTRAP_SEED = 20260101
 class Draws:
     """Bootstrap draws of each model's mean test score and of its energy per output in either view, by design name.
 
-    `picks` [draws, seeds] are the seeds drawn for each design, `spreads` how much its mean score varies with them.
+    `picks` [draws, seeds] are the seeds drawn for each design, `spreads` how much its mean score varies with them. `groups` are
+    those of the rows of test data that were drawn together; empty where each was drawn by itself.
     """
 
     scores: Mapping[str, FloatArray]
@@ -40,6 +41,7 @@ class Draws:
     spreads: Mapping[str, SeedSpread]
     num_sentences: int
     warnings: tuple[str, ...]
+    groups: tuple[int, ...] = ()
 
     @property
     def num_draws(self) -> int:
@@ -55,13 +57,18 @@ class Draws:
         return {name: percentile_interval(with_tails(drawn, self.spreads_of(name))) for name, drawn in self.scores.items()}
 
 
-def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
-    """Resamples test sentences jointly for all models, and each model's seeds."""
+def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS, groups: tuple[int, ...] = ()) -> Draws:
+    """Resamples test sentences jointly for all models, whole groups of them where these are known, and each model's seeds."""
     rng, metric = np.random.default_rng(BOOTSTRAP_SEED), metric_of_models(models)
     trained = (one for model in models for record in model.runs for one in model.of_seed(record))
     records = {_key(record): record for record in trained if metric.test in record.metrics}
     tables, warnings = _count_tables(records, metric)
-    columns = dict(zip(tables, resampled(list(tables.values()), ROW_COUNTS[metric.key], num_draws, rng).T, strict=True))
+    num_rows = len(next(iter(tables.values()), ()))
+    if groups and len(groups) != num_rows:
+        warnings.append(f"groups of {len(groups)} rows of test data were given, and records have {num_rows}; each is drawn alone")
+        groups = ()
+    drawn_rows = resampled(list(tables.values()), ROW_COUNTS[metric.key], num_draws, rng, groups)
+    columns = dict(zip(tables, drawn_rows.T, strict=True))
     scores: dict[str, FloatArray] = {}
     picked: dict[str, IntArray] = {}
     spreads: dict[str, SeedSpread] = {}
@@ -76,7 +83,7 @@ def draw(models: Sequence[Model], num_draws: int = NUM_DRAWS) -> Draws:
         scores[model.design] = mean_over_seeds(np.stack(drawn, axis=1), picks)
         picked[model.design] = picks
         spreads[model.design] = spread_of(model.test_scores)
-    return Draws(scores, _output_draws(models, picked), picked, spreads, len(next(iter(tables.values()), ())), tuple(warnings))
+    return Draws(scores, _output_draws(models, picked), picked, spreads, num_rows, tuple(warnings), groups)
 
 
 def compare_models(search: Model, hand: Model, draws: Draws) -> Comparison | None:

@@ -10,6 +10,7 @@ from typing import Any
 from nas.errors import UserError
 from nas.probe_lines import PROBES_FILE, ProbeError, ProbeLine, read_probes
 from nas.records import SCHEMA, EnergySource, Record, RecordError, read_records
+from nas.row_groups import read_test_groups
 from nas.sweep import common_recipe
 from reports.folders import run_folders
 from reports.ledgers import Machine, Tick, load_machines, source_of
@@ -30,7 +31,8 @@ or hand designs at another budget, to tell what its energy would have bought oth
 class Run:
     """One run folder as read: every line of it is a value here or named in `warnings`.
 
-    `search_ledger` is None where the folder has none, or a damaged one. `probes` are empty where nobody looked into its models.
+    `search_ledger` is None where the folder has none, or a damaged one. `probes` are empty where nobody looked into its models,
+    `test_groups` where it does not tell which rows of test data belong together.
     """
 
     folder: Path
@@ -41,6 +43,7 @@ class Run:
     warnings: tuple[str, ...]
     search_ledger: SearchLedger | None = None
     probes: tuple[ProbeLine, ...] = ()
+    test_groups: tuple[int, ...] = ()
 
     @property
     def run_id(self) -> str:
@@ -97,15 +100,17 @@ def load_run(folder: Path) -> Run:
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
     probes, probe_warnings = load_probes(folder / PROBES_FILE)
+    groups, group_warnings = _load_groups(folder)
     run = Run(
         folder=folder,
         info=info,
         records=records,
         machines=machines,
         source=source,
-        warnings=(*source_warnings, *record_warnings, *energy_warnings, *ledger_warnings, *probe_warnings),
+        warnings=(*source_warnings, *record_warnings, *energy_warnings, *ledger_warnings, *probe_warnings, *group_warnings),
         search_ledger=search_ledger,
         probes=probes,
+        test_groups=groups,
     )
     if not run.without_ledger:
         return run
@@ -116,6 +121,19 @@ def load_run(folder: Path) -> Run:
         f"what they were charged is known{bound}"
     )
     return replace(run, warnings=(*run.warnings, warning))
+
+
+def _load_groups(folder: Path) -> tuple[tuple[int, ...], list[str]]:
+    try:
+        return read_test_groups(folder), []
+    except UserError as error:
+        return (), [str(error)]
+
+
+def groups_of(runs: Sequence[Run]) -> tuple[int, ...]:
+    """The groups of the rows of test data that runs have in common; empty where none tells them, or they disagree."""
+    known = {run.test_groups for run in runs if run.test_groups}
+    return known.pop() if len(known) == 1 else ()
 
 
 def _read_info(path: Path) -> Mapping[str, Any]:

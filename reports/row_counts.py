@@ -100,21 +100,32 @@ ROW_COUNTS = {
 """By the key of the metric."""
 
 
-def resampled(counts: Sequence[IntArray], told: RowCounts, num_draws: int, rng: np.random.Generator) -> FloatArray:
+def resampled(
+    counts: Sequence[IntArray], told: RowCounts, num_draws: int, rng: np.random.Generator, groups: Sequence[int] = ()
+) -> FloatArray:
     """The score of each table of a record's counts [rows, columns] under jointly resampled rows: an array [draws, tables].
 
-    Every table must be about the same rows of data in the same order; each draw weighs them alike for all tables.
+    Every table must be about the same rows of data in the same order; each draw weighs them alike for all tables. Rows of one of
+    `groups`, one number a row, are drawn together (the cluster bootstrap): models err alike in what resembles each other.
     """
     if not counts:
         return np.empty((num_draws, 0))
     stacked = np.stack([np.asarray(told.summable(one), dtype=np.float64) for one in counts])
-    num_sentences = stacked.shape[1]
+    if groups:
+        stacked = _summed(stacked, np.asarray(groups))
+    num_units = stacked.shape[1]
     rows = []
     for start in range(0, num_draws, _CHUNK):
         chunk = min(_CHUNK, num_draws - start)
-        weights = rng.multinomial(num_sentences, np.full(num_sentences, 1 / num_sentences), size=chunk)
+        weights = rng.multinomial(num_units, np.full(num_units, 1 / num_units), size=chunk)
         rows.append(told.score(np.einsum("ds,tsc->dtc", weights.astype(np.float64), stacked, optimize=True)))
     return np.concatenate(rows)
+
+
+def _summed(stacked: FloatArray, groups: IntArray) -> FloatArray:
+    """Counts [tables, rows, columns] summed over the rows of each group: [tables, groups, columns]."""
+    belongs = (np.unique(groups)[:, None] == groups).astype(np.float64)
+    return np.asarray(np.einsum("gs,tsc->tgc", belongs, stacked, optimize=True))
 
 
 def same_rows(counts: Mapping[str, IntArray], told: RowCounts) -> dict[str, IntArray]:

@@ -24,6 +24,7 @@ from reports.words import (
     p_words,
     percent,
     plural,
+    rows_words,
     shortest,
     signed,
 )
@@ -116,7 +117,7 @@ def _compared(analysis: Analysis) -> Sentence:
         text += (
             f" One champion each, {within}chosen on validation data with seed 0, was retrained with "
             f"{plural(seeds[0], 'fresh seed') if len(seeds) == 1 else 'fresh seeds'} and scored on "
-            f"{analysis.findings.num_sentences:,} test {analysis.metric.rows}."
+            f"{rows_words(analysis.findings.num_sentences, analysis.findings.num_groups, analysis.metric.rows)}."
         )
     return Sentence("What was compared", text, "configured")
 

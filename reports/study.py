@@ -14,7 +14,7 @@ from reports.comparison import DRAWS_PER_PAIR, NUM_DRAWS, find_gaps
 from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
 from reports.folders import RunFolders
-from reports.load import Run
+from reports.load import Run, groups_of
 from reports.models import Model, champion, collect_models, collect_references, within
 from reports.pace import models_beside
 from reports.scenarios import Worlds, worlds
@@ -101,7 +101,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
     """Draws the conclusions from the runs of a study."""
     everywhere, found = worlds(runs), cells_of(runs)
     models = {scenario: collect_models(at) for scenario, at in everywhere.runs.items()}
-    draws = draw(models["central"], max(NUM_DRAWS, DRAWS_PER_PAIR * len(found)))
+    draws = draw(models["central"], max(NUM_DRAWS, DRAWS_PER_PAIR * len(found)), groups_of(runs))
     evidences = [_evidences(one, everywhere, models, settings) for one in found]
     gaps = [_gap(evidence["central"], one, runs) for one, evidence in zip(found, evidences, strict=True)]
     judged = [not gap and not weak_champions(one["central"]) for gap, one in zip(gaps, evidences, strict=True)]

@@ -13,7 +13,7 @@ from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
-from reports.words import mass, mass_range, number, plural, signed
+from reports.words import mass, mass_range, number, plural, rows_words, signed
 
 
 def make_study_verdict(study: Study) -> Verdict:
@@ -115,7 +115,7 @@ def _compared(study: Study) -> Sentence:
         f"{_searches(len(study.cells))} ({listed(strategies)}; {listed(limits)}), on the same task, corpus, recipe and budget "
         f"({number(tokens)} {study.metric.budget}). In each, the hand champion is the best hand design within the limit on "
         f"validation data with seed 0; both champions are judged by their fresh seeds on the same "
-        f"{study.findings.num_sentences:,} test {study.metric.rows}.",
+        f"{rows_words(study.findings.num_sentences, study.findings.num_groups, study.metric.rows)}.",
         "configured",
     )
 

@@ -47,15 +47,16 @@ class Evidence:
     rates: tuple[Rates, ...]
     margin: float
     paces: tuple[Pace, ...] = ()
+    test_groups: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
     """The numbers behind the verdict, each None when it cannot be had.
 
-    `per_point_g` is the search's g CO2e per point gained over the hand champion, only where the gain's interval leaves out
-    zero. `score_intervals` are of each model's mean test score, by design name. `answer` unites those of `assumed`, one for
-    every scenario and corner of the grams' rates.
+    `per_point_g` is the search's g CO2e per point gained over the hand champion, only where the gain's interval leaves out zero.
+    `num_groups` of test rows were drawn together, 0 where each was drawn by itself. `score_intervals` are of each model's mean
+    test score, by design name. `answer` unites those of `assumed`, one for every scenario and corner of the grams' rates.
     """
 
     comparison: Comparison | None
@@ -69,6 +70,7 @@ class Findings:
     best_reference: Reference | None
     investment: Investment | None
     num_sentences: int
+    num_groups: int
     score_intervals: Mapping[str, Interval]
     warnings: tuple[str, ...]
 
@@ -98,7 +100,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
         comparison: the champions' as it is corrected for the number of verdicts; else it stands alone.
     """
     evidence = evidences["central"]
-    draws = draws or draw(evidence.models)
+    draws = draws or draw(evidence.models, groups=evidence.test_groups)
     drawn = {scenario: redrawn(draws, one.models) for scenario, one in evidences.items()}
     best, weak = best_reference(evidence), weak_champions(evidence)
     comparison = comparison or compare_champions(evidence, draws)
@@ -108,7 +110,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
     views: tuple[View, ...] = ("loaded", "dynamic")
     for view in views:
         answers[view] = tuple(pair for one in order for pair in _answers(evidences[one], drawn[one], view, weak))
-    beside = () if too_few_seeds(evidence) else by_other_metrics(evidence.search, evidence.hand, draws.num_draws)
+    beside = () if too_few_seeds(evidence) else by_other_metrics(evidence.search, evidence.hand, draws)
     warnings = (*draws.warnings, *(warning for one in beside for warning in one.warnings), *_gaps(evidence, best))
     return Findings(
         comparison=comparison,
@@ -122,6 +124,7 @@ def judge(evidences: Mapping[Scenario, Evidence], draws: Draws | None = None, co
         best_reference=best,
         investment=_investment(evidence, "loaded"),
         num_sentences=draws.num_sentences,
+        num_groups=len(set(draws.groups)),
         score_intervals=draws.intervals(),
         warnings=warnings,
     )

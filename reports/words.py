@@ -177,3 +177,8 @@ def seen(text: str) -> str:
 def shortened(text: str, most: int) -> str:
     """A text that is cut where it has more than so many characters."""
     return text if len(text) <= most else text[: max(0, most - 1)] + "…"
+
+
+def rows_words(num_rows: int, num_groups: int, rows: str) -> str:
+    """How many rows of test data there are, and how they are drawn again."""
+    return f"{num_rows:,} test {rows} ({f'drawn in {num_groups:,} whole groups' if num_groups else 'drawn one by one'})"

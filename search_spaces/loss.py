@@ -34,9 +34,11 @@ def _loss(hidden_nw: Tensor, weight_vw: Tensor, labels_n: Tensor, smoothing: flo
     # log(sum(exp(x))) = max(x) - log(max(softmax(x))), and a largest probability never underflows.
     normaliser = logits.amax(1).to(probabilities.dtype) - probabilities.amax(1).log()
     chosen = logits.gather(1, labels_n[:, None]).squeeze(1).to(probabilities.dtype)
-    # The smoothed part of the target is the same for every entry, so it needs no pass over the logits.
-    mean = hidden_nw @ weight_vw.mean(0)
-    return (normaliser - (1 - smoothing) * chosen - smoothing * mean).sum(), probabilities
+    loss = normaliser - (1 - smoothing) * chosen
+    if smoothing:
+        # The smoothed part of the target is the same for every entry, so it needs no pass over the logits.
+        loss = loss - smoothing * (hidden_nw @ weight_vw.mean(0))
+    return loss.sum(), probabilities
 
 
 def projected_cross_entropy(hidden_nw: Tensor, weight_vw: Tensor, labels_n: Tensor, smoothing: float) -> Tensor:

@@ -5,6 +5,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import prod
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 
 from manual_designs.all_designs import find_design
 from nas.energy.meter import Meter
-from nas.testing import module_at
+from nas.evaluation import sizes_of
+from nas.testing import RECIPE, drawn, lights, module_at
 from search_spaces.ends import Sizes
 from search_spaces.linear import FloatLinear
 from search_spaces.model import build
@@ -416,3 +418,18 @@ def test_report_speed_runs(run: Callable[..., str]) -> None:
     printed = run("report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12")
     number, cpu_s, num_bytes = printed.splitlines()[-1].split()
     assert number == "12" and float(cpu_s) > 0 and int(num_bytes.replace(",", "")) > 100_000
+
+
+@pytest.mark.parametrize(("name", "leaks"), [("lite_transformer-xs", True), ("lightconv-xs", False)])
+def test_padding_leaks_where_a_convolution_says_so_and_nowhere_else(name: str, leaks: bool) -> None:
+    leak, task = load("padding_leak"), lights()
+    model = drawn(find_design(name).architecture, sizes_of(task)).double()
+    assert task.test is not None
+    source, alone = (torch.from_numpy(task.test.sources.padded(np.array(rows))) for rows in ([0, 4], [4]))
+    assert source.shape[1] > alone.shape[1]
+    target = torch.full((1, 1), 1)
+    with torch.inference_mode():
+        beside, by_itself = model(source, target.expand(2, 1))[1], model(alone, target)[0]
+    assert torch.allclose(beside, by_itself, atol=1e-9) != leaks
+    told = leak.lines(name, model.float(), task, replace(RECIPE, decoding_batch_tokens=10_000))
+    assert [line.split()[0] for line in told] == [name] * 3 and told[1].split()[-2] == "0"

@@ -132,6 +132,8 @@ def test_the_last_override_of_a_key_counts() -> None:
         ('task.vocabulary_size="400"', ("task.vocabulary_size", "integer", "'400'")),
         ("task.vocabulary_size=100", ("task.vocabulary_size", "260", "100")),
         ("task.target_language=en", ("two languages", "'en'")),
+        ("task.target_language=ja", ("task.target_language: ", "blanks between its words", "'ja'")),
+        ("task.source_language=zh-Hans", ("task.source_language: ", "'zh-hans'")),
         ("recipe.peak_learning_rate=-1", ("recipe.peak_learning_rate", "-1")),
         ("recipe.peak_learning_rate=nan", ("recipe.peak_learning_rate", "finite", "nan")),
         ("search.wall_minutes=inf", ("search.wall_minutes", "finite", "inf")),

@@ -11,6 +11,7 @@ from nas.energy.energy_ledger import read_lines
 from nas.energy.meter import Meter
 from nas.energy.process_table import rows_of
 from nas.energy.testing import FakeMachine, linear_source
+from nas.execution import chores
 from nas.execution import machines as module
 from nas.execution import processes as processes_module
 from nas.execution.collector import Site
@@ -115,8 +116,8 @@ def still_meter(path: str, machine: FakeMachine) -> Meter:
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
     monkeypatch.setattr(module, "ROUND_S", 1e6)  # rounds are called by hand
     monkeypatch.setattr(module, "ROOTS_EVERY", 1)
-    monkeypatch.setattr(module, "FIRST_BACKOFF_S", 0.0)
-    monkeypatch.setattr(module, "LONGEST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(chores, "FIRST_BACKOFF_S", 0.0)
+    monkeypatch.setattr(chores, "LONGEST_BACKOFF_S", 0.0)
     return FakeCluster(tmp_path / "nodes")
 
 

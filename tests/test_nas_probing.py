@@ -116,12 +116,17 @@ def test_sentences_are_cut_to_a_length_that_enough_of_them_reach() -> None:
 
 
 def test_two_sentences_are_planted_in_both_orders() -> None:
-    first, second, *_ = planted("pairs", TASK.valid, 1000, 3, True)
-    own = TASK.valid.sources.row(0)[:-1].tolist()
+    every = planted("pairs", TASK.valid, 1000, 3, True)
+    sources = [TASK.valid.sources.row(row)[:-1].tolist() for row in range(len(TASK.valid))]
+    first, second, *_ = every
+    assert first.inputs[0] is not None
+    own, foreign = (first.inputs[0][0, first.kinds == kind].tolist() for kind in (OWN, FOREIGN))
+    row = sources.index(own)
+    assert foreign == sources[(row + len(sources) // 2) % len(sources)], "half a split away"
     for one, kinds in ((first, [OWN, FOREIGN, OTHER]), (second, [FOREIGN, OWN, OTHER])):
         assert list(dict.fromkeys(one.kinds.tolist())) == kinds
         assert one.inputs[0] is not None and one.inputs[0][0, one.kinds == OWN].tolist() == own
-        assert torch.equal(one.inputs[1], torch.from_numpy(TASK.valid.batch(np.array([0]), None).target_in))  # type: ignore[arg-type]
+        assert torch.equal(one.inputs[1], torch.from_numpy(TASK.valid.batch(np.array([row]), None).target_in))  # type: ignore[arg-type]
     assert planted("pairs", TASK.valid, 5, 3, True) == []
 
 
@@ -130,13 +135,12 @@ def test_an_unrelated_piece_is_planted_in_running_text(decoder: bool) -> None:
     blocks = TokenRows.cut(np.arange(4, 40, dtype=np.int32), 12)
     empty = TokenRows.empty(3)
     split = RunningTextSplit(empty, blocks) if decoder else MaskedSplit(blocks, empty)
-    first, second, *rest = planted("text", split, 0, 9, decoder)
-    given = [one.inputs[1 if decoder else 0] for one in (first, second)]
-    assert [one[0].tolist()[decoder:] for one in given if one is not None] == [
-        [4, 5, 6, 7, 24, 25, 26, 27, 8, 9, 10, 11],
-        [24, 25, 26, 27, 4, 5, 6, 7, 8, 9, 10, 11],
-    ]
-    assert len(rest) == 2 and first.asking not in (OWN, FOREIGN)
+    every = planted("text", split, 0, 9, decoder)
+    given = [one.inputs[1 if decoder else 0] for one in every]
+    texts = [one[0].tolist()[decoder:] for one in given if one is not None]
+    at = texts.index([4, 5, 6, 7, 24, 25, 26, 27, 8, 9, 10, 11])  # the end of the next block: of three, one is half of all
+    assert texts[at + 1] == [24, 25, 26, 27, 4, 5, 6, 7, 8, 9, 10, 11]
+    assert len(every) == 6 and every[0].asking not in (OWN, FOREIGN)
 
 
 def test_which_form_suits() -> None:

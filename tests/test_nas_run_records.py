@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -56,3 +57,21 @@ def test_what_became_of_a_trial_after_its_rungs_stays(run: RunFolder) -> None:
     assert (found["search/trial0"], found["search/trial2"]) == (lost, failed)
     (train,) = found["search/trial1"].phases
     assert found["search/trial1"].status == "complete" and train.tokens == 300
+
+
+def test_a_trial_that_failed_after_a_rung_is_not_one_that_was_stopped_there(
+    run: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed = leg(0, 150, status="failed", error="loss is not finite")
+    monkeypatch.setattr(RecordBook, "_of_trial", lambda self, trial: failed)
+    with Ledger.open(run.ledger) as ledger:
+        ledger.append("rung", search="search", result={"record": json.loads(leg(0, 100).to_json())})
+    run.rewrite_records([])
+    nothing: Any = None
+    book = RecordBook(run, nothing, nothing, nothing, nothing)
+    book.restore()
+    assert [one.status for one in book.all()] == ["stopped"]
+    trial: Any = SimpleNamespace(results=({},), cut=True, status="failed", job_id="search/trial0")
+    outcome: Any = SimpleNamespace(trials=(trial,))
+    book.add_trials(outcome)
+    assert book.all() == (failed,) and list(read_records(run.records)) == [failed]

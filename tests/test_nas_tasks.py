@@ -22,7 +22,7 @@ from nas.tasks.batches import (
     in_row_order,
     training_batches,
 )
-from nas.tasks.encoding import EncodedTask
+from nas.tasks.encoding import EncodedTask, group_numbers
 from nas.tasks.references import copy_source, nearest_neighbour
 from nas.tasks.rows import TokenRows
 from nas.tasks.splits import IGNORED
@@ -40,6 +40,11 @@ def task(tmp_path_factory) -> EncodedTask:
 
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed))
+
+
+def test_groups_of_test_rows_are_numbered_where_they_tell_anything() -> None:
+    assert group_numbers(["b", "a", "b", "c"]) == (0, 1, 0, 2)
+    assert group_numbers(["test", "test"]) == () and group_numbers([]) == ()
 
 
 def test_the_tokenizer_is_the_same_each_time_it_is_trained():

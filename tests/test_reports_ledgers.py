@@ -13,6 +13,7 @@ import pytest
 from nas.compaction import compact
 from nas.errors import UserError
 from nas.records import EnergySource
+from nas.row_groups import keep_test_groups
 from reports.analysis import analyse
 from reports.assumptions import at_pue
 from reports.energy import run_cost_uj, search_cost, search_metered_s, search_progress, split_energy, split_machine
@@ -24,6 +25,7 @@ from reports.settings import make_settings
 from reports.tables import setup_table
 
 RECORDS = Path(__file__).parent / "records"
+SETTINGS = make_settings("DEU", "FRA")
 OTHER = {"name": "rapl", "provenance": "measured", "version": "1", "low": {"gpu": 0.9}, "high": {"gpu": 1.1}}
 Line = dict[str, Any]
 
@@ -156,6 +158,10 @@ def test_a_compacted_run_gives_the_same_report(two: Callable[..., Path], tmp_pat
     lines[0] |= {"model": {"cpu": {"idle_w": 1.0}}}
     lines[1] |= {"raw": {"cpu": 3}, "counter_uj": 3}
     folder = two(lines)
+    num_rows = next(
+        len(one.sentence_counts["test_bleu"]) for one in load_run(folder).records if "test_bleu" in one.sentence_counts
+    )
+    keep_test_groups(folder, [number // 3 for number in range(num_rows)], "0" * 64)
     compact(folder, tmp_path / "small")
     kept = (tmp_path / "small" / "energy-other.jsonl").read_text()
     assert "raw" not in kept and "model" not in kept and '"lost":["gpu:GPU-1"]' in kept
@@ -163,6 +169,12 @@ def test_a_compacted_run_gives_the_same_report(two: Callable[..., Path], tmp_pat
         write_report([tmp_path / name], tmp_path / f"report-{name}", "DEU", "FRA")
     for file in ("index.html", "energy.json", "emissions.csv", "results.json"):
         assert (tmp_path / "report-two" / file).read_bytes() == (tmp_path / "report-small" / file).read_bytes(), file
+    page = (tmp_path / "report-two" / "index.html").read_text(encoding="utf-8")
+    assert f"{num_rows:,} test sentences (drawn in {-(-num_rows // 3)} whole groups)" in page
+    (folder / "test_groups.json").write_text("[]", encoding="utf-8")
+    assert load_run(folder).test_groups == () and "expected groups of test rows in" in words(load_run(folder))
+    keep_test_groups(folder, [0, 0, 1], "0" * 64)
+    assert any("groups of 3 rows of test data were given" in one for one in analyse([load_run(folder)], SETTINGS).warnings)
 
 
 def test_a_ledger_that_was_copied_while_it_grew_is_kept_without_its_torn_line(

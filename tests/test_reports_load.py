@@ -11,6 +11,7 @@ import pytest
 
 from nas.errors import UserError
 from nas.testing import module_at
+from reports.basis import run_warnings
 from reports.energy import run_cost_uj, search_cost
 from reports.folders import run_folders
 from reports.load import load_run, load_runs
@@ -215,6 +216,18 @@ def test_a_machine_without_a_ledger_makes_the_cost_a_bound(run_copy: Callable[..
     bare = replace(loaded, records=())
     assert cost.loaded_uj == own + search_cost([bare]).loaded_uj
     assert run_cost_uj([loaded]) == own + run_cost_uj([bare])
+
+
+def test_test_data_that_stand_in_the_training_data_are_told(run_copy: Callable[..., Path]) -> None:
+    folder = run_copy("one")
+    info = json.loads((folder / "run.json").read_text())
+    counts = {"valid_seen_source_kept": 1, "test_seen_source_kept": 20, "test_near_duplicate_kept": 30, "train_too_long": 99}
+    info["corpus"] = {"sentences": {"train": 900, "valid": 100, "test": 100}, "split_counts": counts}
+    (folder / "run.json").write_text(json.dumps(info))
+    told = [one for one in run_warnings([load_run(folder)]) if "learned by heart" in one]
+    assert told == [
+        "50 of the 100 rows of test data stand in the training data too, or all but so: scores reward what was learned by heart"
+    ]
 
 
 def test_what_a_trial_of_a_machine_without_a_ledger_drew_is_taken_from_its_record(run_copy: Callable[..., Path]) -> None:

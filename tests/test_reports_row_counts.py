@@ -61,6 +61,16 @@ def test_each_draw_is_bleu_of_the_drawn_sentences() -> None:
     assert resampled([table], BLEU_ROWS, 5, np.random.default_rng(7))[:, 0] == pytest.approx(expected)
 
 
+def test_rows_of_a_group_are_drawn_together() -> None:
+    table = rows(HYPOTHESES, REFERENCES)
+    weights = np.random.default_rng(7).multinomial(2, [0.5, 0.5], size=6)
+    pairs = np.stack([table[[0, 2]].sum(axis=0), table[[1, 3]].sum(axis=0)])
+    expected = [float(corpus_bleu(weight @ pairs)) for weight in weights]
+    assert resampled([table], BLEU_ROWS, 6, np.random.default_rng(7), (5, 9, 5, 9))[:, 0] == pytest.approx(expected)
+    alone = resampled([table], BLEU_ROWS, 6, np.random.default_rng(7))
+    assert resampled([table], BLEU_ROWS, 6, np.random.default_rng(7), (0, 1, 2, 3)) == pytest.approx(alone)
+
+
 def test_log_likelihood_of_summed_counts_is_bits_per_byte_with_the_sign_turned() -> None:
     told = ROW_COUNTS["log_likelihood"]
     rows = np.array([[2_000_000, 3], [1_000_000, 1]])  # 3 nats for 4 bytes

@@ -48,7 +48,7 @@ class DebianDescriptions(CorpusReader):
     def facts(self, cache_dir: Path) -> CorpusFacts:
         """Licence, size and how to get it."""
         size = f"{DOWNLOAD}, about 41,000 sentence pairs en-de, 67,000 en-fr"
-        return _facts(self, size, "from en into de, fr, it, es, ja, ...", cache_dir, self._indices())
+        return _facts(self, size, "from en into de, fr, it, es, pl, ...", cache_dir, self._indices())
 
     def read(self, cache_dir: Path) -> Corpus:
         """All sentence pairs, in the order of the index."""

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from nas.energy.energy_ledger import EnergyLedger
 from nas.energy.meter import Root
 from nas.energy.process_table import Row
+from nas.execution.chores import Chore
 from nas.execution.collector import Site
 from nas.execution.executor import Gone
 
@@ -33,7 +34,6 @@ ROOTS_EVERY = 30  # rounds between two looks at which of a node's processes are 
 CALL_S = 2.0
 ROWS_S = 0.5  # of a reading of another container's processes, for which a tick waits
 START_S = 180.0
-FIRST_BACKOFF_S, LONGEST_BACKOFF_S = 1.0, 60.0
 
 
 class Remote(Protocol):
@@ -79,37 +79,9 @@ class RemoteRows:
 
 
 @dataclass
-class _Chore:
-    """Work that is done again and again, one at a time; after a failure later and later."""
-
-    what: str
-    running: bool = False
-    backoff_s: float = 0.0
-    not_before: float = 0.0
-    said: str = ""
-
-    def due(self) -> bool:
-        return not self.running and time.monotonic() >= self.not_before
-
-    def done(self, work: Callable[[], None]) -> None:
-        """Does it. A cause of failure is said once."""
-        try:
-            work()
-            self.backoff_s, self.said = 0.0, ""
-        except Exception as error:  # whatever a remote call may raise
-            self.backoff_s = min(LONGEST_BACKOFF_S, max(FIRST_BACKOFF_S, 2 * self.backoff_s))
-            self.not_before = time.monotonic() + self.backoff_s
-            if (text := f"{self.what}: {error!r}") != self.said:
-                log.warning("%s; trying again", text)
-            self.said = text
-        finally:
-            self.running = False
-
-
-@dataclass
 class _Node:
     node_id: str
-    chore: _Chore
+    chore: Chore
     collector: Remote | None = None
     site: Site | None = None
     roots: tuple[int, ...] = ()
@@ -117,7 +89,7 @@ class _Node:
 
 @dataclass
 class _Machine:
-    chore: _Chore
+    chore: Chore
     copy: Path | None  # where the lines of a ledger that lies elsewhere go
     node_id: str = ""
     meter: Remote | None = None
@@ -143,12 +115,12 @@ class Machines:
         self._machines: dict[str, _Machine] = {}
         self._token, self._rounds = secrets.token_hex(8), 0
         self._ended = threading.Event()
-        own = _Node(self._cluster.node_ids()[0], _Chore("this machine's node"))
+        own = _Node(self._cluster.node_ids()[0], Chore("this machine's node"))
         self._own = own.node_id
         self._look_at(own)
         assert own.site is not None
         self._nodes[own.node_id] = own
-        machine = self._machines[own.site.boot_id] = _Machine(_Chore("this machine's meter"), None)
+        machine = self._machines[own.site.boot_id] = _Machine(Chore("this machine's meter"), None)
         self._care_for(own.site.boot_id, machine)
         self.update()
         self._thread = threading.Thread(target=self._run, name="machines", daemon=True)
@@ -160,13 +132,13 @@ class Machines:
         for gone in set(self._nodes) - set(alive):
             del self._nodes[gone]
         for node_id in alive:
-            node = self._nodes.setdefault(node_id, _Node(node_id, _Chore(f"node {node_id[:8]} could not be looked at")))
+            node = self._nodes.setdefault(node_id, _Node(node_id, Chore(f"node {node_id[:8]} could not be looked at")))
             if node.site is None or self._rounds % ROOTS_EVERY == 0:
                 self._hand(node.chore, partial(self._look_at, node))
         for boot_id in dict.fromkeys(node.site.boot_id for node in list(self._nodes.values()) if node.site):
             if boot_id not in self._machines:
                 copy = self._ledger.with_name(f"{self._ledger.stem}-{boot_id}{self._ledger.suffix}")
-                self._machines[boot_id] = _Machine(_Chore(f"the meter of machine {boot_id}"), copy)
+                self._machines[boot_id] = _Machine(Chore(f"the meter of machine {boot_id}"), copy)
             machine = self._machines[boot_id]
             self._hand(machine.chore, partial(self._care_for, boot_id, machine))
         self._rounds += 1
@@ -208,6 +180,7 @@ class Machines:
 
     def _stop(self, timeout_s: float, boot_id: str, machine: _Machine) -> None:
         try:
+            machine.chore.settle(CALL_S)  # it may be copying what is copied here
             if machine.meter is not None:
                 machine.meter.ask("stop", timeout_s=timeout_s)
                 self._copy(machine)
@@ -223,7 +196,7 @@ class Machines:
             except Exception:  # the cluster does not answer: the next round tries again
                 log.exception("the machines of the cluster could not be looked at; trying again")
 
-    def _hand(self, chore: _Chore, work: Callable[[], None]) -> None:
+    def _hand(self, chore: Chore, work: Callable[[], None]) -> None:
         if chore.due() and not self._ended.is_set():
             chore.running = True
             self._spawn(partial(chore.done, work))

@@ -21,6 +21,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_enable_metrics_collection": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_AUTO_CONNECT": "0",  # a late call would start a cluster of its own, without our settings
 }
 # Where the head node is away for longer, Ray ends the process at once, by default after 60 s. We stop before that (see
 # nas.execution.on_ray); this is for what may hang in Ray by then.

@@ -57,8 +57,8 @@ def planted(form: str, split: EncodedSplit, most_tokens: int, count: int, decode
 
 
 def _pairs(split: EncodedSplit, most_tokens: int) -> Iterator[tuple[Planted, ...]]:
-    for row in range(len(split)):
-        own, foreign = split.sources.row(row)[:-1], split.sources.row((row + 1) % len(split))[:-1]
+    for row in _spread(len(split)):
+        own, foreign = split.sources.row(row)[:-1], split.sources.row(_far_from(row, len(split)))[:-1]
         if len(own) + len(foreign) < most_tokens and len(own) and len(foreign):
             batch = split.batch(np.array([row]), None)
             yield tuple(_pair(parts, split.sources.row(row)[-1:], batch.target_in) for parts in _orders(own, foreign))
@@ -73,8 +73,8 @@ def _texts(split: EncodedSplit, decoder: bool) -> Iterator[tuple[Planted, ...]]:
     blocks = split.targets if decoder else split.sources
     longest = int(blocks.lengths.max())
     piece = longest // 3
-    for row in range(len(blocks) - 1):
-        block, other = blocks.row(row), blocks.row(row + 1)
+    for row in _spread(len(blocks)) if len(blocks) > 1 else ():
+        block, other = blocks.row(row), blocks.row(_far_from(row, len(blocks)))
         if len(block) == longest and len(other) >= piece and piece:
             asking = (block[piece : 2 * piece], ASKING)
             yield tuple(_text([*parts, asking], decoder) for parts in _orders(block[:piece], other[-piece:]))
@@ -83,6 +83,16 @@ def _texts(split: EncodedSplit, decoder: bool) -> Iterator[tuple[Planted, ...]]:
 def _text(parts: list[tuple[Ints32, int]], decoder: bool) -> Planted:
     tokens, kinds = _joined([(np.array([BOS_ID], dtype=np.int32), OTHER), *parts] if decoder else parts)
     return Planted((None, tokens) if decoder else (tokens, None), kinds, ASKING)
+
+
+def _spread(num_rows: int) -> list[int]:
+    """All rows in an order of their own, the same each time: neighbours in a split are of one file or component."""
+    return np.random.Generator(np.random.PCG64(0)).permutation(num_rows).tolist()  # type: ignore[no-any-return]
+
+
+def _far_from(row: int, num_rows: int) -> int:
+    """A row of another part of the split, where text is of something else."""
+    return (row + max(1, num_rows // 2)) % num_rows
 
 
 def _orders(own: Ints32, foreign: Ints32) -> tuple[list[tuple[Ints32, int]], ...]:

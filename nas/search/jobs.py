@@ -57,7 +57,8 @@ def run_jobs(
             if again:
                 queue.appendleft(replace(answer.job, attempt=answer.job.attempt + 1))
             else:
-                answers[answer.job.job_id] = answer
+                # Its arrays were kept: held here, all weights would stay in memory until the last job has ended.
+                answers[answer.job.job_id] = replace(answer, arrays={}, job=replace(answer.job, arrays={}))
             tell(len(answers), len(jobs), answer)
         if not came:
             tell(len(answers), len(jobs), None)

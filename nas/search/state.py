@@ -198,9 +198,10 @@ class SearchState:
 
     def _apply_duplicate(self, trial: Trial, event: Event) -> None:
         twin = self.trials[event["of"]]
-        trial.status, trial.duplicate_of, trial.values = "duplicate", twin.number, twin.values
+        values = None if twin.status in ("failed", "lost") else twin.values  # those of a rung before it failed are no result
+        trial.status, trial.duplicate_of, trial.values = "duplicate", twin.number, values
         trial.violations = {**trial.violations, **twin.violations}
-        self.history.tell(trial, twin.values)
+        self.history.tell(trial, values)
 
     def _apply_started(self, trial: Trial, event: Event) -> None:
         trial.status, trial.attempts = "running", event["attempt"]
@@ -222,6 +223,7 @@ class SearchState:
 
     def _apply_stopped(self, trial: Trial, event: Event) -> None:
         trial.status, trial.reason = "stopped", event["reason"]
+        self.hurdles.gone(trial.number)
         self.history.tell(trial, trial.values)
 
     def _apply_finished(self, trial: Trial, event: Event) -> None:

@@ -22,7 +22,8 @@ class EncodedTask:
     `kind` names how the task is judged (see `nas/judging.py`). `tokenizer` is None where inputs are no text. `num_classes`
     is the size of the output where that is not the tokenizer's. `pretraining` is what an encoder learns from first, for
     `pretraining_share` of its budget. A record's MACs are of a pass of `counted_tokens` a side: the convention of published
-    tables for pairs of texts, the length of a block or an image elsewhere.
+    tables for pairs of texts, the length of a block or an image elsewhere. `test_groups` has one number a test row, those of rows
+    that belong together alike (see `group_numbers`); it is empty where that is not known.
     """
 
     name: str
@@ -37,6 +38,7 @@ class EncodedTask:
     pretraining: EncodedSplit | None = None
     pretraining_share: float = 0.0
     counted_tokens: int = COUNTED_TOKENS
+    test_groups: tuple[int, ...] = ()
 
     @property
     def source_vocabulary(self) -> int:
@@ -64,7 +66,7 @@ class EncodedTask:
 
     def without_test(self) -> "EncodedTask":
         """The same task without its test data."""
-        return replace(self, test=None)
+        return replace(self, test=None, test_groups=())
 
     def context(self) -> dict[str, Any]:
         """Plain data and numpy arrays from which `from_context` makes an equal task in another process."""
@@ -75,6 +77,8 @@ class EncodedTask:
                 value = to_context(value)
             elif isinstance(value, Tokenizer):
                 value = value.json_text
+            elif isinstance(value, tuple):
+                value = list(value)
             result[one.name] = value
         return result | {"description": self.describe()}
 
@@ -85,7 +89,13 @@ class EncodedTask:
         for name in ("train", "valid", "test", "pretraining"):
             content[name] = None if content[name] is None else from_context(content[name])
         content["tokenizer"] = None if content["tokenizer"] is None else Tokenizer(content["tokenizer"])
-        return cls(**content)
+        return cls(**content | {"test_groups": tuple(content["test_groups"])})
+
+
+def group_numbers(groups: Sequence[str]) -> tuple[int, ...]:
+    """Groups of rows as numbers, in the order in which they come; empty where all rows are of one, which tells nothing."""
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    return tuple(numbers[group] for group in groups) if len(numbers) > 1 else ()
 
 
 def data_sha256(splits: Sequence[EncodedSplit]) -> str:

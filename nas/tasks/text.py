@@ -10,7 +10,7 @@ import numpy as np
 from nas.corpora.catalogue import find_text
 from nas.corpora.corpus import SplitRule, Text, TextCorpus, TextSplits
 from nas.errors import UserError
-from nas.tasks.encoding import EncodedTask, data_sha256
+from nas.tasks.encoding import EncodedTask, data_sha256, group_numbers
 from nas.tasks.rows import Ints32, TokenRows
 from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit, LabelledSplit, MaskedSplit, RunningTextSplit
@@ -80,7 +80,12 @@ class TextTask:
             train=encoded["train"],
             valid=encoded["valid"],
             test=encoded["test"],
+            test_groups=self.groups(splits.test, tokenizer),
         )
+
+    def groups(self, texts: Sequence[Text], tokenizer: Tokenizer) -> tuple[int, ...]:
+        """The group of each row of test data (see EncodedTask); none where a kind of data does not tell."""
+        return ()
 
     def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         """The encoded texts of one split."""
@@ -127,6 +132,12 @@ class LanguageModelTask(TextTask):
     def split(self, texts: Sequence[Text], tokenizer: Tokenizer) -> EncodedSplit:
         """See TextTask."""
         return running(_stream(texts, tokenizer), self.block_tokens, tokenizer)
+
+    def groups(self, texts: Sequence[Text], tokenizer: Tokenizer) -> tuple[int, ...]:
+        """A block is of the group of the text in which it begins."""
+        lengths = [len(row) + 1 for row in tokenizer.encode([plain(one.text) for one in texts])]
+        of_tokens = [one.group for one, length in zip(texts, lengths, strict=True) for _ in range(length)]
+        return group_numbers(of_tokens[:: self.block_tokens])
 
 
 def running(stream: Ints32, block_tokens: int, tokenizer: Tokenizer) -> RunningTextSplit:

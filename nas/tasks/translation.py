@@ -1,5 +1,6 @@
 """Tasks on pairs of texts, translation and summarisation: which corpus, how it is split and encoded."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,12 +9,15 @@ from typing import Any, ClassVar
 from nas.corpora.catalogue import find_corpus, find_summaries
 from nas.corpora.corpus import Corpus, CorpusReader, Pair, SplitRule, Splits
 from nas.errors import UserError
-from nas.tasks.encoding import EncodedTask, data_sha256
+from nas.tasks.encoding import EncodedTask, data_sha256, group_numbers
 from nas.tasks.rows import TokenRows
 from nas.tasks.split_rule import split_rule
 from nas.tasks.splits import EncodedSplit
 from nas.tasks.tokenizer import MIN_VOCABULARY_SIZE, Tokenizer, train_tokenizer
 from search_spaces.counting import COUNTED_TOKENS
+
+WITHOUT_BLANKS = ("zh", "ja", "th", "lo", "km", "my")
+"""Languages whose sentences would be a few words each to what counts words."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,9 +57,17 @@ class TranslationTask:
         _ = self.split_rule
 
     def check_languages(self) -> None:
-        """Raises UserError unless there are two."""
+        """Raises UserError unless there are two, which put blanks between their words."""
         if self.source_language == self.target_language:
-            raise UserError(f"expected two languages, got {self.source_language!r} twice; change one of them")
+            raise UserError(
+                f"task.target_language: expected two languages, got {self.source_language!r} twice; change one of them"
+            )
+        for key in ("source_language", "target_language"):
+            if re.split("[-_]", given := getattr(self, key).lower())[0] in WITHOUT_BLANKS:
+                raise UserError(
+                    f"task.{key}: expected a language with blanks between its words, got {given!r}: neither BLEU's tokenizer 13a "
+                    "nor the search for near-copies takes it apart; choose another"
+                )
 
     @property
     def split_rule(self) -> SplitRule:
@@ -113,6 +125,7 @@ def encode(task: TranslationTask, corpus: Corpus, splits: Splits) -> EncodedTask
         train=train,
         valid=valid,
         test=test,
+        test_groups=group_numbers([pair.group for pair in splits.test]),
     )
 
 
