@@ -159,8 +159,8 @@ def correction(compared: Compared) -> str:
     count = compared.num_pairs
     corrected = f", corrected by Holm's method for all {count} pairs of designs" if count > 1 else ""
     return (
-        f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same "
-        f"{drawn_again(compared)}{corrected}; below 0.05 counts."
+        f"p-values are two-sided, by a paired bootstrap ({compared.num_draws:,} draws) over the same test {compared.metric.rows}"
+        f"{' and over seeds' if compared.seeds_vary else ''}{corrected}; below 0.05 counts."
     )
 
 
