@@ -4,7 +4,7 @@ In the Lite Transformer, as in its authors' code, padded rows of an encoder's co
 near them (`search_spaces/ops/convolution.py`, zeroing "input"), so a translation depends on the sentences beside it. Each
 trained model of a run translates the test sentences in batches as everywhere here (sorted by length, hardly any padding), one by
 one (none), and in batches drawn at random (a lot). Told are BLEU and how many translations differ from those made one by one.
-Five minutes a model on one thread.
+Three minutes a model on one thread.
 
     python benchmarks/padding_leak.py runs/translation_small
 """
