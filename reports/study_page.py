@@ -13,6 +13,7 @@ from reports.glossary import search_glossary
 from reports.interactive import interactive_study
 from reports.ladder_page import ladder_section
 from reports.model_card import model_cards
+from reports.pace_page import pace_table
 from reports.payers_tables import payers_tables
 from reports.probes_page import probes_section
 from reports.search_page import axes_of
@@ -47,7 +48,8 @@ def study_content(study: Study) -> Content:
         field_section(study, [one.design for one in study.champions]),
         checklist_section(study),
     )
-    models, payers, spent = models_table(study), payers_tables(study), spent_table(study)
+    models, payers, spent, paces = models_table(study), payers_tables(study), spent_table(study), pace_table(study)
+    told = (models, references, *([paces] if paces else []))
     paragraphs, drawings = tuple(cell_paragraph(cell) for cell in study.cells), draw_study(study)
     return Content(
         template="study.html",
@@ -68,10 +70,10 @@ def study_content(study: Study) -> Content:
             "verdict_rows": [verdict_row(cell) for cell in study.cells],
             "verdict_note": verdict_note("below"),
             "paragraphs": paragraphs,
-            "tables": (models, references, *_trial_tables(study)),
+            "tables": (*told, *_trial_tables(study)),
         },
         results=study_results(study, verdict),
-        pasted=(verdict_table(study), *paragraphs, models, references, spent, *payers),
+        pasted=(verdict_table(study), *paragraphs, *told, spent, *payers),
         sections=tuple(one for one in sections if one is not None),
         interactive=interactive_study(study),
         title=study.name or " + ".join(run.run_id for run in study.runs),

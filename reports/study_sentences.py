@@ -8,7 +8,7 @@ from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed
-from reports.pace import Pace, elsewhere, on_other_kinds
+from reports.pace_page import pace_sentence
 from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
@@ -257,41 +257,6 @@ def cell_paragraph(cell: Cell) -> Paragraph:
         return Paragraph(cell.label, f"No verdict yet: {cell.gap or 'no score'}.", known)
     common = ("What was compared", "Strength", "Not counted")
     told = [one for one in verdict.sentences if one.topic not in common]
-    if pace := _pace(cell):
+    if pace := pace_sentence(cell):
         told.append(pace)
     return Paragraph(cell.label, verdict.headline, tuple(told))
-
-
-def _pace(cell: Cell) -> Sentence | None:
-    """How far outputs of hand designs that were metered in other runs stand beside the search's; None where none was."""
-    evidence, source = cell.analysis.evidence, cell.analysis.source
-    known = {one.run_id: one for one in evidence.paces}
-    own = {run.run_id for run in cell.analysis.runs}
-    others = elsewhere(evidence.models, own)
-    told = []
-    if paced := [_pace_words(known[one]) for one in others if one in known]:
-        told.append(
-            "Hand designs of other runs are taken at the pace of the search's own run, where an output drew "
-            f"{'; '.join(paced)}. Intervals of savings hold these errors."
-        )
-    if unknown := [one for one in others if one not in known]:
-        told.append(
-            f"Outputs of hand designs of {' and '.join(unknown)} are taken as they were metered there: how much the machine "
-            "drifted between those runs and the search's is not known, and in no interval."
-        )
-    if unlike := on_other_kinds(evidence.models):
-        told.append(
-            f"Outputs of hand designs of {' and '.join(unlike)} were metered on processors of another kind and are left out: "
-            "their energies are no measure beside these."
-        )
-    return Sentence("Pace of the machine", " ".join(told), source.provenance) if told else None
-
-
-def _pace_words(pace: Pace) -> str:
-    ratio = pace.ratios["loaded"]
-    low, high = (f"{one:.2f}" for one in (ratio.interval.low, ratio.interval.high))
-    fewest = plural(pace.num_trainings, "training")
-    made = f"by {fewest} made in both"
-    if pace.via:
-        made = f"through {' and '.join(pace.via)}, by {fewest} or more made in both of each two runs"
-    return f"{ratio.value:.2f} times as much as in {pace.run_id} (95 % interval {low} to {high}, {made})"

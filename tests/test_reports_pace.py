@@ -17,6 +17,7 @@ from reports.analysis import analyse
 from reports.load import load_run
 from reports.models import Model
 from reports.pace import Pace, PaceErrors, paces_of
+from reports.pace_page import pace_table
 from reports.pace_ratios import Ratio
 from reports.sentences import make_verdict
 from reports.settings import make_settings
@@ -194,6 +195,24 @@ def test_a_study_says_through_which_run_a_pace_is_known(study_folder: Path, tmp_
 
 def records_lines(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "records.jsonl").read_text().splitlines()]
+
+
+def test_more_than_a_few_paces_are_a_table(study_folder: Path, tmp_path: Path) -> None:
+    base = with_pace(study_folder, tmp_path, {"random-14m": 2})
+    for name in ("again", "more"):
+        STUDY.hand_run(base / name, seeds=(1, 2, 3))
+    found = analysed(base)
+    cell = cell_of(found, "14 M MACs · random")
+    values = [one.ratios["loaded"].value for one in cell.analysis.evidence.paces]
+    assert len(values) == 3
+    told = f"{min(values):.2f} to {max(values):.2f} times as much as in those 3 (table “Pace of the machine”)"
+    assert told in pace_text(cell) and "(95 % interval" not in pace_text(cell)
+    table = pace_table(found)
+    assert table is not None and table.rows[0][0].startswith("14 M MACs")
+    mine = [row for row in table.rows if row[0] == cell.label]
+    assert [row[1] for row in mine] == ["again", "hand", "more"]
+    assert {row[2] for row in mine} == {f"{one:.2f}" for one in values}
+    assert all(row[4] == "by 2 trainings made in both" for row in mine)
 
 
 def test_unlike_processors_have_no_pace(study_folder: Path, study: Study, tmp_path: Path) -> None:
