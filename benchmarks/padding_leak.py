@@ -6,7 +6,8 @@ trained model of a run translates the test sentences in batches as everywhere he
 one (none), and in batches drawn at random (a lot). Told are BLEU and how many translations differ from those made one by one.
 Three minutes a model on one thread.
 
-    python benchmarks/padding_leak.py runs/translation_small
+    carbon-nas study study_translation, whose work folder keeps the weights that the published figures are of
+    python benchmarks/padding_leak.py runs/study_translation/evolution-7M
 """
 
 import argparse

@@ -4,6 +4,7 @@ For example: python -m nas.add_row_groups results/translation_small
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from nas.compression import experiment_of
@@ -27,9 +28,18 @@ def add_test_groups(folder: Path) -> int:
     return len(set(task.test_groups))
 
 
-if __name__ == "__main__":
+def main(names: Sequence[str]) -> int:
+    """The command; its exit code, 2 for a user's mistake, which is one line on standard error."""
     try:
-        for name in sys.argv[1:]:
+        if not names:
+            raise UserError("expected folders of runs, got none: python -m nas.add_row_groups RUN [RUN ...]")
+        for name in names:
             print(f"{name}: {add_test_groups(Path(name))} groups of test rows")
     except UserError as error:
-        raise SystemExit(f"nas.add_row_groups: {error}") from None
+        print(f"nas.add_row_groups: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

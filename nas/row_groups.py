@@ -20,11 +20,17 @@ def keep_test_groups(folder: Path, groups: Sequence[int], data_sha256: str) -> N
         write_whole(folder / GROUPS_FILE, f"{json.dumps(content, separators=(',', ':'))}\n".encode())
 
 
-def read_test_groups(folder: Path) -> tuple[int, ...]:
-    """One number a test row, those of one group alike; empty where the run does not tell. Raises UserError for a damaged file."""
+def read_test_groups(folder: Path, data_sha256: str | None) -> tuple[int, ...]:
+    """One number a test row, those of one group alike; empty where the run does not tell.
+
+    Raises:
+        UserError: the file is damaged, or of other data than `data_sha256`, the run's where that is known.
+    """
     path = folder / GROUPS_FILE
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
+        if data_sha256 not in (None, content["data_sha256"]):
+            raise ValueError("groups of other data than the run's")
         return tuple(int(one) for one in content["groups"])
     except FileNotFoundError:
         return ()

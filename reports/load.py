@@ -100,7 +100,7 @@ def load_run(folder: Path) -> Run:
     machines, energy_warnings = load_machines(folder, source)
     search_ledger, ledger_warnings = load_search_ledger(folder)
     probes, probe_warnings = load_probes(folder / PROBES_FILE)
-    groups, group_warnings = _load_groups(folder)
+    groups, group_warnings = _load_groups(folder, info)
     run = Run(
         folder=folder,
         info=info,
@@ -123,9 +123,10 @@ def load_run(folder: Path) -> Run:
     return replace(run, warnings=(*run.warnings, warning))
 
 
-def _load_groups(folder: Path) -> tuple[tuple[int, ...], list[str]]:
+def _load_groups(folder: Path, info: Mapping[str, Any]) -> tuple[tuple[int, ...], list[str]]:
+    corpus = info.get("corpus")
     try:
-        return read_test_groups(folder), []
+        return read_test_groups(folder, corpus.get("data_sha256") if isinstance(corpus, Mapping) else None), []
     except UserError as error:
         return (), [str(error)]
 

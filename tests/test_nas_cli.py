@@ -11,12 +11,14 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from nas import cli
+from nas import add_row_groups, cli
 from nas.configuration import load_experiment
 from nas.corpora.homeassistant import WHEEL
 from nas.energy.sources import Candidate
+from nas.errors import UserError
 from nas.ledger import Ledger
 from nas.progress import Pace, Terminal, aligned, amount, clock
+from nas.row_groups import GROUPS_FILE, read_test_groups
 from nas.run_folder import RunFolder, default_folder
 
 RECORDS = Path(__file__).parent / "records"
@@ -234,6 +236,28 @@ def test_nothing_to_resume(refused: Callable[..., str]) -> None:
     a_run()
     Path("begun", "run.json").write_text('{"schema": 1', encoding="utf-8")
     assert "damaged run.json" in refused("run", "smoke", *LOCAL, "--resume", "--output", "begun")
+
+
+def test_a_copy_made_for_reports_is_not_resumed(refused: Callable[..., str]) -> None:
+    folder = a_run()
+    (folder / "ledger.jsonl").unlink()
+    (folder / "records.jsonl").write_text("{}\n", encoding="utf-8")
+    assert "got a copy of one, without its ledger.jsonl" in refused("run", "smoke", *LOCAL, "--resume", "--output", "begun")
+    assert "got a copy of one" in refused("compress", "begun", "transformer-xs", "--stage", "quantise")
+
+
+def test_groups_of_test_rows_are_added_to_a_run_of_the_same_corpus_alone(call: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert add_row_groups.main([]) == 2 and "expected folders of runs, got none" in capsys.readouterr().err
+    assert add_row_groups.main(["nosuch"]) == 2 and capsys.readouterr().err.count("\n") == 1
+    folder = a_run("task.max_test_sentences=9")
+    run = RunFolder(folder, json.loads((folder / "run.json").read_text(encoding="utf-8")))
+    assert add_row_groups.main(["begun"]) == 0 and capsys.readouterr().out == "begun: 9 groups of test rows\n"
+    sha256 = json.loads((folder / GROUPS_FILE).read_text(encoding="utf-8"))["data_sha256"]
+    assert read_test_groups(folder, sha256) == read_test_groups(folder, None) == tuple(range(9))
+    with pytest.raises(UserError, match="groups of other data than the run's"):
+        read_test_groups(folder, "0" * 64)
+    run.update(corpus={"name": "number_words", "data_sha256": "0" * 64})
+    assert add_row_groups.main(["begun"]) == 2 and "expected the corpus that begun was started with" in capsys.readouterr().err
 
 
 def test_a_corrupt_line_in_the_middle_of_a_ledger(refused: Callable[..., str]) -> None:

@@ -218,6 +218,18 @@ def test_jobs_run_once_over_stops_and_beside_a_search(tmp_path):
     assert [(done, total) for done, total, _ in told] == [(2, 4), (3, 4), (4, 4)]
 
 
+def test_weights_of_ended_jobs_are_kept_and_not_held(tmp_path):
+    class Heavy(LocalExecutor):
+        def wait(self, timeout_s):
+            return [replace(one, arrays={"weights": one.job.job_id}) for one in super().wait(timeout_s)]
+
+    kept = []
+    with Ledger.open(tmp_path / "ledger.jsonl") as ledger:
+        answers = run_jobs(_jobs(), Heavy(WORKER, {}), ledger, keep=lambda answer: kept.append(answer.arrays["weights"]))
+    assert kept == [job.job_id for job in _jobs()]
+    assert all(not answer.arrays and not answer.job.arrays for answer in answers)
+
+
 def _count(ledger, kind):
     ids = [event["job"] for event in read_events(ledger.path) if event["kind"] == kind]
     return [ids.count(job.job_id) for job in _jobs()]

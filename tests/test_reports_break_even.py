@@ -1,6 +1,7 @@
 """Break-even arithmetic by hand, one case for every outcome."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -115,6 +116,9 @@ def test_a_certain_saving_on_a_grid_that_may_emit_nothing() -> None:
     assert (found.outcome, found.uses, found.reason) == ("not separable", None, GRID_DECIDES)
     assert answer_words(found) == f"There is no break-even: {GRID_DECIDES}."
     assert closing_words(found) == GRID_DECIDES
+    never = BreakEven(outcome="never", net_g=-2.0, net_interval_g=Interval(-3.0, -1.0))
+    assert closing_words(never) == "its uses use that lead up"
+    assert closing_words(replace(never, net_interval_g=Interval(-3.0, 1.0))) == "it never pays back"
     found = united([break_even(INVESTMENT, rates, savings) for rates in corners for savings in (saves, may_save)])
     assert (found.outcome, found.reason) == ("not separable", "")
     assert answer_words(found).startswith("Whether the searched model saves energy cannot be told")

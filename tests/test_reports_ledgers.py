@@ -174,6 +174,10 @@ def test_a_compacted_run_gives_the_same_report(two: Callable[..., Path], tmp_pat
     (folder / "test_groups.json").write_text("[]", encoding="utf-8")
     assert load_run(folder).test_groups == () and "expected groups of test rows in" in words(load_run(folder))
     keep_test_groups(folder, [0, 0, 1], "0" * 64)
+    info = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    (folder / "run.json").write_text(json.dumps(info | {"corpus": {"data_sha256": "1" * 64}}), encoding="utf-8")
+    assert load_run(folder).test_groups == () and "groups of other data than the run's" in words(load_run(folder))
+    (folder / "run.json").write_text(json.dumps(info | {"corpus": {"data_sha256": "0" * 64}}), encoding="utf-8")
     assert any("groups of 3 rows of test data were given" in one for one in analyse([load_run(folder)], SETTINGS).warnings)
 
 
