@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,6 +19,7 @@ from nas.search.coordinator import Coordinator, search
 from nas.search.halving import AsynchronousHalving, SuccessiveHalving
 from nas.search.hurdles import ProgressiveDynamicHurdles
 from nas.search.screening import Screened
+from nas.search.state import SearchState
 from nas.search.testing import WORKER, Stop, leg_plan, stopping, toy_plan
 
 RECORDS = Path(__file__).parent / "records" / "records.jsonl"
@@ -32,6 +34,31 @@ def run(folder, plan, executor=None, stop_at=None):
 
 def table(outcome):
     return [trial.row() for trial in outcome.trials]
+
+
+def applied(kind, trial, event, *others):
+    """What is told to strategy and hurdles when an event of this kind comes to a trial."""
+    told, gone = [], []
+    state = SimpleNamespace(
+        trials=others,
+        history=SimpleNamespace(tell=lambda one, values: told.append(values)),
+        hurdles=SimpleNamespace(gone=gone.append),
+    )
+    getattr(SearchState, f"_apply_{kind}")(state, trial, event)
+    return told, gone
+
+
+@pytest.mark.parametrize(("status", "values"), [("complete", (1.0,)), ("failed", None), ("lost", None)])
+def test_a_duplicate_takes_nothing_over_from_a_twin_that_failed_after_a_rung(status, values):
+    twin = SimpleNamespace(number=0, status=status, values=(1.0,), violations={})
+    duplicate = SimpleNamespace(number=1, violations={})
+    assert applied("duplicate", duplicate, {"of": 0}, twin) == ([values], [])
+    assert (duplicate.status, duplicate.values) == ("duplicate", values)
+
+
+def test_nobody_waits_for_a_trial_that_was_stopped_for_lack_of_budget():
+    trial = SimpleNamespace(number=4, values=(2.0,))
+    assert applied("stopped", trial, {"reason": "no budget"}) == ([(2.0,)], [4])
 
 
 def test_nothing_is_screened_that_cannot_be_trained(tmp_path):

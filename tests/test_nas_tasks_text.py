@@ -135,14 +135,15 @@ def test_every_token_is_predicted_once_from_the_one_before(language: EncodedTask
         assert asked == expected and fed == [BOS_ID, *expected[:-1]]
 
 
-def test_a_block_is_of_the_group_of_the_text_in_which_it_begins() -> None:
-    shelves = tuple(replace(one, group=f"shelf {number // 2}") for number, one in enumerate(SPLITS.test))
-    task = prepared(LanguageModelTask(vocabulary_size=300, block_tokens=BLOCK), replace(SPLITS, test=shelves))
+@pytest.mark.parametrize("block", [8, 9, 11, 13])
+def test_a_block_is_of_the_group_of_the_text_in_which_it_begins(block: int) -> None:
+    shelves = tuple(replace(one, group=f"shelf {number}") for number, one in enumerate(SPLITS.test))
+    task = prepared(LanguageModelTask(vocabulary_size=300, block_tokens=block), replace(SPLITS, test=shelves))
     assert task.tokenizer is not None and task.test is not None
     of_tokens = [one.group for one in shelves for _ in stream(task.tokenizer, (one,))]
-    groups = [of_tokens[at * BLOCK] for at in range(len(task.test))]
+    groups = [of_tokens[at * block] for at in range(len(task.test))]
     numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    assert task.test_groups == (tuple(numbers[one] for one in groups) if len(numbers) > 1 else ())
+    assert len(numbers) > 1 and task.test_groups == tuple(numbers[one] for one in groups)
     assert task.without_test().test_groups == ()
 
 
