@@ -15,6 +15,7 @@ from search_spaces.ops.all_ops import ALL_OPS
 from search_spaces.ops.attention import Attention
 from search_spaces.ops.combinators import Chain, Residual, Skip, Split
 from search_spaces.ops.convolution import DynamicConvolution, LightweightConvolution
+from search_spaces.ops.correlation import correlate
 from search_spaces.ops.feed_forward import FeedForward
 from search_spaces.ops.norm import Norm, RmsNorm
 from search_spaces.rotary import Rotary
@@ -123,6 +124,22 @@ def test_blockwise_and_plain_convolution_agree(
     monkeypatch.setattr(module, "blockwise", module.plain)
     plain = module(x_btw, flow)[0]
     assert torch.allclose(blockwise, plain, atol=1e-12) and not torch.equal(blockwise, torch.zeros_like(blockwise))
+
+
+@pytest.mark.parametrize(
+    ("channels", "taps", "dtype"), [(16, 15, torch.float32), (17, 15, torch.bfloat16), (16, 14, torch.bfloat16)]
+)
+def test_where_onednn_never_returns_the_product_is_in_float32(
+    channels: int, taps: int, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done, conv2d = [], torch.conv2d
+    monkeypatch.setattr(torch, "conv2d", lambda x, *rest, **more: done.append(x.dtype) or conv2d(x, *rest, **more))
+    windows, weight = torch.randn(2, 40 + taps - 1, channels), torch.randn(channels, 1, taps)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = correlate(windows.bfloat16(), weight, torch.ones(channels), channels)
+    expected = conv2d(windows.mT.unsqueeze(2), weight.unsqueeze(2), torch.ones(channels), groups=channels).squeeze(2).mT
+    assert out.dtype == torch.bfloat16 and torch.allclose(out.float(), expected, atol=0.15)
+    assert done == [dtype]
 
 
 @pytest.mark.parametrize("kind", [LightweightConvolution, DynamicConvolution])

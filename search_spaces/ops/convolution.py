@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
 from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.ops.correlation import correlate
 from search_spaces.parameter import Axes, Axis
 from search_spaces.precision import at_least_float32
 
@@ -176,9 +177,8 @@ class LightweightModule(_ConvolutionModule):
     def plain(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
         """Depthwise convolution with each head's kernel repeated over its channels."""
         windows = window(x_bsw, self.op.kernel, left, tokens)
-        repeated = weights.repeat_interleave(self.width // self.op.heads, dim=0)[:, None, None]
-        # As an image of height one the windows already are in torch's channels-last order; conv1d would copy them.
-        return torch.conv2d(windows.transpose(1, 2).unsqueeze(2), repeated, groups=self.width).squeeze(2).transpose(1, 2)
+        repeated = weights.repeat_interleave(self.width // self.op.heads, dim=0).unsqueeze(1)
+        return correlate(windows, repeated, None, self.width)
 
     def blockwise(self, x_bsw: Tensor, weights: Tensor, left: int, tokens: int) -> Tensor:
         """One matrix a head for all blocks."""

@@ -15,6 +15,7 @@ from torch.nn.functional import pad
 
 from search_spaces.linear import LinearKind
 from search_spaces.op import Component, Flow, Macs, Op, OpModule, Site, State, prefixed
+from search_spaces.ops.correlation import correlate
 from search_spaces.parameter import Axes, Axis
 
 
@@ -76,14 +77,6 @@ class _PlainConvolutionModule(OpModule):
         return self.convolve(windows), windows.gather(1, keep.unsqueeze(-1).expand(-1, -1, self.width)), flow
 
 
-def _correlate(windows: Tensor, weight: Tensor, bias: Tensor | None, groups: int) -> Tensor:
-    """(B, T + K - 1, W) and a kernel (channels, W / groups, K) to (B, T, channels)."""
-    # As an image of height one the windows already are in torch's channels-last order; conv1d would copy them, which
-    # makes the depthwise form several times slower on a CPU.
-    images = windows.transpose(1, 2).unsqueeze(2)
-    return torch.conv2d(images, weight.unsqueeze(2), bias, groups=groups).squeeze(2).transpose(1, 2)
-
-
 @dataclass(frozen=True, kw_only=True)
 class StandardConvolution(_PlainConvolution):
     """A convolution dense over channels. Its kernel is an ordinary parameter, whatever the kind of linear layers."""
@@ -116,7 +109,7 @@ class StandardConvolutionModule(_PlainConvolutionModule):
 
     def convolve(self, windows: Tensor) -> Tensor:
         """See above."""
-        return _correlate(windows, self.weight, self.bias, groups=1)
+        return correlate(windows, self.weight, self.bias, groups=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,5 +144,5 @@ class SeparableConvolutionModule(_PlainConvolutionModule):
 
     def convolve(self, windows: Tensor) -> Tensor:
         """See above."""
-        out: Tensor = self.pointwise(_correlate(windows, self.depthwise.unsqueeze(1), None, groups=self.width))
+        out: Tensor = self.pointwise(correlate(windows, self.depthwise.unsqueeze(1), None, groups=self.width))
         return out
