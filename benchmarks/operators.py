@@ -151,7 +151,7 @@ def main() -> None:
     torch.manual_seed(0)
     precisions: dict[str, AbstractContextManager[Any]] = {"float32": nullcontext()}
     if supports_bf16():
-        precisions["bfloat16"] = mixed_precision()
+        precisions["bfloat16"] = mixed_precision("bfloat16")
     columns = {
         f"{'causal' if causal else 'encoder'} {name}": measure(
             Site(tokens=tokens, width=WIDTH, causal=causal), batch, rounds, precision

@@ -201,7 +201,7 @@ class Evaluator:
 
     def time(self, model: Model, metrics: dict[str, float]) -> tuple[int, int]:
         """Measures latency, as a phase does."""
-        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol)
+        metrics["latency_ms"] = latency_ms(model, self.task, self.clock, self.protocol, self.recipe.precision)
         return 0, self.protocol.dry_runs + self.protocol.timed_runs
 
     def identity(self, design: Design, assignment: Assignment) -> dict[str, Any]:
@@ -229,7 +229,7 @@ class Evaluator:
     def _estimate(self, model: Model, seed: int, names: tuple[str, ...], metrics: dict[str, float]) -> tuple[int, int]:
         task = self.task
         batch = next(training_batches(task.train, self.recipe.batch_tokens, np.random.default_rng(seed)))
-        subject = Subject(model=model, batch=batch, tokens=task.counted_tokens)
+        subject = Subject(model=model, batch=batch, tokens=task.counted_tokens, precision=self.recipe.precision)
         metrics.update({f"proxy_{one.name}": one.score(subject) for one in find_proxies(names)})
         return 0, 0
 

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from nas.recipe import Precision
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.tokenizer import BOS_ID, EOS_ID, SPECIAL_TOKENS
 from nas.training import mixed_precision
@@ -30,7 +32,9 @@ class LatencyProtocol:
 
 
 @torch.inference_mode()
-def latency_ms(model: Model, task: EncodedTask, clock: Callable[[], float], protocol: LatencyProtocol) -> float:
+def latency_ms(
+    model: Model, task: EncodedTask, clock: Callable[[], float], protocol: LatencyProtocol, precision: Precision = "auto"
+) -> float:
     """Milliseconds of one output of fixed length, on the machine and threads of this process, whatever else runs there.
 
     An encoder-decoder encodes a sentence of the counted tokens and decodes as many greedily, one by one, whatever they are,
@@ -38,7 +42,7 @@ def latency_ms(model: Model, task: EncodedTask, clock: Callable[[], float], prot
     black picture where it takes one.
     """
     inputs = _inputs(model, task)
-    run = _decoded if model.architecture.shape == "encoder-decoder" else _scored
+    run = _decoded if model.architecture.shape == "encoder-decoder" else partial(_scored, precision=precision)
     for _ in range(protocol.dry_runs):
         run(model, inputs)
     seconds = []
@@ -68,8 +72,8 @@ def _decoded(model: Model, inputs: Tensor) -> None:
         token = logits[:, -1:].argmax(-1).clamp(min=EOS_ID)  # padding would change what is computed
 
 
-def _scored(model: Model, inputs: Tensor) -> None:
-    with mixed_precision():
+def _scored(model: Model, inputs: Tensor, precision: Precision) -> None:
+    with mixed_precision(precision):
         if model.architecture.shape == "decoder-only":
             ends = model.architecture.ends
             model(torch.zeros(1, ends.num_inputs) if isinstance(ends, PictureEnds) else None, inputs)

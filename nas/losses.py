@@ -15,7 +15,8 @@ from search_spaces.model import Model
 @torch.inference_mode()
 def summed_loss(model: Model, split: EncodedSplit, recipe: Recipe) -> float:
     """Cross-entropy in nats over all labels of a split, without label smoothing."""
-    return sum(float(batch_loss(model, batch, 0.0)) for _, batch in evaluation_batches(split, 2 * recipe.batch_tokens))
+    batches = evaluation_batches(split, 2 * recipe.batch_tokens)
+    return sum(float(batch_loss(model, batch, 0.0, recipe.precision)) for _, batch in batches)
 
 
 @torch.inference_mode()
@@ -23,10 +24,10 @@ def losses_by_row(model: Model, split: EncodedSplit, recipe: Recipe) -> list[flo
     """Cross-entropy in nats over the labels of each row of a split, without label smoothing."""
     by_row: dict[int, float] = {}
     for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
-        states, labels, places = labelled_states(model, batch)
+        states, labels, places = labelled_states(model, batch, recipe.precision)
         for at, row in enumerate(rows.tolist()):
             mine = places == at
-            with mixed_precision():
+            with mixed_precision(recipe.precision):
                 by_row[row] = float(model.ends.cross_entropy(states[mine], labels[mine], 0.0))
     return [by_row[row] for row in range(len(split))]
 
@@ -36,7 +37,7 @@ def told_labels(model: Model, split: EncodedSplit, recipe: Recipe) -> tuple[floa
     """Mean loss (nats a label), per cent of labels told, and for each label whether it was, in the order of the split."""
     nats, by_row = 0.0, {}
     for rows, batch in evaluation_batches(split, 2 * recipe.batch_tokens):
-        states, labels, places = labelled_states(model, batch)
+        states, labels, places = labelled_states(model, batch, recipe.precision)
         nats += float(model.ends.cross_entropy(states, labels, 0.0))
         right = model.head(states).argmax(-1) == labels
         for row, told in zip(rows.tolist(), _by_row(right, places, len(rows)), strict=True):

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from nas.errors import UserError
+from nas.recipe import Precision
 from nas.tasks.splits import Batch
 from nas.training import batch_loss
 from search_spaces.counting import COUNTED_TOKENS, sites, size
@@ -26,11 +27,12 @@ from search_spaces.ternary import TernaryLinear
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a proxy looks at: a model before training, a batch to train on, and the tokens of the counted pass."""
+    """What a proxy looks at: a model before training, a batch to train on, a precision, and the tokens of the counted pass."""
 
     model: Model
     batch: Batch
     tokens: int = COUNTED_TOKENS
+    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ def mac_count(subject: Subject) -> float:
 def gradient_norm(subject: Subject) -> float:
     """Sum over the parameters of the norm of their gradient on one batch, of the mean loss without smoothing or dropout."""
     model = subject.model.eval()
-    (batch_loss(model, subject.batch, 0.0) / subject.batch.num_labels).backward()
+    (batch_loss(model, subject.batch, 0.0, subject.precision) / subject.batch.num_labels).backward()
     total = sum(float(one.grad.norm()) for one in model.parameters() if one.grad is not None)
     model.zero_grad()
     return total

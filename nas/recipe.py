@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 DROPOUT_PLACES = ("embedding", "residual", "attention", "hidden", "kernel")
 POSITIVE = (
@@ -14,6 +14,9 @@ POSITIVE = (
     "max_output_tokens",
     "decoding_batch_tokens",
 )
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
+
 BELOW_ONE = ("label_smoothing", "beta1", "beta2")
 
 
@@ -34,6 +37,9 @@ class Recipe:
     (embedding, residual, attention, hidden, kernel) to rates; a place that is not named has none.
     `length_penalty` is the exponent by which the length divides a hypothesis' log-probability.
 
+    `precision` is that of matrix products in teacher-forced passes, in training and scoring: float32; bfloat16, as slow as it may
+    be; or auto, bfloat16 where the processor multiplies it in hardware, so that machines of two kinds train unlike models.
+
     One learning rate does not suit every design. In an experiment, hand designs and finalists are trained with seed 0 once by
     each of `swept_learning_rates`, if there are any, and each keeps the one that was best on validation data. Search trials, and
     stages after training, go by `peak_learning_rate`.
@@ -53,6 +59,7 @@ class Recipe:
     length_penalty: float = 1.0
     max_output_tokens: int = 100
     decoding_batch_tokens: int = 2048
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         given = vars(self)
@@ -67,6 +74,8 @@ class Recipe:
         swept = self.swept_learning_rates
         if swept and (len(set(swept)) < max(2, len(swept)) or min(swept) <= 0):
             raise ValueError(f"recipe.swept_learning_rates: expected none, or two or more different rates above 0, got {swept}")
+        if self.precision not in PRECISIONS:
+            raise ValueError(f"recipe.precision: expected {', '.join(PRECISIONS)}; got {self.precision!r}")
         check_dropout(self.dropout)
 
     def describe(self) -> dict[str, Any]:
@@ -84,7 +93,7 @@ class Recipe:
 
 
 def plain_recipe(recipe: Mapping[str, Any]) -> dict[str, Any]:
-    """A recipe's fields as plain data; a sweep only where there is one, so that older recipes stay what they are."""
+    """A recipe's fields as plain data; a sweep and a precision only where given, so that older recipes stay what they are."""
     plain = dict(recipe)
-    swept = list(plain.pop("swept_learning_rates"))
-    return plain | ({"swept_learning_rates": swept} if swept else {})
+    swept, precision = list(plain.pop("swept_learning_rates")), plain.pop("precision")
+    return plain | ({"swept_learning_rates": swept} if swept else {}) | ({"precision": precision} if precision != "auto" else {})

@@ -136,15 +136,15 @@ class SupernetLearner(Learner):
     def _build(self, architecture: Architecture) -> nn.Module:
         model = build(architecture, self._sizes, device="meta")
         set_dropout(model, self._recipe.dropout)
-        return _BatchLoss(model, self._recipe.label_smoothing).train()
+        return _BatchLoss(model, self._recipe).train()
 
 
 class _BatchLoss(nn.Module):
     """A model with its loss, which can be called with other tensors than its own."""
 
-    def __init__(self, model: Model, smoothing: float) -> None:
+    def __init__(self, model: Model, recipe: Recipe) -> None:
         super().__init__()
-        self.model, self.smoothing = model, smoothing
+        self.model, self.recipe = model, recipe
 
     def forward(self, batch: Batch) -> Tensor:
-        return batch_loss(self.model, batch, self.smoothing)
+        return batch_loss(self.model, batch, self.recipe.label_smoothing, self.recipe.precision)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nas.metric import metric_in
+from nas.recipe import Precision
 from nas.records import Record
 
 SWEPT = "swept_learning_rates"
@@ -16,8 +17,19 @@ def swept_rates(record: Record) -> tuple[float, ...]:
 
 
 def common_recipe(record: Record) -> dict[str, Any]:
-    """What its recipe shares with those of others in a comparison: all of it, but a learning rate that was swept."""
-    return {name: value for name, value in record.recipe.items() if name != RATE or not swept_rates(record)}
+    """What its recipe shares with those of others in a comparison: all of it, but a learning rate that was swept.
+
+    The precision is that in which it was worked, also where the recipe left it to the processor.
+    """
+    shared = {name: value for name, value in record.recipe.items() if name != RATE or not swept_rates(record)}
+    return shared | {"precision": worked_in(record)}
+
+
+def worked_in(record: Record) -> Precision:
+    """The precision of a training's products: float32 or bfloat16."""
+    given: Precision = record.recipe.get("precision", "auto")
+    lowered = record.machine.get("bf16") if given == "auto" else given == "bfloat16"
+    return "bfloat16" if lowered else "float32"
 
 
 def with_kept_rate(records: Sequence[Record]) -> tuple[Record, ...]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.machine import supports_bf16
-from nas.recipe import Recipe
+from nas.recipe import Precision, Recipe
 from nas.tasks.batches import training_batches
 from nas.tasks.splits import IGNORED, Batch, EncodedSplit
 from search_spaces.model import Model
@@ -56,9 +56,10 @@ class TrainingState:
     arrays: Mapping[str, npt.NDArray[Any]]
 
 
-def mixed_precision() -> torch.autocast:
-    """bfloat16 products where the processor has instructions for them, float32 elsewhere."""
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=supports_bf16())
+def mixed_precision(precision: Precision) -> torch.autocast:
+    """Products in a recipe's precision; auto is bfloat16 where the processor has instructions for it, float32 elsewhere."""
+    lowered = supports_bf16() if precision == "auto" else precision == "bfloat16"
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=lowered)
 
 
 def set_dropout(model: nn.Module, rates: dict[str, float]) -> None:
@@ -74,19 +75,19 @@ def learning_rate(recipe: Recipe, step: int, done: float) -> float:
     return recipe.peak_learning_rate * warm * 0.5 * (1 + cos(pi * min(1.0, done)))
 
 
-def labelled_states(model: Model, batch: Batch) -> tuple[Tensor, Tensor, Tensor]:
+def labelled_states(model: Model, batch: Batch, precision: Precision) -> tuple[Tensor, Tensor, Tensor]:
     """States (N, W) of a teacher-forced pass where there is a label, the labels (N,), and the row of each (N,)."""
     source, target_in = (None if one is None else torch.from_numpy(one) for one in (batch.source, batch.target_in))
     labels = torch.from_numpy(batch.target_out)
     counted = labels != IGNORED
-    with mixed_precision():
+    with mixed_precision(precision):
         return model.hidden(source, target_in)[counted], labels[counted], counted.nonzero()[:, 0]
 
 
-def batch_loss(model: Model, batch: Batch, smoothing: float) -> Tensor:
+def batch_loss(model: Model, batch: Batch, smoothing: float, precision: Precision = "auto") -> Tensor:
     """Summed loss (nats) over the labels of a batch that count."""
-    states, labels, _ = labelled_states(model, batch)
-    with mixed_precision():
+    states, labels, _ = labelled_states(model, batch, precision)
+    with mixed_precision(precision):
         return model.ends.cross_entropy(states, labels, smoothing)
 
 
@@ -123,7 +124,7 @@ class ModelLearner(Learner):
 
     def learn(self, batch: Batch, step: int) -> tuple[float, int]:
         """See Learner."""
-        loss = batch_loss(self._model, batch, self._recipe.label_smoothing) / batch.num_labels
+        loss = batch_loss(self._model, batch, self._recipe.label_smoothing, self._recipe.precision) / batch.num_labels
         loss.backward()
         return float(loss.detach()), batch.budget_tokens
 

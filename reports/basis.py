@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.metric import Metric, metric_in
 from nas.records import EnergySource, Record
+from nas.sweep import worked_in
 from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
 from reports.ledgers import widest
@@ -141,9 +142,9 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
             "several machines were metered; the errors of all their meters are taken to go the same way, so a ratio between "
             "machines may be less certain than its interval says"
         )
-    kinds = {(str(one.machine.get("cpu")), one.machine.get("bf16")) for run in runs for one in run.records if one.phases}
+    kinds = {(str(one.machine.get("cpu")), worked_in(one)) for run in runs for one in run.records if one.phases}
     if len(kinds) > 1:
-        names = sorted(f"{cpu} {'with' if bf16 else 'without'} bf16" for cpu, bf16 in kinds)
+        names = sorted(f"{cpu} in {precision}" for cpu, precision in kinds)
         found.append(
             f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside "
             "that of another, so savings and break-evens between them say nothing"

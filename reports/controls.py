@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from nas.records import Record
+from nas.sweep import RATE
 from reports.analysis import Analysis
 from reports.energy import search_progress
 from reports.ladder import Ladder, ladders, stage_uj
@@ -59,8 +60,8 @@ def _is_longer(record: Record, like: Record) -> bool:
     known, wanted = setting(record), setting(like)
     longer = known.pop("budget_tokens") > wanted.pop("budget_tokens")
     trained = record.status == "complete" and record.role not in (*SEARCH_ROLES, COMPRESSED)
-    alike = known == wanted and record.recipe == like.recipe and (record.design, record.family) == (like.design, like.family)
-    return trained and longer and alike
+    alike = known == wanted and record.recipe.get(RATE) == like.recipe.get(RATE)
+    return trained and longer and alike and (record.design, record.family) == (like.design, like.family)
 
 
 def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining | None:

@@ -7,6 +7,7 @@ from math import exp, log, sqrt
 import numpy as np
 
 from nas.records import Record
+from nas.sweep import worked_in
 from reports.models import Model, View, record_output_uj
 from reports.statistics import CONFIDENCE, Interval, student_quantile
 
@@ -113,5 +114,5 @@ def outputs_of(hands: Sequence[Model], view: View) -> Outputs:
 
 
 def processor_of(record: Record) -> Processor:
-    """The kind of processor that a training was metered on: its name, and whether it works in bf16."""
-    return str(record.machine.get("cpu")), str(record.machine.get("bf16"))
+    """The kind of processor that a training was metered on: its name, and the precision in which it worked."""
+    return str(record.machine.get("cpu")), worked_in(record)

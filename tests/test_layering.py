@@ -113,6 +113,7 @@ STANDARD_LIBRARY_ONLY = (
     "nas/record_checks.py",
     "nas/records.py",
     "nas/row_groups.py",
+    "nas/recipe.py",
     "nas/sweep.py",
     "nas/units.py",
     "reports/speedup_degradation.py",

@@ -108,7 +108,7 @@ def distil(model: Model, lessons: Sequence[Lesson], school: School) -> Distilled
         for batch in training_batches(school.split, recipe.batch_tokens, np.random.default_rng(school.seed)):
             if tokens >= school.tokens:
                 break
-            with torch.no_grad(), mixed_precision():
+            with torch.no_grad(), mixed_precision(recipe.precision):
                 model.hidden(*inputs_of(batch))
             losses.append([_learn(lesson, heard[at], recipe) for at, lesson in enumerate(lessons)])
             for group in optimizer.param_groups:
@@ -124,7 +124,7 @@ def distil(model: Model, lessons: Sequence[Lesson], school: School) -> Distilled
 
 def _learn(lesson: Lesson, heard: _Heard, recipe: Recipe) -> float:
     """Adds a batch's gradients to a student; its loss. Clipped by itself, so that no other student matters."""
-    with mixed_precision():
+    with mixed_precision(recipe.precision):
         out, _ = lesson.student(heard.x_btw, heard.flow)
     loss = relative_error(out, heard.out_btw, heard.flow.padding_bt)
     loss.backward()
