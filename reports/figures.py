@@ -14,17 +14,18 @@ from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import genealogy_table, genes_table
 
 
-def quality_figures(analysis: Analysis, models: pd.DataFrame) -> tuple[Drawing | None, ...]:
+def quality_figures(analysis: Analysis, models: pd.DataFrame, metered: str = "") -> tuple[Drawing | None, ...]:
     """Quality against work, energy and carbon, None where there is nothing to show: of one search or of several runs.
 
     Args:
         analysis: the report's.
         models: its models, see `figure_tables.MODEL_COLUMNS`.
+        metered: a sentence on where their outputs were metered, where that is worth one.
     """
     trials = trial_table(analysis.trials)
     return (
         quality_against_macs(models, trials),
-        quality_against_energy(models),
+        quality_against_energy(models, metered),
         quality_against_training(models),
         best_against_carbon(progress_table(analysis.runs, analysis.settings), models, tuple(trials["outcome"])),
     )

@@ -88,8 +88,15 @@ def quality_against_macs(models: pd.DataFrame, trials: pd.DataFrame) -> Drawing:
     )
 
 
-def quality_against_energy(models: pd.DataFrame) -> Drawing:
-    """Test quality against energy per 1,000 outputs with the hand designs' front; `models`: see MODEL_COLUMNS."""
+def quality_against_energy(models: pd.DataFrame, metered: str = "", name: str = "quality-energy", where: str = "") -> Drawing:
+    """Test quality against energy per 1,000 outputs with the hand designs' front.
+
+    Args:
+        models: see `figure_tables.MODEL_COLUMNS`.
+        metered: a sentence on where the outputs were metered, for the caption.
+        name: the figure's, of its files.
+        where: the same in a few words for the title.
+    """
 
     def draw(paper: Paper) -> Figure:
         figure, (axes,) = paper.figure(340 if paper.narrow else 400)
@@ -105,13 +112,13 @@ def quality_against_energy(models: pd.DataFrame) -> Drawing:
 
     return render(
         Sketch(
-            name="quality-energy",
-            title="Quality against energy per use",
+            name=name,
+            title=f"Quality against energy per use{where}",
             caption="Up and to the left is better. The saving per use is the horizontal distance from the search champion to "
             "the broad dashes: the least energy among hand designs of that quality or better"
             f"{_of_all(models, 'output_j')}. {BARS} Upright ones are over seeds and test data, level ones of energy over seeds; "
-            "the meter's own error is common to all and not in them.",
-            alt=f"Test {_metric(models)} against joules per 1,000 outputs for {model_words(models)}.",
+            f"the meter's own error is common to all and not in them.{metered}",
+            alt=f"Test {_metric(models)} against joules per 1,000 outputs{where} for {model_words(models)}.",
             draw=draw,
         )
     )

@@ -17,6 +17,8 @@ from reports.folders import RunFolders
 from reports.load import Run, groups_of
 from reports.models import Model, champion, collect_models, collect_references, within
 from reports.pace import models_beside
+from reports.pace_ratios import Processor
+from reports.processors import kinds_by_use, on_kind
 from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
 from reports.statistics import Comparison, corrected
@@ -60,7 +62,8 @@ class Cell:
 class Study(Analysis):
     """Everything that the report of a study is made from: an Analysis of all runs together, without champions of its own.
 
-    `absent` are cells of the grid of limits and strategies that have no run, `unstarted` runs without a record.
+    `absent` are cells of the grid of limits and strategies that have no run, `unstarted` runs without a record. Outputs of
+    all models together are those metered on the first of `processors`, the kind on which most searches ran.
     """
 
     name: str | None
@@ -68,6 +71,7 @@ class Study(Analysis):
     trend: Trend | None
     absent: tuple[str, ...]
     unstarted: tuple[str, ...]
+    processors: tuple[Processor, ...]
 
     @property
     def champions(self) -> tuple[Model, ...]:
@@ -114,7 +118,9 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap)
         for one, analysis, gap in zip(found, analyses, gaps, strict=True)
     )
-    pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], settings) for scenario in everywhere.runs}
+    processors = kinds_by_use(([run.run_id for run in one.runs] for one in found), models["central"])
+    first = processors[0] if processors else None
+    pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], first, settings) for scenario in everywhere.runs}
     findings = judge(pooled, draws)
     own = dict.fromkeys(warning for cell in cells for warning in cell.analysis.findings.warnings)
     shifted = region_warnings(settings, "which shifts the break-even")
@@ -133,6 +139,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         trend=_trend(cells, draws),
         absent=_absent(cells),
         unstarted=folders.unstarted if folders else (),
+        processors=processors,
     )
 
 
@@ -228,10 +235,10 @@ def _designs(run: Run) -> set[str]:
     return {str(name) for name in configured(run, "hand", "designs") or ()}
 
 
-def _pooled(runs: Sequence[Run], models: Sequence[Model], settings: Settings) -> Evidence:
-    """All models together, without champions: those are the cells'."""
+def _pooled(runs: Sequence[Run], models: Sequence[Model], kind: Processor | None, settings: Settings) -> Evidence:
+    """All models together, with outputs of one kind of processor, without champions: those are the cells'."""
     return Evidence(
-        models=tuple(models),
+        models=tuple(models if kind is None else (on_kind(one, kind) for one in models)),
         references=collect_references(runs),
         search=None,
         hand=None,

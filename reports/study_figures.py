@@ -1,5 +1,6 @@
 """The figures of a study, first of all who was better by how much, search by search, from the tightest budget down."""
 
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -9,7 +10,10 @@ from reports.cells import SEPARATOR
 from reports.drawing import FAMILY_COLOURS, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.figure_tables import analysis_models
 from reports.figures import course_figures, payback_figures, quality_figures
+from reports.pace_ratios import Processor
 from reports.payback_figures import CellName
+from reports.processors import kind_words, on_kind
+from reports.quality_figures import quality_against_energy
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.study_sentences import trend_limit, trend_words
@@ -27,7 +31,8 @@ def draw_study(study: Study) -> tuple[Drawing, ...]:
     paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if pays(cell)]
     found = (
         render(differences(study)),
-        *quality_figures(study, study_models(study)),
+        *quality_figures(study, study_models(study), words_of(study, 0)),
+        *(energy_on(study, place) for place in range(1, len(study.processors))),
         *(one for place, cell in paying[:MOST_PAYING] for one in payback_figures(cell.analysis, CellName(place, cell.label))),
         *course_figures(study),
     )
@@ -53,6 +58,14 @@ def left_out(study: Study) -> str:
 
 def pooled_words(study: Study) -> str:
     """What energies of all models together are, where verdicts take them at the pace of each search; nothing where none does."""
+    if len(study.processors) > 1:
+        first, *others = (kind_words(one) for one in study.processors)
+        elsewhere = " and ".join(f"“Quality against energy per use on {one}”" for one in others)
+        return (
+            f"Figures and tables of all models together have energies of outputs as they were metered on {first}; what was "
+            f"metered on another processor is in {elsewhere}. The verdict and break-even of a search take outputs of its own "
+            "processor alone, hand designs at the pace of its own run where that is known."
+        )
     pooled = {one.design: one.mean_output_uj("loaded") for one in study.evidence.models}
     own = (one for cell in study.cells for one in cell.analysis.evidence.models if not one.searched)
     if all(one.mean_output_uj("loaded") == pooled[one.design] for one in own):
@@ -68,6 +81,27 @@ def _why_left_out(cell: Cell) -> str:
     if pays(cell):
         return f"it has a number, but {MOST_PAYING} come before it"
     return "no verdict yet" if cell.standing == "unfinished" else f"no number: {cell.analysis.findings.answer.outcome}"
+
+
+def words_of(study: Study, place: int) -> str:
+    """What of a figure of energies is left out where outputs were metered on several kinds of processors; else nothing."""
+    if len(study.processors) < 2:
+        return ""
+    return (
+        f" Outputs metered on {kind_words(study.processors[place])} alone: those of other processors are no measure beside them."
+    )
+
+
+def energy_on(study: Study, place: int) -> Drawing:
+    """Quality against energy of what was metered on another kind of processor than the first, by its place."""
+    kind = study.processors[place]
+    known = study_models(metered_on(study, kind)).dropna(subset=["output_j"])
+    return quality_against_energy(known, words_of(study, place), f"quality-energy-{place + 1}", f" on {kind_words(kind)}")
+
+
+def metered_on(study: Study, kind: Processor) -> Study:
+    """The study with those energies of outputs of all models together that were metered on one kind of processor."""
+    return replace(study, evidence=replace(study.evidence, models=tuple(on_kind(one, kind) for one in study.evidence.models)))
 
 
 def study_models(study: Study) -> pd.DataFrame:

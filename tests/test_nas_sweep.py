@@ -16,7 +16,7 @@ from nas.recipe import Recipe
 from nas.records import Record, read_records
 from nas.study import most_tokens
 from nas.study_records import missing_trainings
-from nas.sweep import RATE, common_recipe, swept_rates, with_kept_rate
+from nas.sweep import RATE, common_recipe, swept_rates, with_kept_rate, worked_in
 from reports.analysis import analyse
 from reports.comparison import compare_designs
 from reports.load import load_runs
@@ -181,6 +181,32 @@ def test_of_a_sweep_the_best_on_validation_with_seed_0_stays(
     plain = [replace(one, recipe={RATE: one.recipe[RATE]}) for one in (low, high)]
     assert with_kept_rate(plain) == tuple(plain)
     assert common_recipe(low) == common_recipe(high) and common_recipe(plain[0]) != common_recipe(plain[1])
+
+
+@pytest.mark.parametrize(
+    ("said", "bf16", "worked"),
+    [
+        ({}, True, "bfloat16"),
+        ({}, False, "float32"),
+        ({}, None, "float32"),
+        ({"precision": "float32"}, True, "float32"),
+        ({"precision": "bfloat16"}, False, "bfloat16"),
+    ],
+)
+def test_recipes_share_the_precision_in_which_products_were_worked(
+    searched: tuple[Path, Experiment, list[Record]], said: dict[str, str], bf16: bool | None, worked: str
+) -> None:
+    record = replace(searched[2][0], recipe={RATE: 0.1, **said}, machine={} if bf16 is None else {"bf16": bf16})
+    assert worked_in(record) == worked and common_recipe(record) == {RATE: 0.1, "precision": worked}
+
+
+def test_a_precision_is_one_of_three_and_part_of_a_recipe_only_where_it_is_said() -> None:
+    assert "precision" not in Recipe().describe()
+    said = Recipe(precision="bfloat16")
+    assert Recipe.from_plain(json.loads(json.dumps(said.describe()))) == said
+    assert "precision" not in load_experiment("smoke").describe()["recipe"]
+    with pytest.raises(ValueError, match="recipe.precision: expected auto, float32, bfloat16; got 'float64'"):
+        Recipe(precision="float64")  # type: ignore[arg-type]
 
 
 def test_recipes_without_a_sweep_are_what_they_were() -> None:

@@ -15,8 +15,7 @@ from manual_designs.transformer import SMALL_SIZES
 from nas.decoding import greedy
 from nas.evaluation import sizes_of
 from nas.losses import summed_loss
-from nas.machine import supports_bf16
-from nas.recipe import DROPOUT_PLACES, Recipe
+from nas.recipe import DROPOUT_PLACES, PRECISIONS, Recipe
 from nas.tasks.batches import decoding_batches, evaluation_batches, training_batches
 from nas.tasks.encoding import EncodedTask
 from nas.tasks.splits import IGNORED
@@ -248,13 +247,35 @@ def test_an_absurd_learning_rate_diverges(task: EncodedTask) -> None:
         trained(task, recipe, 3000)
 
 
-@pytest.mark.skipif(not supports_bf16(), reason="the processor has no bfloat16 products")
+@pytest.mark.parametrize("supported", [True, False])
+def test_products_are_of_the_recipes_precision_or_the_processors(supported: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nas.training, "supports_bf16", lambda: supported)
+    found = {}
+    for precision in PRECISIONS:
+        with nas.training.mixed_precision(precision):
+            found[precision] = (torch.ones(2, 2) @ torch.ones(2, 2)).dtype
+    automatic = torch.bfloat16 if supported else torch.float32
+    assert found == {"auto": automatic, "float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+def test_training_and_losses_go_by_the_recipes_precision(task: EncodedTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {}
+    for supported in (True, False):
+        monkeypatch.setattr(nas.training, "supports_bf16", lambda supported=supported: supported)
+        for precision in PRECISIONS:
+            recipe = replace(QUICK, precision=precision)
+            model, _ = trained(task, recipe, 1000, name="transformer-xs")
+            found[precision, supported] = summed_loss(model, task.valid, recipe), float(model.ends.output_weight.sum())
+    low, high = found["bfloat16", True], found["float32", True]
+    assert low != high
+    assert found == {(one, told): low if one == "bfloat16" or told and one == "auto" else high for one, told in found}
+
+
 @pytest.mark.parametrize("name", ["transformer-xs", "lite_transformer-xs"])
-def test_bfloat16_trains_like_float32(task: EncodedTask, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bfloat16_trains_like_float32(task: EncodedTask, name: str) -> None:
     losses, weights = [], []
-    for lowered in (True, False):
-        monkeypatch.setattr(nas.training, "supports_bf16", lambda lowered=lowered: lowered)
-        model, result = trained(task, QUICK, 3000, name=name)
+    for precision in PRECISIONS[1:]:
+        model, result = trained(task, replace(QUICK, precision=precision), 3000, name=name)
         losses.append((result.last_loss, summed_loss(model, task.valid, QUICK) / task.valid.num_target_tokens))
         weights.append(model.ends.output_weight)
     assert losses[0] == pytest.approx(losses[1], rel=0.03)

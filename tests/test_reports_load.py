@@ -128,8 +128,9 @@ def full_budget(change: Callable[[dict[str, Any]], None]) -> Callable[[dict[str,
         (lambda record: record["corpus"].update(sha256="1"), "corpus.sha256 = '0000"),
         (lambda record: record["recipe"].update(learning_rate=0.1), "recipe.learning_rate = 0.003 and 0.1"),
         (lambda record: record.update(budget_tokens=5), "800000 and 5"),
+        (lambda record: record["machine"].update(bf16=True), "recipe.precision = 'float32' and 'bfloat16'"),
     ],
-    ids=["task", "corpus", "recipe", "budget"],
+    ids=["task", "corpus", "recipe", "budget", "precision"],
 )
 def test_runs_that_differ_are_refused(run_copy: Callable[..., Path], change: Callable[..., None], named: str) -> None:
     with pytest.raises(UserError, match="report them one by one") as refused:
