@@ -134,8 +134,11 @@ def region_warnings(settings: Settings, consequence: str) -> tuple[str, ...]:
     return (f"the two regions' intensities do not count the same ({counted}), {consequence}",)
 
 
-def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
-    """What was wrong with the runs' files, models that were not trained alike, and inference beside other work."""
+def run_warnings(runs: Sequence[Run], unlike: str = "so savings and break-evens between them say nothing") -> tuple[str, ...]:
+    """What was wrong with the runs' files, models that were not trained alike, and inference beside other work.
+
+    `unlike` says what becomes of energies that were metered on unlike processors.
+    """
     found: list[str] = []
     if len({machine.name for run in runs for machine in run.machines}) > 1:
         found.append(
@@ -147,7 +150,7 @@ def run_warnings(runs: Sequence[Run]) -> tuple[str, ...]:
         names = sorted(f"{cpu} in {precision}" for cpu, precision in kinds)
         found.append(
             f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside "
-            "that of another, so savings and break-evens between them say nothing"
+            f"that of another, {unlike}"
         )
     for run in runs:
         prefix = f"{run.run_id}: " if len(runs) > 1 else ""

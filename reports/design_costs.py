@@ -7,6 +7,8 @@ from statistics import mean
 from nas.records import Scenario
 from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models, phase_energy
+from reports.pace_ratios import Processor
+from reports.processors import on_kind
 from reports.scenarios import Range, Worlds, range_of
 
 
@@ -29,9 +31,9 @@ class DesignCost:
     times_least: Range | None
 
 
-def design_costs(everywhere: Worlds) -> tuple[DesignCost, ...]:
-    """Every design trained at the full budget, in the order of the models."""
-    models = {scenario: _models(runs) for scenario, runs in everywhere.runs.items()}
+def design_costs(everywhere: Worlds, kind: Processor | None = None) -> tuple[DesignCost, ...]:
+    """Every design trained at the full budget, in the order of the models, outputs metered on one kind of processor if given."""
+    models = {scenario: _models(runs, kind) for scenario, runs in everywhere.runs.items()}
     known = {design: uj for design, one in models["central"].items() if (uj := one.mean_output_uj("loaded"))}
     least = min(known, key=lambda design: known[design], default=None)
     return tuple(
@@ -49,16 +51,17 @@ def mean_training_uj(model: Model, view: View) -> float | None:
     return None if energy_uj is None else energy_uj / len(model.runs)
 
 
-def _models(runs: Sequence[Run]) -> dict[tuple[str, str], Model]:
+def _models(runs: Sequence[Run], kind: Processor | None) -> dict[tuple[str, str], Model]:
     """Models by family and design, of runs with a search or without."""
     found = collect_models(runs) if runs[0].searched else collect_compared(runs)
-    return {(model.family, model.design): model for model in found}
+    return {(model.family, model.design): model if kind is None else on_kind(model, kind) for model in found}
 
 
 def _cost(models: Mapping[Scenario, Model], least: Mapping[Scenario, Model] | None) -> DesignCost:
     central = models["central"]
     trained = [one for record in central.runs for one in central.of_seed(record)]
-    used = [phase for record in trained if (phase := record.phase("inference")) is not None]
+    counted = (record for record in trained if record.run_id not in central.apart)
+    used = [phase for record in counted if (phase := record.phase("inference")) is not None]
     return DesignCost(
         model=central,
         num_outputs=sum(phase.sentences for phase in used),

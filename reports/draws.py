@@ -100,13 +100,16 @@ def redrawn(draws: Draws, models: Sequence[Model]) -> Draws:
 
 
 def _output_draws(models: Sequence[Model], picked: Mapping[str, IntArray]) -> dict[View, dict[str, FloatArray]]:
-    """Energy per output of every model that has one for each of its drawn seeds."""
+    """Energy per output of every model that has one, for its drawn seeds; where some have none that counts, among the others."""
     output: dict[View, dict[str, FloatArray]] = {"loaded": {}, "dynamic": {}}
     for view, drawn in output.items():
         for model in models:
             picks, energies = picked.get(model.design), model.output_uj(view)
-            if picks is not None and energies is not None and len(energies) == picks.shape[1]:
-                drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
+            if picks is None or energies is None:
+                continue
+            if len(energies) != picks.shape[1]:
+                picks = pick_seeds(len(energies), len(picks), np.random.default_rng(BOOTSTRAP_SEED))
+            drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
     return output
 
 

@@ -35,7 +35,8 @@ class Model:
     them, and not as seeds, since a seed that is trained again says nothing of how much seeds differ, and costs once.
 
     Scores are of the metric that decides its task. Outputs of runs that are `apart`, for they were metered on a processor of
-    another kind than what the model is compared with, do not count: their seeds stand in its scores alone.
+    another kind than what the model is compared with, do not count, nor does what their training drew: their seeds stand in
+    its scores alone.
     """
 
     design: str
@@ -113,8 +114,8 @@ class Model:
 
     def output_uj(self, view: View) -> tuple[float, ...] | None:
         """Energy of one output in each reported run that is not apart; None when any is unknown."""
-        counted = [[one for one in self.of_seed(record) if one.run_id not in self.apart] for record in self.runs]
-        found = [_mean(_known(map(partial(record_output_uj, view=view), trainings))) for trainings in counted if trainings]
+        measured = partial(record_output_uj, view=view)
+        found = [_mean(_known(map(measured, trainings))) for trainings in self._counted()]
         known = tuple(_known(found))
         return known if known and len(known) == len(found) else None
 
@@ -123,10 +124,19 @@ class Model:
         return _mean(self.output_uj(view) or ())
 
     def training_uj(self, view: View) -> int | None:
-        """Energy of training all reported seeds, each once; None when any is unknown."""
-        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in self.of_seed(record))) for record in self.runs]
+        """Energy of training all reported seeds, each once; None when any is unknown.
+
+        Seeds that were trained on processors of another kind alone count as the others do, unless all were.
+        """
+        counted = self._counted() or [self.of_seed(record) for record in self.runs]
+        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in trainings)) for trainings in counted]
         known = _known(found)
-        return round(sum(known)) if known and len(known) == len(found) else None
+        return round(sum(known) / len(known) * len(self.runs)) if known and len(known) == len(found) else None
+
+    def _counted(self) -> list[tuple[Record, ...]]:
+        """The trainings of each reported seed that are not apart, of seeds that have any."""
+        found = (tuple(one for one in self.of_seed(record) if one.run_id not in self.apart) for record in self.runs)
+        return [trainings for trainings in found if trainings]
 
 
 def record_output_uj(record: Record, view: View) -> float | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from math import inf
 from typing import Literal
@@ -11,6 +12,7 @@ from reports.analysis import Analysis
 from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, NUM_DRAWS, find_gaps
+from reports.design_costs import DesignCost, design_costs
 from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
 from reports.folders import RunFolders
@@ -73,6 +75,11 @@ class Study(Analysis):
     unstarted: tuple[str, ...]
     processors: tuple[Processor, ...]
 
+    @cached_property
+    def design_costs(self) -> tuple[DesignCost, ...]:
+        """What every design drew, its outputs on the first kind of processor."""
+        return design_costs(self.worlds, self.processors[0] if self.processors else None)
+
     @property
     def champions(self) -> tuple[Model, ...]:
         """The champions of all cells, each once, hand designs first."""
@@ -133,7 +140,14 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         findings=findings,
         split=split_energy(runs),
         source=common_source(runs),
-        warnings=(*run_warnings(runs), *findings.warnings, *own, *_gap_warnings(runs), *shifted, *left_out),
+        warnings=(
+            *run_warnings(runs, "so a search is compared with what was metered on its own"),
+            *findings.warnings,
+            *own,
+            *_gap_warnings(runs),
+            *shifted,
+            *left_out,
+        ),
         name=folders.name if folders else None,
         cells=cells,
         trend=_trend(cells, draws),

@@ -137,9 +137,9 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     if off := [one.design for one in hands if one.output_uj("loaded") is None]:
         why = "the energy of an output is not known for every seed, or of this kind of processor"
         found.append(f"off the hand designs' curve, since {why}: {', '.join(off)}")
-    once = [one.design for one in hands if len(one.runs) == 1 and one.output_uj("loaded") is not None]
+    once = [one.design for one in hands if len(one.output_uj("loaded") or ()) == 1]
     if once and evidence.search is not None:
-        found.append(f"trained once, so that the saving's interval leaves out how much seeds of them differ: {', '.join(once)}")
+        found.append(f"metered once, so that the saving's interval leaves out how much seeds of them differ: {', '.join(once)}")
     return found
 
 

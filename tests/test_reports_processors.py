@@ -1,12 +1,14 @@
 """Studies whose outputs were metered on several kinds of processors."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.records import Phase, Record
 from nas.testing import module_at
 from reports.models import Model
-from reports.processors import kind_words, kinds_by_use
+from reports.processors import kind_words, kinds_by_use, on_kind
 from reports.study import Study
 from reports.study_figures import draw_study, metered_on, pooled_words, study_models
 
@@ -77,3 +79,29 @@ def test_kinds_go_by_searches_then_by_trainings(study_folder: Path, tmp_path: Pa
     assert sorted(ordered) == ["Another CPU in float32", "Synthetic CPU in float32"]
     assert [kind_words(one) for one in kinds_by_use([["hand"]], models)][0] == "Another CPU in float32"
     assert kinds_by_use([], []) == ()
+
+
+def test_a_search_is_compared_with_what_was_metered_on_its_own_kind(study_folder: Path, study: Study, tmp_path: Path) -> None:
+    """The hand designs ran elsewhere with all seeds, and on the searches' processor with two of them."""
+    copy = copied(study_folder, tmp_path)
+    STUDY.hand_run(copy / "curve", lambda record: record if record.role == "hand" else None, seeds=(1, 2))
+    found = on_another(copy, tmp_path / "moved", "hand")
+    for cell in found.cells:
+        before = next(one for one in study.cells if one.label == cell.label)
+        mine = {one.design: one for one in cell.analysis.evidence.models}
+        assert "hand" in mine["transformer-s"].apart and len(mine["transformer-s"].output_uj("loaded") or ()) == 2
+        assert cell.analysis.findings.answer.outcome == before.analysis.findings.answer.outcome != "unknown"
+
+
+def test_training_on_another_kind_is_not_what_a_hand_design_would_have_cost_here(study: Study) -> None:
+    def record(run_id: str, seed: int, cpu: str, uj: int) -> Record:
+        phase = Phase(name="train", duration_s=1.0, cpu_s=1.0, energy_uj=uj, loaded_uj=uj)
+        return replace(study.runs[0].records[0], run_id=run_id, seed=seed, machine={"cpu": cpu}, phases=(phase,))
+
+    here, there = ("here", "float32"), ("there", "float32")
+    finals = (record("a", 1, "there", 70), record("a", 2, "there", 90), record("b", 3, "here", 10))
+    model = Model(design="x", family="y", first=None, finals=finals, repeats=(record("b", 1, "here", 14),))
+    assert model.training_uj("loaded") == 42 + 90 + 10
+    assert on_kind(model, here).training_uj("loaded") == 3 * (14 + 10) / 2
+    assert on_kind(model, there).training_uj("loaded") == 3 * (70 + 90) / 2
+    assert on_kind(model, ("nowhere", "float32")).training_uj("loaded") == 42 + 90 + 10
