@@ -97,7 +97,7 @@ def contest(context: dict, seed: int, turns: int, num_batches: int, barrier: obj
     ours = build(transformer(WIDTH, feed_forward=INNER, heads=HEADS, encoder_layers=LAYERS, decoder_layers=LAYERS), sizes)
     plain = Plain()
     steps = {
-        "ours": stepper(ours, lambda batch: batch_loss(ours, batch, 0.1) / batch.num_labels, fused=True),
+        "ours": stepper(ours, lambda batch: batch_loss(ours, batch, 0.1, "auto") / batch.num_labels, fused=True),
         "torch.nn.Transformer": stepper(plain, lambda batch: plain_loss(plain, batch), fused=False),
     }
     totals = {name: [0, 0.0] for name in steps}

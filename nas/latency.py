@@ -33,7 +33,7 @@ class LatencyProtocol:
 
 @torch.inference_mode()
 def latency_ms(
-    model: Model, task: EncodedTask, clock: Callable[[], float], protocol: LatencyProtocol, precision: Precision = "auto"
+    model: Model, task: EncodedTask, clock: Callable[[], float], protocol: LatencyProtocol, precision: Precision
 ) -> float:
     """Milliseconds of one output of fixed length, on the machine and threads of this process, whatever else runs there.
 

@@ -31,8 +31,8 @@ class Subject:
 
     model: Model
     batch: Batch
+    precision: Precision
     tokens: int = COUNTED_TOKENS
-    precision: Precision = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,8 +37,9 @@ class Recipe:
     (embedding, residual, attention, hidden, kernel) to rates; a place that is not named has none.
     `length_penalty` is the exponent by which the length divides a hypothesis' log-probability.
 
-    `precision` is that of matrix products in teacher-forced passes, in training and scoring: float32; bfloat16, as slow as it may
-    be; or auto, bfloat16 where the processor multiplies it in hardware, so that machines of two kinds train unlike models.
+    `precision` is that of matrix products in teacher-forced passes, in training and in losses: float32; bfloat16, as slow as it
+    may be; or auto, bfloat16 where the processor multiplies it in hardware, so that machines of two kinds train unlike models.
+    Outputs are decoded in float32.
 
     One learning rate does not suit every design. In an experiment, hand designs and finalists are trained with seed 0 once by
     each of `swept_learning_rates`, if there are any, and each keeps the one that was best on validation data. Search trials, and

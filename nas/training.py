@@ -84,7 +84,7 @@ def labelled_states(model: Model, batch: Batch, precision: Precision) -> tuple[T
         return model.hidden(source, target_in)[counted], labels[counted], counted.nonzero()[:, 0]
 
 
-def batch_loss(model: Model, batch: Batch, smoothing: float, precision: Precision = "auto") -> Tensor:
+def batch_loss(model: Model, batch: Batch, smoothing: float, precision: Precision) -> Tensor:
     """Summed loss (nats) over the labels of a batch that count."""
     states, labels, _ = labelled_states(model, batch, precision)
     with mixed_precision(precision):

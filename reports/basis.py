@@ -7,12 +7,13 @@ from typing import Any
 
 from nas.metric import Metric, metric_in
 from nas.records import EnergySource, Record
-from nas.sweep import worked_in
 from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
 from reports.ledgers import widest
 from reports.load import COMPRESSED, FULL_BUDGET_ROLES, Run, differing, setting
+from reports.pace_ratios import Processor
 from reports.payers import Accounts, TrialBill, accounts, trial_bills
+from reports.processors import kind_words, kinds_in
 from reports.scenarios import Range, Worlds
 from reports.settings import Settings
 from reports.words import energy_total, mass_total, percent
@@ -27,7 +28,8 @@ MOST_SEEN = 0.01
 class Basis:
     """What a report of either kind is made from; the kinds add what they conclude.
 
-    `runs` are as they were metered, `worlds` the same in every scenario of the meters' errors.
+    `runs` are as they were metered, `worlds` the same in every scenario of the meters' errors. `processors` are the kinds of
+    processors on which models were trained where they are told apart, the one first whose energies stand for all models.
     """
 
     runs: tuple[Run, ...]
@@ -36,6 +38,7 @@ class Basis:
     split: Split
     source: EnergySource
     warnings: tuple[str, ...]
+    processors: tuple[Processor, ...] = ()
 
     @property
     def run(self) -> Run:
@@ -59,8 +62,8 @@ class Basis:
 
     @cached_property
     def design_costs(self) -> tuple[DesignCost, ...]:
-        """What every design drew."""
-        return design_costs(self.worlds)
+        """What every design drew, each on one kind of processor where these are told apart."""
+        return design_costs(self.worlds, self.processors)
 
     @property
     def embodied_g(self) -> Range | None:
@@ -145,9 +148,9 @@ def run_warnings(runs: Sequence[Run], unlike: str = "so savings and break-evens 
             "several machines were metered; the errors of all their meters are taken to go the same way, so a ratio between "
             "machines may be less certain than its interval says"
         )
-    kinds = {(str(one.machine.get("cpu")), worked_in(one)) for run in runs for one in run.records if one.phases}
+    kinds = kinds_in(runs)
     if len(kinds) > 1:
-        names = sorted(f"{cpu} in {precision}" for cpu, precision in kinds)
+        names = sorted(map(kind_words, kinds))
         found.append(
             f"models were trained and metered on unlike processors ({'; '.join(names)}): an energy of one is no measure beside "
             f"that of another, {unlike}"

@@ -12,6 +12,7 @@ from reports.draws import Draws, draw
 from reports.energy import run_cost_uj, split_energy
 from reports.load import CONTROL, Run, groups_of
 from reports.models import Model, Reference, collect_compared, collect_references
+from reports.processors import kind_words, kinds_by_use, on_kind
 from reports.scenarios import Range, worlds
 from reports.settings import Settings
 from reports.statistics import (
@@ -158,7 +159,10 @@ class Compared(Basis):
 
 def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     """Draws the conclusions from runs without a search."""
-    models = collect_compared(runs)
+    compared = collect_compared(runs)
+    processors = kinds_by_use((), compared)
+    models = [on_kind(one, kind) for one in compared for kind in processors[:1]]
+    told = "so they are told of " + " and ".join(f"{kind_words(one)} alone" for one in processors[:1])
     scored = [model for model in models if model.test_score is not None]
     ranked = tuple(sorted(scored, key=lambda one: -(one.test_score or 0.0)))
     num_draws = max(NUM_DRAWS, DRAWS_PER_PAIR * comb(len(ranked), 2))
@@ -172,7 +176,12 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         settings=settings,
         split=split_energy(runs),
         source=common_source(runs),
-        warnings=(*run_warnings(runs), *draws.warnings, *_gap_warnings(gaps, ranked, references), *unlike),
+        warnings=(
+            *run_warnings(runs, told),
+            *draws.warnings,
+            *_gap_warnings(gaps, ranked, references),
+            *unlike,
+        ),
         ranked=ranked,
         rivals=_rivals(ranked, draws),
         intervals=draws.intervals(),
@@ -182,6 +191,7 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
         margin=margin_of(runs[0]),
         gaps=gaps,
         num_draws=num_draws,
+        processors=processors,
     )
 
 

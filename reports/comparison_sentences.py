@@ -7,6 +7,7 @@ from reports.assumptions import at_pue, region_words
 from reports.comparison import Compared, Rival
 from reports.design_costs import mean_training_uj
 from reports.models import Model
+from reports.processors import kind_words
 from reports.sentences import Sentence, Verdict
 from reports.statistics import Interval
 from reports.words import (
@@ -97,9 +98,15 @@ def _compared(compared: Compared) -> Sentence | None:
         "What was compared",
         f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} "
         f"{compared.metric.budget} with {seeds_words(compared.ranked)} each, scored on "
-        f"{rows_words(compared.num_sentences, compared.num_groups, compared.metric.rows)}, on one meter.",
+        f"{rows_words(compared.num_sentences, compared.num_groups, compared.metric.rows)}{_where(compared)}.",
         "configured",
     )
+
+
+def _where(compared: Compared) -> str:
+    if len(compared.processors) < 2:
+        return ", on one meter"
+    return f", on several kinds of processors; energies are those of {kind_words(compared.processors[0])} alone"
 
 
 def _best(compared: Compared) -> Sentence | None:

@@ -6,7 +6,7 @@ strategy "random", no hurdles and inherited weights, within the same MAC limit. 
 one of the two champions.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from nas.records import Record
@@ -16,6 +16,8 @@ from reports.energy import search_progress
 from reports.ladder import Ladder, ladders, stage_uj
 from reports.load import COMPRESSED, SEARCH_ROLES, Run, setting
 from reports.models import Model, phase_energy
+from reports.pace_ratios import Processor, processor_of
+from reports.processors import kinds_in
 from reports.scenarios import Range, summed
 from reports.study import Cell
 from reports.trials import trials_of
@@ -25,7 +27,10 @@ RANDOM = "random"
 
 @dataclass(frozen=True, kw_only=True)
 class LongerTraining:
-    """The hand champion's design trained to another budget: its scores, one a training, and the energy of one training."""
+    """The hand champion's design trained to another budget: its scores, one a training, and the energy of one training.
+
+    The energy is None where no such training was metered on the kind of processor that the search ran on.
+    """
 
     design: str
     budget_tokens: int
@@ -48,11 +53,14 @@ class RandomControl:
     told: bool
 
 
-def longer_trainings(basis: Analysis, hand: Model) -> tuple[LongerTraining, ...]:
-    """Trainings of the hand champion's design to larger budgets, the smallest first, one entry a budget."""
+def longer_trainings(basis: Analysis, hand: Model, kinds: Collection[Processor] = ()) -> tuple[LongerTraining, ...]:
+    """Trainings of the hand champion's design to larger budgets, the smallest first, one entry a budget.
+
+    Energies are of those on these kinds of processors, if any are given.
+    """
     like = hand.runs[0]
     budgets = sorted({one.budget_tokens for run in basis.runs for one in run.records if _is_longer(one, like)})
-    return tuple(found for budget in budgets if (found := _longer(basis, like, budget)) is not None)
+    return tuple(found for budget in budgets if (found := _longer(basis, like, budget, kinds)) is not None)
 
 
 def _is_longer(record: Record, like: Record) -> bool:
@@ -64,12 +72,12 @@ def _is_longer(record: Record, like: Record) -> bool:
     return trained and longer and alike and (record.design, record.family) == (like.design, like.family)
 
 
-def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining | None:
+def _longer(basis: Analysis, like: Record, budget_tokens: int, kinds: Collection[Processor]) -> LongerTraining | None:
     def chosen(runs: Sequence[Run]) -> list[Record]:
         return [one for run in runs for one in run.records if _is_longer(one, like) and one.budget_tokens == budget_tokens]
 
     def once(runs: Sequence[Run]) -> float | None:
-        found = [phase_energy(one.phase("train"), "loaded") for one in chosen(runs)]
+        found = [phase_energy(one.phase("train"), "loaded") for one in chosen(runs) if not kinds or processor_of(one) in kinds]
         known = [one for one in found if one is not None]
         return sum(known) / len(known) if known and len(known) == len(found) else None
 
@@ -82,10 +90,12 @@ def _longer(basis: Analysis, like: Record, budget_tokens: int) -> LongerTraining
 
 
 def random_controls(cell: Cell, cells: Sequence[Cell]) -> tuple[RandomControl, ...]:
-    """The cell beside every random search within its limit; of several seeds those with its own, if there are any."""
+    """The cell beside random searches within its limit on the same processors; of several seeds those with its own, if any."""
     if cell.key.strategy == RANDOM:
         return ()
-    found = [one for one in cells if one.key.strategy == RANDOM and one.key.mac_limit == cell.key.mac_limit]
+    kinds = kinds_in(cell.analysis.runs)
+    alike = (one for one in cells if one.key.strategy == RANDOM and one.key.mac_limit == cell.key.mac_limit)
+    found = [one for one in alike if kinds_in(one.analysis.runs) == kinds]
     same = [one for one in found if one.key.search_seed == cell.key.search_seed]
     return tuple(_random_control(cell, one) for one in same or found)
 
@@ -114,13 +124,18 @@ def _best_by(cell: Cell, energy_uj: float) -> tuple[float | None, set[int]]:
 
 
 def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range | None], ...]:
-    """Ladders that start at a champion of the cell, each with the energy of all its stages, seeds that came through together."""
+    """Ladders that start at a champion of the cell, each with the energy of all its stages, seeds that came through together.
+
+    Those of the hand champion may be of any run on the same processors as the cell's.
+    """
     hand, search = cell.analysis.evidence.hand, cell.analysis.evidence.search
-    ids = {run.run_id for run in cell.analysis.runs}
+    ids, kinds = {run.run_id for run in cell.analysis.runs}, kinds_in(cell.analysis.runs)
+    known = {run.run_id for run in basis.runs if kinds_in([run]) <= kinds}
     found = []
     for ladder in ladders(basis.runs):
-        own = {run_id for run_id, _ in ladder.training} <= ids
-        by_hand = hand is not None and ladder.design == hand.design
+        of_runs = {run_id for run_id, _ in ladder.training}
+        own, alike = of_runs <= ids, of_runs <= known
+        by_hand = hand is not None and alike and ladder.design == hand.design
         searched = search is not None and own and ladder.design == search.design
         if by_hand or searched:
             found.append((ladder, summed([stage_uj(basis, rung) for rung in ladder.through[1:]])))

@@ -8,6 +8,7 @@ from reports.content import Section
 from reports.controls import LongerTraining, champion_ladders, longer_trainings, random_controls
 from reports.ladder import Ladder
 from reports.models import Model
+from reports.processors import kinds_in
 from reports.scenarios import Range
 from reports.statistics import mean_and_spread
 from reports.study import Cell
@@ -98,7 +99,7 @@ def _table(basis: Analysis, cell: Cell, several: bool) -> Table:
     total = cell.analysis.search_uj
     rows = [
         _row(f"the search: {search.design}", total, total, search.test_scores, (hand, search)),
-        *(_longer_row(one, hand, total, (hand, search)) for one in longer_trainings(basis, hand)),
+        *(_longer_row(one, hand, total, (hand, search)) for one in longer_trainings(basis, hand, kinds_in(cell.analysis.runs))),
         *(_ladder_row(one, spent, total, (hand, search)) for one, spent in champion_ladders(basis, cell)),
     ]
     note = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from zlib import crc32
 
 import numpy as np
 
@@ -108,7 +109,9 @@ def _output_draws(models: Sequence[Model], picked: Mapping[str, IntArray]) -> di
             if picks is None or energies is None:
                 continue
             if len(energies) != picks.shape[1]:
-                picks = pick_seeds(len(energies), len(picks), np.random.default_rng(BOOTSTRAP_SEED))
+                picks = pick_seeds(
+                    len(energies), len(picks), np.random.default_rng([BOOTSTRAP_SEED, crc32(model.design.encode())])
+                )
             drawn[model.design] = mean_over_seeds(np.tile(np.asarray(energies), (len(picks), 1)), picks)
     return output
 

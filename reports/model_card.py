@@ -38,7 +38,7 @@ def _file_name(design: str, taken: dict[str, str]) -> str:
 
 def _card(basis: Basis, cost: DesignCost, training_uj: Range) -> str:
     grams = basis.settings.searched_range_g(training_uj)
-    seeds = len(cost.model.runs)
+    seeds, record = len(cost.model.counted), cost.model.counted[0][0]
     counted = "one training" if seeds == 1 else f"one training (mean of {seeds})"
     source = (
         f"carbon-nas, {how_known(basis.source)}; fully loaded energy of {counted} times the grid's average intensity, PUE "
@@ -49,7 +49,7 @@ def _card(basis: Basis, cost: DesignCost, training_uj: Range) -> str:
         ("source", _text(source)),
         ("training_type", _text("pre-training")),
         ("geographical_location", _text(basis.settings.searched_in.name)),
-        ("hardware_used", _text(hardware_words(cost.model.runs[0]))),
+        ("hardware_used", _text(hardware_words(record))),
     )
     lines = [f"{FIRST_WORDS} {_text(cost.model.design)} once, in grams of CO2e."]
     if cost.model.searched:

@@ -34,9 +34,8 @@ class Model:
     seeds that it has: the same seed in another run. They count as measurements of their seed, whose figures are means over
     them, and not as seeds, since a seed that is trained again says nothing of how much seeds differ, and costs once.
 
-    Scores are of the metric that decides its task. Outputs of runs that are `apart`, for they were metered on a processor of
-    another kind than what the model is compared with, do not count, nor does what their training drew: their seeds stand in
-    its scores alone.
+    Scores are of the metric that decides its task. Of trainings that are `apart`, told by run and record, nothing counts but
+    the score, for they were metered on a processor of another kind than what the model is compared with.
     """
 
     design: str
@@ -45,7 +44,7 @@ class Model:
     finals: tuple[Record, ...]
     repeats: tuple[Record, ...] = ()
     metric: Metric = BLEU
-    apart: frozenset[str] = frozenset()
+    apart: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def runs(self) -> tuple[Record, ...]:
@@ -113,9 +112,9 @@ class Model:
         return _mean([one.metrics[metric] for one in self.of_seed(record) if metric in one.metrics])
 
     def output_uj(self, view: View) -> tuple[float, ...] | None:
-        """Energy of one output in each reported run that is not apart; None when any is unknown."""
+        """Energy of one output with each reported seed that has a training which is not apart; None when any is unknown."""
         measured = partial(record_output_uj, view=view)
-        found = [_mean(_known(map(measured, trainings))) for trainings in self._counted()]
+        found = [_mean(_known(map(measured, seed))) for seed in self.counted]
         known = tuple(_known(found))
         return known if known and len(known) == len(found) else None
 
@@ -124,19 +123,21 @@ class Model:
         return _mean(self.output_uj(view) or ())
 
     def training_uj(self, view: View) -> int | None:
-        """Energy of training all reported seeds, each once; None when any is unknown.
-
-        Seeds that were trained on processors of another kind alone count as the others do, unless all were.
-        """
-        counted = self._counted() or [self.of_seed(record) for record in self.runs]
-        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in trainings)) for trainings in counted]
+        """Energy of training all reported seeds, each once; None when any is unknown. Seeds that are apart count as others do."""
+        found = [_mean(_known(phase_energy(one.phase("train"), view) for one in seed)) for seed in self.counted]
         known = _known(found)
         return round(sum(known) / len(known) * len(self.runs)) if known and len(known) == len(found) else None
 
-    def _counted(self) -> list[tuple[Record, ...]]:
-        """The trainings of each reported seed that are not apart, of seeds that have any."""
-        found = (tuple(one for one in self.of_seed(record) if one.run_id not in self.apart) for record in self.runs)
-        return [trainings for trainings in found if trainings]
+    @property
+    def counted(self) -> tuple[tuple[Record, ...], ...]:
+        """The trainings of each reported seed whose energies count, of seeds that have any."""
+        seeds = (tuple(one for one in self.of_seed(record) if key_of(one) not in self.apart) for record in self.runs)
+        return tuple(trainings for trainings in seeds if trainings)
+
+
+def key_of(record: Record) -> tuple[str, str]:
+    """What tells a record from all others: its run and its own id."""
+    return record.run_id, record.record_id
 
 
 def record_output_uj(record: Record, view: View) -> float | None:

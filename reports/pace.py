@@ -12,7 +12,7 @@ from math import sqrt
 import numpy as np
 
 from nas.records import Record
-from reports.models import Model, View, record_output_uj
+from reports.models import Model, View, key_of, record_output_uj
 from reports.pace_ratios import Metered, Outputs, Processor, Ratio, norm, outputs_of, processor_of, summed
 from reports.statistics import FloatArray, SeedSpread
 
@@ -88,7 +88,7 @@ def kinds_of(models: Sequence[Model], run_ids: Collection[str]) -> frozenset[Pro
 
 def on_other_kinds(models: Sequence[Model]) -> tuple[str, ...]:
     """Runs whose outputs are left out of models, for their processors are of a kind that the search's own runs had none of."""
-    return tuple(sorted({run_id for model in models for run_id in model.apart}))
+    return tuple(sorted({run_id for model in models for run_id, _ in model.apart}))
 
 
 def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace], kinds: Collection[Processor]) -> Model:
@@ -98,13 +98,13 @@ def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace], 
     kind than `kinds`, those of the search's own runs: no pace leads from the one to the other.
     """
     known = {one.run_id: one for one in paces}
-    apart = frozenset(one.run_id for one in model.trainings if kinds and processor_of(one) not in kinds)
+    apart = frozenset(key_of(one) for one in model.trainings if kinds and processor_of(one) not in kinds)
     measured = {one.seed for one in model.trainings if one.run_id in own_runs and record_output_uj(one, "loaded") is not None}
 
     def placed(record: Record) -> Record:
         if record.run_id in own_runs:
             return record
-        if record.seed in measured or record.run_id in apart:
+        if record.seed in measured or key_of(record) in apart:
             return _with_outputs(record, lambda _, __: None)
         pace = known.get(record.run_id)
         return record if pace is None else _with_outputs(record, lambda uj, view: round(uj * pace.ratios[view].value))

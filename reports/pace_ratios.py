@@ -114,5 +114,6 @@ def outputs_of(hands: Sequence[Model], view: View) -> Outputs:
 
 
 def processor_of(record: Record) -> Processor:
-    """The kind of processor that a training was metered on: its name, and the precision in which it worked."""
-    return str(record.machine.get("cpu")), worked_in(record)
+    """The kind of processor that a training was metered on: its name, with what it has, and the precision in which it worked."""
+    has = " with bf16" if record.machine.get("bf16") else ""
+    return f"{record.machine.get('cpu')}{has}", worked_in(record)

@@ -5,6 +5,7 @@ from reports.assumptions import provenance_note
 from reports.basis import Basis
 from reports.design_costs import DesignCost
 from reports.payers import FOREIGN, IDLE, OVERHEAD, UNPAID, Bill
+from reports.processors import kind_words
 from reports.scenarios import Range
 from reports.tables import NOT_RUN, Table
 from reports.words import UNKNOWN, mass_between, number_between, plural, watt_hours_between
@@ -101,14 +102,18 @@ def design_costs_table(basis: Basis) -> Table:
         f"{provenance_note(basis.source)} “Times the least” sets a design's loaded joules of an output against the thriftiest "
         "one's in the same scenario: where no range stands beside it, the meter's error cancels."
     )
-    rows = tuple(_design_row(cost) for cost in basis.design_costs)
+    several = len(basis.processors) > 1
+    if several:
+        note += f" “Times the least” is told on {kind_words(basis.processors[0])} alone."
+    rows = tuple(_design_row(cost, several) for cost in basis.design_costs)
     return Table("What each design drew", heads, rows, frozenset(range(1, len(heads))), note)
 
 
-def _design_row(cost: DesignCost) -> tuple[str, ...]:
+def _design_row(cost: DesignCost, several: bool) -> tuple[str, ...]:
+    """A design's costs, with the kind of processor where there are several."""
     energies = (cost.training_dynamic_uj, cost.training_loaded_uj, cost.evaluation_loaded_uj)
     return (
-        cost.model.design,
+        cost.model.design + (f", on {kind_words(cost.kind)}" if several and cost.kind else ""),
         *(UNKNOWN if one is None else watt_hours_between(one) for one in energies),
         _per_thousand(cost, cost.output_dynamic_uj),
         _per_thousand(cost, cost.output_loaded_uj),

@@ -4,26 +4,40 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
-from reports.models import Model
+from reports.load import Run
+from reports.models import Model, key_of
 from reports.pace_ratios import Processor, processor_of
 
 
 def kinds_by_use(searches: Iterable[Collection[str]], models: Sequence[Model]) -> tuple[Processor, ...]:
-    """The kinds, those first on which most searches ran, then those with most trainings.
+    """The kinds on which reported seeds were trained, those first on which most searches ran, then those with most trainings.
 
     Args:
         searches: names of the runs of each search.
         models: all that was trained in full.
     """
-    trainings = [one for model in models for one in model.trainings]
+    trainings = [one for model in models for record in model.runs for one in model.of_seed(record)]
     counts = Counter(map(processor_of, trainings))
     ran = Counter(kind for names in searches for kind in {processor_of(one) for one in trainings if one.run_id in names})
     return tuple(sorted(counts, key=lambda kind: (-ran[kind], -counts[kind], kind)))
 
 
+def kinds_in(runs: Iterable[Run]) -> frozenset[Processor]:
+    """The kinds on which anything of runs was metered."""
+    return frozenset(processor_of(record) for run in runs for record in run.records if record.phases)
+
+
 def on_kind(model: Model, kind: Processor) -> Model:
-    """A model with the energies of outputs that were metered on one kind; without any, if it was metered on others alone."""
-    return replace(model, apart=frozenset(one.run_id for one in model.trainings if processor_of(one) != kind))
+    """A model with the energies that were metered on one kind; without any, if it was metered on others alone."""
+    return replace(model, apart=frozenset(key_of(one) for one in model.trainings if processor_of(one) != kind))
+
+
+def on_first_kind(model: Model, kinds: Sequence[Processor]) -> tuple[Model, Processor | None]:
+    """A model with the energies of the first kind on which a reported seed of it was trained, and that kind."""
+    for kind in kinds:
+        if (found := on_kind(model, kind)).counted:
+            return found, kind
+    return model, None
 
 
 def kind_words(kind: Processor) -> str:

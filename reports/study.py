@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from itertools import product
 from math import inf
 from typing import Literal
@@ -12,7 +11,6 @@ from reports.analysis import Analysis
 from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, NUM_DRAWS, find_gaps
-from reports.design_costs import DesignCost, design_costs
 from reports.draws import Draws, draw
 from reports.energy import search_cost, split_energy
 from reports.folders import RunFolders
@@ -64,8 +62,8 @@ class Cell:
 class Study(Analysis):
     """Everything that the report of a study is made from: an Analysis of all runs together, without champions of its own.
 
-    `absent` are cells of the grid of limits and strategies that have no run, `unstarted` runs without a record. Outputs of
-    all models together are those metered on the first of `processors`, the kind on which most searches ran.
+    `absent` are cells of the grid of limits and strategies that have no run, `unstarted` runs without a record. Energies
+    of all models together are those metered on the first of `processors`, the kind on which most searches ran.
     """
 
     name: str | None
@@ -73,12 +71,6 @@ class Study(Analysis):
     trend: Trend | None
     absent: tuple[str, ...]
     unstarted: tuple[str, ...]
-    processors: tuple[Processor, ...]
-
-    @cached_property
-    def design_costs(self) -> tuple[DesignCost, ...]:
-        """What every design drew, its outputs on the first kind of processor."""
-        return design_costs(self.worlds, self.processors[0] if self.processors else None)
 
     @property
     def champions(self) -> tuple[Model, ...]:
@@ -141,7 +133,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         split=split_energy(runs),
         source=common_source(runs),
         warnings=(
-            *run_warnings(runs, "so a search is compared with what was metered on its own"),
+            *run_warnings(runs, "so a search is compared with what was metered on its own kind"),
             *findings.warnings,
             *own,
             *_gap_warnings(runs),

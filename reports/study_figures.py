@@ -62,9 +62,10 @@ def pooled_words(study: Study) -> str:
         first, *others = (kind_words(one) for one in study.processors)
         elsewhere = " and ".join(f"“Quality against energy per use on {one}”" for one in others)
         return (
-            f"Figures and tables of all models together have energies of outputs as they were metered on {first}; what was "
-            f"metered on another processor is in {elsewhere}. The verdict and break-even of a search take outputs of its own "
-            "processor alone, hand designs at the pace of its own run where that is known."
+            f"Figures and tables of all models together have energies of outputs and trainings as they were metered on {first}; "
+            f"outputs of another processor are in {elsewhere}. What searches drew is told as it was metered, on whichever "
+            "processor. The verdict and break-even of a search take energies of its own processor alone, and outputs of hand "
+            "designs at the pace of its own run where that is known."
         )
     pooled = {one.design: one.mean_output_uj("loaded") for one in study.evidence.models}
     own = (one for cell in study.cells for one in cell.analysis.evidence.models if not one.searched)

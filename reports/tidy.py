@@ -21,6 +21,8 @@ from reports.energy import search_progress
 from reports.ledgers import Machine, Tick
 from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models
+from reports.pace_ratios import Processor
+from reports.processors import kind_words, kinds_by_use, on_first_kind
 from reports.records_table import PHASE_QUANTITIES, records_table
 from reports.trials import train_tokens, trials_of
 
@@ -96,6 +98,7 @@ COLUMNS: dict[str, dict[str, str]] = {
         "output_loaded_uj": "with its share of idle power and overhead",
         "training_uj": "dynamic energy of training all seeds",
         "training_loaded_uj": "with its share of idle power and overhead",
+        "processor": "the kind of processor that energies are of; of several, that on which most searches ran, where it can be",
     },
 }
 """Columns of every table but `records`, whose metrics and phases differ from run to run."""
@@ -183,10 +186,11 @@ def anytime(runs: Sequence[Run]) -> pd.DataFrame:
 def models(runs: Sequence[Run]) -> pd.DataFrame:
     """One row a design that was trained at the full budget, its figures averaged over its reported seeds."""
     found = collect_models(runs) if any(run.searched for run in runs) else collect_compared(runs)
-    return _table("models", [_model_row(model) for model in found])
+    kinds = kinds_by_use([{run.run_id} for run in runs if run.searched], found)
+    return _table("models", [_model_row(*on_first_kind(model, kinds)) for model in found])
 
 
-def _model_row(model: Model) -> dict[str, Any]:
+def _model_row(model: Model, kind: Processor | None) -> dict[str, Any]:
     sizes = ("params", "params_paper", "macs", "macs_paper")
     views: tuple[tuple[View, str], ...] = (("dynamic", ""), ("loaded", "_loaded"))
     row: dict[str, Any] = {
@@ -203,7 +207,7 @@ def _model_row(model: Model) -> dict[str, Any]:
     row |= {name: getattr(model.counts, name) if model.counts else None for name in sizes}
     for view, suffix in views:
         row |= {f"output{suffix}_uj": model.mean_output_uj(view), f"training{suffix}_uj": model.training_uj(view)}
-    return row
+    return row | {"processor": None if kind is None else kind_words(kind)}
 
 
 def _table(name: str, rows: Sequence[Mapping[str, Any]]) -> pd.DataFrame:

@@ -135,7 +135,7 @@ def _gaps(evidence: Evidence, best: Reference | None) -> list[str]:
     found = [] if best else ["no reference scores: whether models are too weak is unknown"]
     hands = [one for one in evidence.models if not one.searched and one.test_score is not None]
     if off := [one.design for one in hands if one.output_uj("loaded") is None]:
-        why = "the energy of an output is not known for every seed, or of this kind of processor"
+        why = "the energy of an output is not known for every seed, or was metered on other kinds of processors alone"
         found.append(f"off the hand designs' curve, since {why}: {', '.join(off)}")
     once = [one.design for one in hands if len(one.output_uj("loaded") or ()) == 1]
     if once and evidence.search is not None:
@@ -213,16 +213,16 @@ def _answers(evidence: Evidence, draws: Draws, view: View, weak: Sequence[str]) 
         return _without(evidence, "models too weak for a verdict", f"too weak: {', '.join(weak)}")
     if few := too_few_seeds(evidence):
         return _without(evidence, "unknown", few)
+    if not evidence.cost.whole:
+        return _without(evidence, "unknown", NOT_WHOLE)
     investment = _investment(evidence, view)
     cost, quality = search.mean_output_uj(view), search.test_score
     drawn_costs = draws.output_uj[view]
-    if not evidence.cost.whole:
-        return _without(evidence, "unknown", NOT_WHOLE)
-    if investment is None or cost is None or quality is None or search.design not in drawn_costs:
-        return _without(evidence, "unknown", "a champion's energy or test score is not known")
     hands = [model for model in evidence.models if not model.searched and model.design in drawn_costs]
     if not hands:
         return _without(evidence, "unknown", "no hand design has a known energy per output")
+    if investment is None or cost is None or quality is None or search.design not in drawn_costs:
+        return _without(evidence, "unknown", "a champion's energy or test score is not known")
     errors = PaceErrors.of(evidence.paces, view, len(drawn_costs[search.design]))
     savings = saving_draws(
         np.stack([draws.scores[one.design] for one in hands], axis=1),

@@ -306,7 +306,7 @@ def test_the_latency_of_a_pyramid_is_that_of_fewer_tokens(task: EncodedTask) -> 
     model, lengths = fresh(task, pyramid(seeing(), 0.5, 4)), []
     for layer in model.decoder.layers:
         layer.register_forward_hook(lambda module, given, left: lengths.append(left[0].shape[1]))
-    latency_ms(model, task, lambda: 0.0, LatencyProtocol(dry_runs=0, timed_runs=1))
+    latency_ms(model, task, lambda: 0.0, LatencyProtocol(dry_runs=0, timed_runs=1), "float32")
     text = task.counted_tokens
     assert lengths == [16 + text, 8 + text, 4 + text, 2 + text]
 

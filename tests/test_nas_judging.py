@@ -444,7 +444,7 @@ def test_scoring_makes_no_gradients_and_tells_the_same(tasks: dict[str, EncodedT
     task = tasks["language_model"]
     model = fresh(task, "gpt2-xs")
     total = sum(
-        float(nas.training.batch_loss(model, task.valid.batch(np.array([row]), None), 0.0).detach())
+        float(nas.training.batch_loss(model, task.valid.batch(np.array([row]), None), 0.0, "auto").detach())
         for row in range(len(task.valid))
     )
     assert summed_loss(model, task.valid, RECIPE) == pytest.approx(total, rel=1e-5)

@@ -55,7 +55,7 @@ def test_the_middle_of_the_timed_runs_counts(task: EncodedTask, monkeypatch: pyt
     monkeypatch.setattr(nas.latency, "_decoded", lambda model, inputs: runs.append(inputs.shape[1]))
     seconds = [9.0, 0.003, 0.002, 0.004, 0.001, 0.005, 0.002, 0.003, 0.004, 7.0]
     protocol = LatencyProtocol(dry_runs=3, timed_runs=10)
-    found = latency_ms(model_of(task), task, Clock(seconds), protocol)
+    found = latency_ms(model_of(task), task, Clock(seconds), protocol, "float32")
     assert found == pytest.approx(1000 * (7.0 + 0.024 - 0.001) / 8)  # without the longest and the shortest of ten
     assert runs == [task.counted_tokens] * 13
 
@@ -81,7 +81,7 @@ def test_a_sentence_is_encoded_and_decoded_token_by_token(task: EncodedTask, mon
 
     told("encode")
     told("step")
-    latency_ms(model, task, Clock([1.0, 1.0]), LatencyProtocol(dry_runs=1, timed_runs=2))
+    latency_ms(model, task, Clock([1.0, 1.0]), LatencyProtocol(dry_runs=1, timed_runs=2), "float32")
     one = [("encode", (1, task.counted_tokens)), *[("step", (1, 1))] * task.counted_tokens]
     assert calls == one * 3
 
@@ -98,7 +98,7 @@ def test_other_models_score_one_input(task: EncodedTask, monkeypatch: pytest.Mon
         return forward(*inputs)
 
     monkeypatch.setattr(model, "forward", told)
-    assert latency_ms(model, task, Clock([0.5]), LatencyProtocol(dry_runs=0, timed_runs=1)) == 500
+    assert latency_ms(model, task, Clock([0.5]), LatencyProtocol(dry_runs=0, timed_runs=1), "float32") == 500
     before = {"gpt2-xs": [None], "llava-xs": [(1, 56 * 56)]}.get(name, [])
     assert seen == [[*before, (1, length)]]
 

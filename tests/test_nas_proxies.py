@@ -64,7 +64,7 @@ BATCH = batch([1, 2], [2, 3])
 
 
 def flow_of(model: Model, tokens: int = 3) -> float:
-    return synaptic_flow(Subject(model=model, batch=BATCH, tokens=tokens))
+    return synaptic_flow(Subject(model=model, batch=BATCH, precision="float32", tokens=tokens))
 
 
 def set_feed_forward(model: Model, prefix: str) -> None:
@@ -138,7 +138,7 @@ def test_gradient_norm_by_hand() -> None:
         model.get_parameter("ends.output.weight").zero_()
     # One token (3, 4) with label 2: (1/5 - [2]) x (3, 4) for each of the 5 entries; nothing reaches the zero output's input.
     expected = 5 * math.sqrt(4 * 0.2**2 + 0.8**2)
-    assert gradient_norm(Subject(model=model, batch=batch([1], [2]))) == pytest.approx(expected)
+    assert gradient_norm(Subject(model=model, batch=batch([1], [2]), precision="float32")) == pytest.approx(expected)
     assert all(one.grad is None for one in model.parameters())
 
 
@@ -150,12 +150,14 @@ def test_gradient_norm_is_that_of_torchs_loss(task: EncodedTask) -> None:
     loss = cross_entropy(logits, torch.from_numpy(given.target_out).flatten(), ignore_index=IGNORED)
     gradients: tuple[Tensor, ...] = torch.autograd.grad(loss, list(model.parameters()))
     expected = sum(float(one.norm()) for one in gradients)
-    assert gradient_norm(Subject(model=model, batch=given)) == pytest.approx(expected, rel=1e-4)
+    assert gradient_norm(Subject(model=model, batch=given, precision="float32")) == pytest.approx(expected, rel=1e-4)
 
 
 def test_counts_grow_with_width_and_depth_and_need_no_weights() -> None:
     def subject(width: int, layers: int) -> Subject:
-        return Subject(model=build(tiny(width=width, layers=layers).architecture, SIZES, device="meta"), batch=BATCH)
+        return Subject(
+            model=build(tiny(width=width, layers=layers).architecture, SIZES, device="meta"), batch=BATCH, precision="float32"
+        )
 
     for score in (parameter_count, mac_count):
         found = [score(subject(*one)) for one in ((16, 1), (32, 1), (32, 2), (64, 2))]

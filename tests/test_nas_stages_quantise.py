@@ -131,7 +131,7 @@ def test_centroids_get_the_sum_of_their_weights_gradients(task: EncodedTask) -> 
     learner.begin()
     batch = task.train.batch(torch.arange(6).numpy(), None)
     loss, tokens = learner.learn(batch, 0)
-    (batch_loss(other, batch, recipe.label_smoothing) / batch.num_labels).backward()
+    (batch_loss(other, batch, recipe.label_smoothing, recipe.precision) / batch.num_labels).backward()
     gradient = matrices(other)[name].grad
     assert gradient is not None and loss > 0 and tokens == batch.budget_tokens
     flat, kept = gradient.flatten()[one.positions.kept], one.codes.long()

@@ -136,7 +136,7 @@ def batch_of(task: EncodedTask) -> Batch:
 
 
 def gradients(model: Model, batch: Batch) -> dict[str, Tensor]:
-    batch_loss(model, batch, 0.0).backward()
+    batch_loss(model, batch, 0.0, "float32").backward()
     return {name: one.grad for name, one in model.named_parameters() if one.grad is not None}
 
 
@@ -236,7 +236,9 @@ def test_every_member_learns(task: EncodedTask) -> None:
     def losses(tensors: dict[str, nn.Parameter]) -> list[float]:
         models = [extracted(tensors, one, sizes) for one in chosen]
         with torch.inference_mode():
-            return [sum(float(batch_loss(model, one, 0.0)) / one.num_labels for _, one in batches) / 3 for model in models]
+            return [
+                sum(float(batch_loss(model, one, 0.0, "float32")) / one.num_labels for _, one in batches) / 3 for model in models
+            ]
 
     tensors, one = training(space, task, 4_000, recipe=replace(RECIPE, peak_learning_rate=1e-2))
     before = losses(tensors)

@@ -85,7 +85,7 @@ def test_the_batch_loss_leaves_padding_out(task: EncodedTask, monkeypatch: pytes
     source, target_in, target_out = (torch.from_numpy(one) for one in batch[:3])
     logits = model(source, target_in).flatten(0, 1)
     expected = cross_entropy(logits, target_out.flatten(), reduction="sum", ignore_index=IGNORED)
-    assert math.isclose(float(batch_loss(model, batch, 0.0).detach()), float(expected.detach()), rel_tol=1e-5)
+    assert math.isclose(float(batch_loss(model, batch, 0.0, "float32").detach()), float(expected.detach()), rel_tol=1e-5)
 
 
 def test_the_rate_warms_up_linearly_and_falls_to_zero_along_a_cosine() -> None:
@@ -275,8 +275,9 @@ def test_training_and_losses_go_by_the_recipes_precision(task: EncodedTask, monk
 def test_bfloat16_trains_like_float32(task: EncodedTask, name: str) -> None:
     losses, weights = [], []
     for precision in PRECISIONS[1:]:
-        model, result = trained(task, replace(QUICK, precision=precision), 3000, name=name)
-        losses.append((result.last_loss, summed_loss(model, task.valid, QUICK) / task.valid.num_target_tokens))
+        recipe = replace(QUICK, precision=precision)
+        model, result = trained(task, recipe, 3000, name=name)
+        losses.append((result.last_loss, summed_loss(model, task.valid, recipe) / task.valid.num_target_tokens))
         weights.append(model.ends.output_weight)
     assert losses[0] == pytest.approx(losses[1], rel=0.03)
     assert not torch.equal(weights[0], weights[1]) and weights[0].dtype == torch.float32

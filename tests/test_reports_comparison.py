@@ -25,6 +25,7 @@ from reports.comparison_tables import designs_table
 from reports.export import comparison_results
 from reports.load import load_runs
 from reports.page import write_report
+from reports.payers_tables import design_costs_table
 from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
@@ -320,6 +321,32 @@ def test_costs_are_means_over_seeds_in_both_regions(report: Judged, folder: Path
     assert found["training_uj_loaded"] == pytest.approx(sum(loaded) / 3)
     assert found["training_g_co2e"] == pytest.approx(sum(loaded) / 3 / 3.6e12 * intensity("DEU").g_per_kwh)
     assert found["g_co2e_per_1000_outputs"] == pytest.approx(1000 * sum(output) / 3 / 3.6e12 * intensity("FRA").g_per_kwh)
+
+
+def test_of_several_processors_energies_are_those_of_the_first_alone(report: Judged, tmp_path: Path) -> None:
+    """A seed of the best design, and all of another, ran on another processor, which draws ten times as much."""
+
+    def moved(record: Record) -> Record:
+        if record.design != "beta-s" and (record.design, record.seed) != ("alpha-m", SEEDS[0]):
+            return record
+        phases = tuple(replace(one, loaded_uj=10 * (one.loaded_uj or 0)) for one in record.phases)
+        return replace(record, phases=phases, machine=dict(record.machine) | {"cpu": "Another CPU"})
+
+    found = judged(tmp_path, moved)
+    for name in (one for one, *_ in DESIGNS):
+        before, after = report.design(name), found.design(name)
+        assert after["scores"] == before["scores"]
+        if name == "beta-s":
+            assert after["output_uj_loaded"] is None is after["training_uj_loaded"]
+        else:
+            assert after["training_uj_loaded"] == pytest.approx(before["training_uj_loaded"], rel=0.2)
+    words = " ".join(one.text for one in found.verdict.sentences)
+    assert "on several kinds of processors; energies are those of Synthetic CPU in float32 alone." in words
+    assert any("so they are told of Synthetic CPU in float32 alone" in one for one in found.compared.warnings)
+    named = {cost.model.design: cost for cost in found.compared.design_costs}
+    assert named["beta-s"].kind == ("Another CPU", "float32") and named["beta-s"].times_least is None
+    rows = [row[0] for row in design_costs_table(found.compared).rows]
+    assert "beta-s, on Another CPU in float32" in rows
 
 
 def test_the_whole_run_is_all_but_foreign_work(report: Judged, folder: Path) -> None:

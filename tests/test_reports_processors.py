@@ -5,16 +5,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
+
 from nas.records import Phase, Record
 from nas.testing import module_at
-from reports.models import Model
-from reports.processors import kind_words, kinds_by_use, on_kind
+from reports.controls import longer_trainings, random_controls
+from reports.draws import draw
+from reports.model_card import model_cards
+from reports.models import Model, key_of
+from reports.pace_ratios import processor_of
+from reports.processors import kind_words, kinds_by_use, kinds_in, on_first_kind, on_kind
 from reports.study import Study
 from reports.study_figures import draw_study, metered_on, pooled_words, study_models
+from reports.tidy import models
 
 RECORDS = Path(__file__).parent / "records"
 STUDY: Any = module_at(RECORDS / "study.py")
 analysed, copied = STUDY.analysed, STUDY.copied
+HERE, THERE = ("here", "float32"), ("there", "float32")
 
 
 def on_another(folder: Path, base: Path, *runs: str) -> Study:
@@ -62,7 +71,7 @@ def test_what_was_metered_on_another_kind_has_a_figure_of_its_own(study_folder: 
     assert "transformer-s" in second.alt and "searched" not in second.alt
     here = study_models(metered_on(found, found.processors[1])).set_index("design")
     assert here["output_j"].notna()["transformer-s"] and here["output_j"][here["searched"]].isna().all()
-    assert "what was metered on another processor is in “Quality against energy per use on Another CPU" in pooled_words(found)
+    assert "outputs of another processor are in “Quality against energy per use on Another CPU" in pooled_words(found)
 
 
 def test_one_kind_has_one_figure_and_no_words(study: Study) -> None:
@@ -74,10 +83,10 @@ def test_one_kind_has_one_figure_and_no_words(study: Study) -> None:
 
 def test_kinds_go_by_searches_then_by_trainings(study_folder: Path, tmp_path: Path) -> None:
     found = on_another(study_folder, tmp_path, "hand")
-    models = found.evidence.models
-    ordered = [kind_words(one) for one in kinds_by_use([], models)]
+    trained = found.evidence.models
+    ordered = [kind_words(one) for one in kinds_by_use([], trained)]
     assert sorted(ordered) == ["Another CPU in float32", "Synthetic CPU in float32"]
-    assert [kind_words(one) for one in kinds_by_use([["hand"]], models)][0] == "Another CPU in float32"
+    assert [kind_words(one) for one in kinds_by_use([["hand"]], trained)][0] == "Another CPU in float32"
     assert kinds_by_use([], []) == ()
 
 
@@ -89,19 +98,83 @@ def test_a_search_is_compared_with_what_was_metered_on_its_own_kind(study_folder
     for cell in found.cells:
         before = next(one for one in study.cells if one.label == cell.label)
         mine = {one.design: one for one in cell.analysis.evidence.models}
-        assert "hand" in mine["transformer-s"].apart and len(mine["transformer-s"].output_uj("loaded") or ()) == 2
+        assert (
+            "hand" in {run for run, _ in mine["transformer-s"].apart}
+            and len(mine["transformer-s"].output_uj("loaded") or ()) == 2
+        )
         assert cell.analysis.findings.answer.outcome == before.analysis.findings.answer.outcome != "unknown"
 
 
-def test_training_on_another_kind_is_not_what_a_hand_design_would_have_cost_here(study: Study) -> None:
-    def record(run_id: str, seed: int, cpu: str, uj: int) -> Record:
-        phase = Phase(name="train", duration_s=1.0, cpu_s=1.0, energy_uj=uj, loaded_uj=uj)
-        return replace(study.runs[0].records[0], run_id=run_id, seed=seed, machine={"cpu": cpu}, phases=(phase,))
+def of_training(base: Record, run_id: str, seed: int, cpu: str, uj: int) -> Record:
+    phase = Phase(name="train", duration_s=1.0, cpu_s=1.0, energy_uj=uj, loaded_uj=uj)
+    return replace(base, run_id=run_id, record_id=f"seed{seed}", seed=seed, machine={"cpu": cpu}, phases=(phase,))
 
-    here, there = ("here", "float32"), ("there", "float32")
-    finals = (record("a", 1, "there", 70), record("a", 2, "there", 90), record("b", 3, "here", 10))
-    model = Model(design="x", family="y", first=None, finals=finals, repeats=(record("b", 1, "here", 14),))
-    assert model.training_uj("loaded") == 42 + 90 + 10
-    assert on_kind(model, here).training_uj("loaded") == 3 * (14 + 10) / 2
-    assert on_kind(model, there).training_uj("loaded") == 3 * (70 + 90) / 2
-    assert on_kind(model, ("nowhere", "float32")).training_uj("loaded") == 42 + 90 + 10
+
+def test_training_on_another_kind_is_not_what_a_hand_design_would_have_cost_here(study: Study) -> None:
+    """Run b was on both kinds."""
+    base = study.runs[0].records[0]
+    told = [("a", 1, "there", 70), ("a", 2, "there", 90), ("b", 3, "here", 10), ("b", 4, "there", 50)]
+    finals = tuple(of_training(base, *one) for one in told)
+    model = Model(design="x", family="y", first=None, finals=finals, repeats=(of_training(base, "c", 1, "here", 14),))
+    assert model.training_uj("loaded") == 42 + 90 + 10 + 50
+    assert on_kind(model, HERE).training_uj("loaded") == 4 * (14 + 10) / 2
+    assert on_kind(model, THERE).training_uj("loaded") == 4 * (70 + 90 + 50) / 3
+    assert on_kind(model, ("nowhere", "float32")).training_uj("loaded") is None
+    assert on_first_kind(model, [("nowhere", "float32"), HERE, THERE])[1] == HERE
+    assert on_first_kind(model, []) == (model, None)
+
+
+def test_a_kind_on_which_nothing_but_seed_0_was_trained_is_none(study: Study) -> None:
+    base = study.runs[0].records[0]
+    first, final = of_training(base, "a", 0, "there", 1), of_training(base, "a", 1, "here", 1)
+    assert kinds_by_use([], [Model(design="x", family="y", first=first, finals=(final,))]) == (HERE,)
+
+
+def test_a_processor_with_bf16_is_another_kind_than_one_without(study: Study) -> None:
+    base = replace(study.runs[0].records[0], recipe={"precision": "float32"})
+    kinds = [processor_of(replace(base, machine={"cpu": "X", "bf16": one})) for one in (True, False, None)]
+    assert [kind_words(one) for one in kinds] == ["X with bf16 in float32", "X in float32", "X in float32"]
+
+
+def test_designs_with_fewer_energies_than_seeds_are_drawn_apart(study: Study) -> None:
+    hands = [one for one in study.evidence.models if not one.searched][:2]
+    fewer = [replace(one, apart=frozenset({key_of(one.runs[0])})) for one in hands]
+    assert [len(one.output_uj("loaded") or ()) for one in fewer] == [len(one.runs) - 1 for one in hands]
+    drawn = draw(fewer).output_uj["loaded"]
+    picked = []
+    for one in fewer:
+        values = np.array(one.output_uj("loaded"))
+        assert drawn[one.design].mean() == pytest.approx(values.mean(), rel=0.02) and drawn[one.design].std() > 0
+        picked.append((drawn[one.design] - values.mean()) / values.std())
+    assert abs(float(np.corrcoef(*picked)[0, 1])) < 0.1
+
+
+def test_what_longer_training_and_stages_draw_elsewhere_is_not_set_beside_a_search(study_folder: Path, tmp_path: Path) -> None:
+    found = on_another(study_folder, tmp_path, "hand")
+    cell = found.cells[2]
+    hand = cell.analysis.evidence.hand
+    assert hand is not None
+    (told,) = longer_trainings(found, hand, kinds_in(cell.analysis.runs))
+    (whatever,) = longer_trainings(found, hand)
+    assert told.training_uj is None and len(told.test_scores) == 2 and whatever.training_uj is not None
+
+
+def test_random_search_elsewhere_is_no_control(study_folder: Path, tmp_path: Path) -> None:
+    found = on_another(study_folder, tmp_path, "random-7m")
+    evolution = next(one for one in found.cells if one.label.startswith("7 M MACs · aging"))
+    assert random_controls(evolution, found.cells) == ()
+    assert not random_controls(next(one for one in found.cells if one.label.startswith("14 M MACs · aging")), found.cells) == ()
+
+
+def test_the_table_of_models_names_the_processor(study_folder: Path, tmp_path: Path) -> None:
+    table = models(on_another(study_folder, tmp_path, "hand").runs).set_index("design")
+    assert table["processor"]["transformer-s"] == "Another CPU in float32"
+    assert set(table["processor"][table["searched"]]) == {"Synthetic CPU in float32"}
+
+
+def test_a_model_card_names_the_processor_that_its_grams_are_of(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
+    STUDY.hand_run(copy / "again", lambda record: record if record.role == "hand" else None, seeds=(1,))
+    found = on_another(copy, tmp_path / "moved", "hand")
+    card = model_cards(found, ["transformer-s"])["transformer-s.yaml"]
+    assert "Synthetic CPU" in card and "Another" not in card and "one training times" in card
