@@ -66,7 +66,7 @@ def speeds(design: str, task: EncodedTask, warm: int, steps: int) -> dict[Precis
 def main() -> None:
     """Prints speeds and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--steps", type=int, default=100, help="steps that count, of each design and precision")
+    parser.add_argument("--steps", type=int, default=200, help="steps that count, of each design and precision")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     task = TranslationTask(vocabulary_size=2000).prepare(cache_folder())

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 DROPOUT_PLACES = ("embedding", "residual", "attention", "hidden", "kernel")
 POSITIVE = (
@@ -14,10 +14,10 @@ POSITIVE = (
     "max_output_tokens",
     "decoding_batch_tokens",
 )
-Precision = Literal["auto", "float32", "bfloat16"]
-PRECISIONS: tuple[Precision, ...] = ("auto", "float32", "bfloat16")
-
 BELOW_ONE = ("label_smoothing", "beta1", "beta2")
+
+Precision = Literal["auto", "float32", "bfloat16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 def check_dropout(rates: dict[str, float]) -> None:

@@ -11,9 +11,8 @@ from reports.design_costs import DesignCost, design_costs
 from reports.energy import Split
 from reports.ledgers import widest
 from reports.load import COMPRESSED, FULL_BUDGET_ROLES, Run, differing, setting
-from reports.pace_ratios import Processor
 from reports.payers import Accounts, TrialBill, accounts, trial_bills
-from reports.processors import kind_words, kinds_in
+from reports.processors import Processor, kind_words, kinds_in
 from reports.scenarios import Range, Worlds
 from reports.settings import Settings
 from reports.words import energy_total, mass_total, percent

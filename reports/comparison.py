@@ -161,8 +161,8 @@ def compare_designs(runs: Sequence[Run], settings: Settings) -> Compared:
     """Draws the conclusions from runs without a search."""
     compared = collect_compared(runs)
     processors = kinds_by_use((), compared)
-    models = [on_kind(one, kind) for one in compared for kind in processors[:1]]
-    told = "so they are told of " + " and ".join(f"{kind_words(one)} alone" for one in processors[:1])
+    models = [on_kind(one, *processors[:1]) for one in compared]
+    told = f"so they are told of {kind_words(processors[0])} alone" if processors else ""
     scored = [model for model in models if model.test_score is not None]
     ranked = tuple(sorted(scored, key=lambda one: -(one.test_score or 0.0)))
     num_draws = max(NUM_DRAWS, DRAWS_PER_PAIR * comb(len(ranked), 2))

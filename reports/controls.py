@@ -16,8 +16,7 @@ from reports.energy import search_progress
 from reports.ladder import Ladder, ladders, stage_uj
 from reports.load import COMPRESSED, SEARCH_ROLES, Run, setting
 from reports.models import Model, phase_energy
-from reports.pace_ratios import Processor, processor_of
-from reports.processors import kinds_in
+from reports.processors import Processor, kinds_in, processor_of
 from reports.scenarios import Range, summed
 from reports.study import Cell
 from reports.trials import trials_of

@@ -7,8 +7,7 @@ from statistics import mean
 from nas.records import Scenario
 from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models, phase_energy
-from reports.pace_ratios import Processor
-from reports.processors import on_first_kind
+from reports.processors import Processor, on_first_kind
 from reports.scenarios import Range, Worlds, range_of
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from nas.records import Record
 from reports.models import Model, View, key_of, record_output_uj
-from reports.pace_ratios import Metered, Outputs, Processor, Ratio, norm, outputs_of, processor_of, summed
+from reports.pace_ratios import Metered, Outputs, Ratio, norm, outputs_of, summed
+from reports.processors import Processor, kinds_of, on_kind, processor_of
 from reports.statistics import FloatArray, SeedSpread
 
 PACE_SEED = 20260105
@@ -81,11 +82,6 @@ def models_beside(models: Sequence[Model], own_runs: Collection[str]) -> tuple[t
     return tuple(one if one.searched else at_own_pace(one, own_runs, paces, kinds) for one in mine), paces
 
 
-def kinds_of(models: Sequence[Model], run_ids: Collection[str]) -> frozenset[Processor]:
-    """The kinds of processors that outputs were metered on in these runs."""
-    return frozenset(processor_of(one) for model in models for one in model.trainings if one.run_id in run_ids)
-
-
 def on_other_kinds(models: Sequence[Model]) -> tuple[str, ...]:
     """Runs whose outputs are left out of models, for their processors are of a kind that the search's own runs had none of."""
     return tuple(sorted({run_id for model in models for run_id, _ in model.apart}))
@@ -98,13 +94,13 @@ def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace], 
     kind than `kinds`, those of the search's own runs: no pace leads from the one to the other.
     """
     known = {one.run_id: one for one in paces}
-    apart = frozenset(key_of(one) for one in model.trainings if kinds and processor_of(one) not in kinds)
+    model = on_kind(model, *kinds)
     measured = {one.seed for one in model.trainings if one.run_id in own_runs and record_output_uj(one, "loaded") is not None}
 
     def placed(record: Record) -> Record:
         if record.run_id in own_runs:
             return record
-        if record.seed in measured or key_of(record) in apart:
+        if record.seed in measured or key_of(record) in model.apart:
             return _with_outputs(record, lambda _, __: None)
         pace = known.get(record.run_id)
         return record if pace is None else _with_outputs(record, lambda uj, view: round(uj * pace.ratios[view].value))
@@ -114,7 +110,6 @@ def at_own_pace(model: Model, own_runs: Collection[str], paces: Sequence[Pace], 
         first=None if model.first is None else placed(model.first),
         finals=tuple(map(placed, model.finals)),
         repeats=tuple(map(placed, model.repeats)),
-        apart=apart,
     )
 
 

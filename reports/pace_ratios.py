@@ -6,9 +6,8 @@ from math import exp, log, sqrt
 
 import numpy as np
 
-from nas.records import Record
-from nas.sweep import worked_in
 from reports.models import Model, View, record_output_uj
+from reports.processors import Processor, processor_of
 from reports.statistics import CONFIDENCE, Interval, student_quantile
 
 Metered = tuple[str, str, int]
@@ -61,9 +60,6 @@ def norm(parts: Parts) -> float:
     return sqrt(sum(part**2 for part in parts.values()))
 
 
-Processor = tuple[str, str]
-
-
 @dataclass(frozen=True)
 class Outputs:
     """Energies per output of hand designs, by run and by design and seed, each with the kind of processor.
@@ -111,9 +107,3 @@ def outputs_of(hands: Sequence[Model], view: View) -> Outputs:
             squares += len(found) * float(np.var(found))
             freedom += len(found) - 1
     return Outputs(by_run, squares / freedom if freedom else 0.0, freedom)
-
-
-def processor_of(record: Record) -> Processor:
-    """The kind of processor that a training was metered on: its name, with what it has, and the precision in which it worked."""
-    has = " with bf16" if record.machine.get("bf16") else ""
-    return f"{record.machine.get('cpu')}{has}", worked_in(record)

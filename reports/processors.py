@@ -1,12 +1,22 @@
-"""The kinds of processors that a study's outputs were metered on: an energy of one is no measure beside that of another."""
+"""The kinds of processors that models were trained and metered on: an energy of one is no measure beside that of another."""
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
+from nas.records import Record
+from nas.sweep import worked_in
 from reports.load import Run
 from reports.models import Model, key_of
-from reports.pace_ratios import Processor, processor_of
+
+Processor = tuple[str, str]
+"""A kind: the processor's name, with what it has, and the precision of products."""
+
+
+def processor_of(record: Record) -> Processor:
+    """The kind of processor that a record was metered on, and the precision in which it worked."""
+    has = " with bf16" if record.machine.get("bf16") else ""
+    return f"{record.machine.get('cpu')}{has}", worked_in(record)
 
 
 def kinds_by_use(searches: Iterable[Collection[str]], models: Sequence[Model]) -> tuple[Processor, ...]:
@@ -27,9 +37,14 @@ def kinds_in(runs: Iterable[Run]) -> frozenset[Processor]:
     return frozenset(processor_of(record) for run in runs for record in run.records if record.phases)
 
 
-def on_kind(model: Model, kind: Processor) -> Model:
-    """A model with the energies that were metered on one kind; without any, if it was metered on others alone."""
-    return replace(model, apart=frozenset(key_of(one) for one in model.trainings if processor_of(one) != kind))
+def kinds_of(models: Sequence[Model], run_ids: Collection[str]) -> frozenset[Processor]:
+    """The kinds on which models were trained in these runs."""
+    return frozenset(processor_of(one) for model in models for one in model.trainings if one.run_id in run_ids)
+
+
+def on_kind(model: Model, *kinds: Processor) -> Model:
+    """A model with the energies that were metered on these kinds, if any are given; without any if it was on others alone."""
+    return replace(model, apart=frozenset(key_of(one) for one in model.trainings if kinds and processor_of(one) not in kinds))
 
 
 def on_first_kind(model: Model, kinds: Sequence[Processor]) -> tuple[Model, Processor | None]:

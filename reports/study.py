@@ -17,8 +17,7 @@ from reports.folders import RunFolders
 from reports.load import Run, groups_of
 from reports.models import Model, champion, collect_models, collect_references, within
 from reports.pace import models_beside
-from reports.pace_ratios import Processor
-from reports.processors import kinds_by_use, on_kind
+from reports.processors import Processor, kinds_by_use, on_kind
 from reports.scenarios import Worlds, worlds
 from reports.settings import Settings
 from reports.statistics import Comparison, corrected
@@ -118,8 +117,9 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         for one, analysis, gap in zip(found, analyses, gaps, strict=True)
     )
     processors = kinds_by_use(([run.run_id for run in one.runs] for one in found), models["central"])
-    first = processors[0] if processors else None
-    pooled = {scenario: _pooled(everywhere.runs[scenario], models[scenario], first, settings) for scenario in everywhere.runs}
+    pooled = {
+        scenario: _pooled(everywhere.runs[scenario], models[scenario], processors, settings) for scenario in everywhere.runs
+    }
     findings = judge(pooled, draws)
     own = dict.fromkeys(warning for cell in cells for warning in cell.analysis.findings.warnings)
     shifted = region_warnings(settings, "which shifts the break-even")
@@ -241,10 +241,10 @@ def _designs(run: Run) -> set[str]:
     return {str(name) for name in configured(run, "hand", "designs") or ()}
 
 
-def _pooled(runs: Sequence[Run], models: Sequence[Model], kind: Processor | None, settings: Settings) -> Evidence:
-    """All models together, with outputs of one kind of processor, without champions: those are the cells'."""
+def _pooled(runs: Sequence[Run], models: Sequence[Model], kinds: Sequence[Processor], settings: Settings) -> Evidence:
+    """All models together, with energies of the first kind of processor, without champions: those are the cells'."""
     return Evidence(
-        models=tuple(models if kind is None else (on_kind(one, kind) for one in models)),
+        models=tuple(on_kind(one, *kinds[:1]) for one in models),
         references=collect_references(runs),
         search=None,
         hand=None,

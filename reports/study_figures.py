@@ -10,9 +10,8 @@ from reports.cells import SEPARATOR
 from reports.drawing import FAMILY_COLOURS, INK, MUTED, SEARCHED_COLOUR, Drawing, Paper, Sketch, render
 from reports.figure_tables import analysis_models
 from reports.figures import course_figures, payback_figures, quality_figures
-from reports.pace_ratios import Processor
 from reports.payback_figures import CellName
-from reports.processors import kind_words, on_kind
+from reports.processors import Processor, kind_words, on_kind
 from reports.quality_figures import quality_against_energy
 from reports.statistics import Comparison
 from reports.study import Cell, Study

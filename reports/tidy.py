@@ -21,8 +21,7 @@ from reports.energy import search_progress
 from reports.ledgers import Machine, Tick
 from reports.load import Run
 from reports.models import Model, View, collect_compared, collect_models
-from reports.pace_ratios import Processor
-from reports.processors import kind_words, kinds_by_use, on_first_kind
+from reports.processors import Processor, kind_words, kinds_by_use, on_first_kind
 from reports.records_table import PHASE_QUANTITIES, records_table
 from reports.trials import train_tokens, trials_of
 

@@ -414,6 +414,11 @@ def test_dropped_generation_runs(run: Callable[..., str], tmp_path: Path) -> Non
     assert all(one["perplexity"] > 1 and one["decode_s"] > 0 for one in facts["measured"].values())
 
 
+def test_both_precisions_are_timed_on_the_same_batches() -> None:
+    found = load("precision").speeds("transformer-xs", lights(), 1, 2)
+    assert list(found) == ["float32", "bfloat16"] and all(speed > 0 for speed in found.values())
+
+
 def test_report_speed_runs(run: Callable[..., str]) -> None:
     printed = run("report_speed.py", str(FOLDER.parent / "results" / "translation_small"), "--trials", "12")
     number, cpu_s, num_bytes = printed.splitlines()[-1].split()

@@ -14,8 +14,7 @@ from reports.controls import longer_trainings, random_controls
 from reports.draws import draw
 from reports.model_card import model_cards
 from reports.models import Model, key_of
-from reports.pace_ratios import processor_of
-from reports.processors import kind_words, kinds_by_use, kinds_in, on_first_kind, on_kind
+from reports.processors import kind_words, kinds_by_use, kinds_in, on_first_kind, on_kind, processor_of
 from reports.study import Study
 from reports.study_figures import draw_study, metered_on, pooled_words, study_models
 from reports.tidy import models
