@@ -125,7 +125,7 @@ def _best_by(cell: Cell, energy_uj: float) -> tuple[float | None, set[int]]:
 def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range | None], ...]:
     """Ladders that start at a champion of the cell, each with the energy of all its stages, seeds that came through together.
 
-    Those of the hand champion may be of any run on the same processors as the cell's.
+    Those of the hand champion may be of any run; of one on processors of another kind than the cell's no energy is told.
     """
     hand, search = cell.analysis.evidence.hand, cell.analysis.evidence.search
     ids, kinds = {run.run_id for run in cell.analysis.runs}, kinds_in(cell.analysis.runs)
@@ -133,9 +133,9 @@ def champion_ladders(basis: Analysis, cell: Cell) -> tuple[tuple[Ladder, Range |
     found = []
     for ladder in ladders(basis.runs):
         of_runs = {run_id for run_id, _ in ladder.training}
-        own, alike = of_runs <= ids, of_runs <= known
-        by_hand = hand is not None and alike and ladder.design == hand.design
-        searched = search is not None and own and ladder.design == search.design
+        by_hand = hand is not None and ladder.design == hand.design
+        searched = search is not None and of_runs <= ids and ladder.design == search.design
         if by_hand or searched:
-            found.append((ladder, summed([stage_uj(basis, rung) for rung in ladder.through[1:]])))
+            spent = summed([stage_uj(basis, rung) for rung in ladder.through[1:]]) if of_runs <= known else None
+            found.append((ladder, spent))
     return tuple(found)

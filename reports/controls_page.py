@@ -106,6 +106,8 @@ def _table(basis: Analysis, cell: Cell, several: bool) -> Table:
         "The search's energy leaves out its champion's trainings. Of a longer training it is that of one training from "
         f"scratch, of stages that of all of them for one seed. {provenance_note(basis.source)}"
     )
+    if len(basis.processors) > 1:
+        note += " It is unknown where it was metered on processors of another kind than the search's."
     title = f"Controls: {cell.label}" if several else "Controls"
     return Table(title, HEADS, tuple(rows), frozenset(range(1, len(HEADS))), note, widest=0)
 

@@ -1,5 +1,6 @@
 """What the same energy buys otherwise, on synthetic studies."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import pytest
 from nas.records import Phase, Record, read_records
 from nas.testing import module_at
 from reports.analysis import analyse
+from reports.comparison import compare_designs
 from reports.controls import champion_ladders, longer_trainings, random_controls
 from reports.controls_page import controls_section
 from reports.load import load_runs
+from reports.models import Model
 from reports.settings import make_settings
 from reports.study import Study, sole_cell
 
@@ -72,10 +75,10 @@ def test_scores_at_the_same_energy_that_do_not_compare(
     assert controls_section(found, found.cells).tables[-1].rows[0][4] == words
 
 
-def with_ladder(run: Path) -> None:
-    """Adds what quantising made of the champion's trainings to a run."""
+def with_ladder(run: Path, role: str = "final") -> None:
+    """Adds what quantising made of the trainings of a role to a run."""
     work = Phase(name="stage", duration_s=1.0, cpu_s=1.0, energy_uj=3_000_000, loaded_uj=3_600_000, idle_uj=500_000)
-    finals = [one for one in read_records(run / "records.jsonl") if isinstance(one, Record) and one.role == "final"]
+    finals = [one for one in read_records(run / "records.jsonl") if isinstance(one, Record) and one.role == role]
     chains: tuple[tuple[dict[str, object], ...], ...] = ((), ({"kind": "Quantise"},))
     made = [
         replace(
@@ -108,6 +111,42 @@ def test_stages_of_searched_champions_are_controls_of_their_own_search(study_fol
         assert spent is not None and spent.central == 3 * 3_600_000
         assert table.title == f"Controls: {cell.label}"
         assert f"search-trial7 ({name}) after quantise (file 2 times smaller)" in [row[0] for row in table.rows]
+
+
+def test_energies_of_controls_on_another_kind_of_processor_are_unknown_and_their_scores_stay(
+    study_folder: Path, tmp_path: Path
+) -> None:
+    copy = copied(study_folder, tmp_path)
+    with_ladder(copy / "hand", "hand")
+    told = {}
+    for cpu in ("Synthetic CPU", "Another CPU"):
+        path = copy / "hand" / "records.jsonl"
+        records = [json.loads(line) for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(one | {"machine": one["machine"] | {"cpu": cpu}}) + "\n" for one in records))
+        found = analysed(copy)
+        (table,) = (one for one in controls_section(found, found.cells).tables if found.cells[2].label in one.title)
+        told[cpu] = {row[0]: row for row in table.rows if "tokens" in row[0] or "quantise" in row[0]}
+        assert ("another kind" in table.note) == (cpu == "Another CPU")
+    here, there = told.values()
+    assert len(here) == len(there) == 2
+    for name, row in here.items():
+        assert "unknown" not in row[1:3] and there[name][1:3] == ("unknown", "unknown") and row[3:] == there[name][3:]
+
+
+def test_longer_training_by_another_learning_rate_is_no_control(study_folder: Path, tmp_path: Path) -> None:
+    """Of a sweep of learning rates, which recipes in a comparison need not share."""
+    copy = copied(study_folder, tmp_path)
+    path = copy / "hand" / "records.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    for one in records:
+        one["recipe"] |= {"swept_learning_rates": [0.001, 0.003], "peak_learning_rate": 0.003}
+    path.write_text("".join(json.dumps(one) + "\n" for one in records))
+    found: Any = compare_designs(load_runs([path.parent]), SETTINGS)
+    like = next(one for one in found.runs[0].records if one.role == "hand" and one.design == "lite_transformer-m" and one.seed)
+    model = Model(design=like.design, family=like.family, first=None, finals=(like,))
+    assert len(longer_trainings(found, model)) == 1
+    other = replace(like, recipe=dict(like.recipe) | {"peak_learning_rate": 0.001})
+    assert longer_trainings(found, replace(model, finals=(other,))) == ()
 
 
 def test_controls_say_what_they_lack(study: Study, study_folder: Path, tmp_path: Path) -> None:

@@ -104,6 +104,14 @@ def test_a_search_is_compared_with_what_was_metered_on_its_own_kind(study_folder
         assert cell.analysis.findings.answer.outcome == before.analysis.findings.answer.outcome != "unknown"
 
 
+def test_a_hand_design_that_was_metered_once_on_the_searches_kind_is_named(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
+    STUDY.hand_run(copy / "curve", lambda record: record if record.role == "hand" else None, seeds=(1,))
+    found = on_another(copy, tmp_path / "moved", "hand")
+    (told,) = (one for one in found.cells[0].analysis.findings.warnings if "metered once" in one)
+    assert "transformer-s" in told and "leaves out how much seeds of them differ" in told
+
+
 def of_training(base: Record, run_id: str, seed: int, cpu: str, uj: int) -> Record:
     phase = Phase(name="train", duration_s=1.0, cpu_s=1.0, energy_uj=uj, loaded_uj=uj)
     return replace(base, run_id=run_id, record_id=f"seed{seed}", seed=seed, machine={"cpu": cpu}, phases=(phase,))
@@ -173,7 +181,7 @@ def test_the_table_of_models_names_the_processor(study_folder: Path, tmp_path: P
 
 def test_a_model_card_names_the_processor_that_its_grams_are_of(study_folder: Path, tmp_path: Path) -> None:
     copy = copied(study_folder, tmp_path)
-    STUDY.hand_run(copy / "again", lambda record: record if record.role == "hand" else None, seeds=(1,))
+    STUDY.hand_run(copy / "zone", lambda record: record if record.role == "hand" else None, seeds=(1,))
     found = on_another(copy, tmp_path / "moved", "hand")
     card = model_cards(found, ["transformer-s"])["transformer-s.yaml"]
     assert "Synthetic CPU" in card and "Another" not in card and "one training times" in card
