@@ -16,16 +16,18 @@ from reports.basis import Basis
 from reports.break_even import BreakEven
 from reports.cheap_scores import Agreement
 from reports.comparison import Compared
+from reports.design_costs import mean_training_uj
 from reports.ladder import ladder_results
 from reports.load import Run
 from reports.models import Model
 from reports.pareto import undominated, within_limits
+from reports.processors import kind_of, kind_words, on_first_kind
 from reports.quality import objectives_of
 from reports.sentences import Verdict
 from reports.statistics import LEVEL, Comparison
 from reports.trials import Trial, train_tokens
 
-RESULTS_SCHEMA = 4
+RESULTS_SCHEMA = 5
 TABLE_FILES = ("trials", "phases", "anytime", "models")
 """Tidy tables that are written as CSV; `records` is results.csv, and energy by reading is as long as the energy ledger."""
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
@@ -171,8 +173,9 @@ def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
 
 def _design(compared: Compared, model: Model) -> dict[str, Any]:
     rival = next((one for one in compared.rivals if one.model is model), None)
-    training, output = model.training_uj("loaded"), model.mean_output_uj("loaded")
-    once = None if training is None else training / len(model.runs)
+    metered, _ = on_first_kind(model, compared.processors)
+    kind = kind_of(metered)
+    once, output = mean_training_uj(metered, "loaded"), metered.mean_output_uj("loaded")
     return {
         "design": model.design,
         "family": model.family,
@@ -187,13 +190,16 @@ def _design(compared: Compared, model: Model) -> dict[str, Any]:
         "holm_p_value": None if rival is None else rival.holm_p_value,
         "training_uj_loaded": once,
         "training_g_co2e": None if once is None else compared.settings.searched_g(once),
-        "output_uj_loaded": plain(model.output_uj("loaded")),
-        "output_uj_dynamic": plain(model.output_uj("dynamic")),
+        "output_uj_loaded": plain(metered.output_uj("loaded")),
+        "output_uj_dynamic": plain(metered.output_uj("dynamic")),
         "g_co2e_per_1000_outputs": None if output is None else compared.settings.used_g(1000 * output),
+        "processor": None if kind is None else kind_words(kind),
     }
 
 
 def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
+    metered, _ = on_first_kind(model, analysis.processors)
+    kind = kind_of(metered)
     interval = analysis.findings.score_intervals.get(model.design)
     return {
         "design": model.design,
@@ -203,10 +209,11 @@ def _model(analysis: Analysis, model: Model) -> dict[str, Any]:
         "valid_score": plain(model.valid_score),
         "test_scores": list(model.test_scores),
         "test_score_interval": plain(asdict(interval)) if interval else None,
-        "output_uj_loaded": plain(model.output_uj("loaded")),
-        "output_uj_dynamic": plain(model.output_uj("dynamic")),
-        "training_uj_loaded": model.training_uj("loaded"),
-        "training_uj_dynamic": model.training_uj("dynamic"),
+        "output_uj_loaded": plain(metered.output_uj("loaded")),
+        "output_uj_dynamic": plain(metered.output_uj("dynamic")),
+        "training_uj_loaded": metered.training_uj("loaded"),
+        "training_uj_dynamic": metered.training_uj("dynamic"),
+        "processor": None if kind is None else kind_words(kind),
     }
 
 

@@ -16,6 +16,7 @@ from reports.design_costs import DesignCost
 from reports.energy import run_cost_uj, search_cost, search_metered_s, split_energy
 from reports.ledgers import PARTS, Machine
 from reports.payers import Bill, TrialBill
+from reports.processors import kind_of, kind_words
 from reports.scenarios import Range
 from reports.settings import Settings
 from reports.trials import train_tokens
@@ -160,6 +161,7 @@ def _trial(basis: Basis, one: TrialBill) -> dict[str, Any]:
 
 
 def _design(basis: Basis, cost: DesignCost) -> dict[str, Any]:
+    kind = kind_of(cost.model)
     per_thousand = [None if one is None else one.times(1000) for one in (cost.output_dynamic_uj, cost.output_loaded_uj)]
     used = None if per_thousand[1] is None else basis.settings.used_range_g(per_thousand[1])
     trained = None if cost.training_loaded_uj is None else basis.settings.searched_range_g(cost.training_loaded_uj)
@@ -177,4 +179,5 @@ def _design(basis: Basis, cost: DesignCost) -> dict[str, Any]:
         "per_1000_outputs_loaded_j": _joules(per_thousand[1]),
         "per_1000_outputs_emissions_g_co2e": _span(used),
         "output_energy_over_the_least_factor": _span(cost.times_least),
+        "processor": None if kind is None else kind_words(kind),
     }

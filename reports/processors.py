@@ -55,6 +55,12 @@ def on_first_kind(model: Model, kinds: Sequence[Processor]) -> tuple[Model, Proc
     return model, None
 
 
+def kind_of(model: Model) -> Processor | None:
+    """The kind of processor that a model's energies are of; None where they are of several, or there are none."""
+    kinds = {processor_of(one) for seed in model.counted for one in seed}
+    return kinds.pop() if len(kinds) == 1 else None
+
+
 def kind_words(kind: Processor) -> str:
     """A kind in words, such as AMD EPYC in float32."""
     return f"{kind[0]} in {kind[1]}"

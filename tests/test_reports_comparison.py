@@ -337,8 +337,11 @@ def test_of_several_processors_energies_are_those_of_the_first_alone(report: Jud
         before, after = report.design(name), found.design(name)
         assert after["scores"] == before["scores"]
         if name == "beta-s":
-            assert after["output_uj_loaded"] is None is after["training_uj_loaded"]
+            assert after["processor"] == "Another CPU in float32", "told, and where it was"
+            assert after["training_uj_loaded"] == pytest.approx(10 * before["training_uj_loaded"])
+            assert after["output_uj_loaded"] == pytest.approx([10 * one for one in before["output_uj_loaded"]])
         else:
+            assert after["processor"] == "Synthetic CPU in float32"
             assert after["training_uj_loaded"] == pytest.approx(before["training_uj_loaded"], rel=0.2)
     words = " ".join(one.text for one in found.verdict.sentences)
     assert "on several kinds of processors; energies are those of Synthetic CPU in float32 alone." in words

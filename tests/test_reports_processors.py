@@ -12,11 +12,14 @@ from nas.records import Phase, Record
 from nas.testing import module_at
 from reports.controls import longer_trainings, random_controls
 from reports.draws import draw
+from reports.interchange import energy_results
 from reports.model_card import model_cards
 from reports.models import Model, key_of
-from reports.processors import kind_words, kinds_by_use, kinds_in, on_first_kind, on_kind, processor_of
+from reports.processors import kind_of, kind_words, kinds_by_use, kinds_in, on_first_kind, on_kind, processor_of
 from reports.study import Study
+from reports.study_export import study_results
 from reports.study_figures import draw_study, metered_on, pooled_words, study_models
+from reports.study_sentences import make_study_verdict
 from reports.tidy import models
 
 RECORDS = Path(__file__).parent / "records"
@@ -58,6 +61,31 @@ def test_energies_of_all_models_together_are_of_the_kind_on_which_most_searches_
     assert mine and mine <= moved and "transformer-s" in moved
     assert all(after[name] == before[name] for name in set(after) - moved)
     assert any(one.searched and one.design not in moved for one in found.evidence.models)
+
+
+def test_results_name_the_processor_of_each_models_energies(study_folder: Path, study: Study, tmp_path: Path) -> None:
+    """Models of the other kind keep their energies there, which the page's common figure leaves out."""
+    found = on_another(study_folder, tmp_path, "hand", "random-7m")
+    results = study_results(found, make_study_verdict(found))
+    moved = {one.design for one in found.evidence.models if not one.counted}
+    rows = {one["design"]: one for one in results["models"]}
+    assert {one for one, row in rows.items() if row["processor"] == "Another CPU in float32"} == moved != set()
+    assert {row["processor"] for one, row in rows.items() if one not in moved} == {"Synthetic CPU in float32"}
+    before = {one.design: one for one in study.evidence.models}
+    assert all(rows[one]["output_uj_loaded"] == list(before[one].output_uj("loaded") or ()) for one in moved)
+    told = {one["design"]: one["processor"] for one in energy_results(found)["designs"]}
+    assert told == {one: row["processor"] for one, row in rows.items()}
+
+
+def test_energies_of_several_kinds_together_are_of_no_kind(study_folder: Path, tmp_path: Path) -> None:
+    copy = copied(study_folder, tmp_path)
+    STUDY.hand_run(copy / "curve", lambda record: record if record.role == "hand" else None, seeds=(1, 2))
+    found = on_another(copy, tmp_path / "moved", "hand")
+    mixed = next(one for one in found.evidence.models if one.design == "transformer-s")
+    both = replace(mixed, apart=frozenset())
+    assert {processor_of(one) for seed in both.counted for one in seed} == set(found.processors) and len(found.processors) == 2
+    assert kind_of(both) is None and kind_of(mixed) == found.processors[0]
+    assert kind_of(replace(mixed, apart=frozenset(key_of(one) for one in mixed.trainings))) is None
 
 
 def test_what_was_metered_on_another_kind_has_a_figure_of_its_own(study_folder: Path, tmp_path: Path) -> None:
