@@ -148,29 +148,6 @@ def _lines_without_marks(axes: Axes, long: pd.DataFrame) -> None:
 def noise_figure(table: pd.DataFrame) -> Drawing:
     """The share that the text that matters gets of both, trained, fresh, and by its length."""
     shares = own_of_both(table)
-    kinds = kinds_in(shares)
-
-    def draw(paper: Paper) -> Figure:
-        figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(shown_designs(shares)))
-        for axes, kind in zip(panels, kinds, strict=True):
-            found = contrasts(of_kind(shares, *kind), "own_of_both", "even_of_both")[:MOST_DESIGNS]
-            for place, one in enumerate(found):
-                axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
-                if one.fresh is not None:
-                    axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
-                assert one.even is not None
-                axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
-            first = paper.narrow or axes is panels[0]
-            axes.set_yticks(range(len(found)), [readable(one.design) if first else "" for one in found])
-            axes.set_ylim(len(found) - 0.4, -0.6)
-            axes.set_xlim(0, 1)
-            axes.grid(visible=False, axis="y")
-            axes.grid(visible=True, axis="x", color=GRID)
-            axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
-            axes.set_xlabel("of attention on both")
-        legend(figure, panels, paper)
-        return figure
-
     told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(shares, "own_of_both"))
     return render(
         Sketch(
@@ -179,9 +156,49 @@ def noise_figure(table: pd.DataFrame) -> Drawing:
             caption="Two texts side by side, in both orders; shown is what the one that matters gets of the attention on both, "
             "weights by size. The upright mark is what its length alone gives it.",
             alt=f"Share of the text that matters: {told}.",
-            draw=draw,
+            draw=lambda paper: _draw_shares(paper, shares, "own_of_both", "even_of_both", "of attention on both"),
         )
     )
+
+
+def sparsity_figure(table: pd.DataFrame) -> Drawing:
+    """The share of weights that are smaller than an even map's, trained and fresh, one panel a kind of attention."""
+    told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(table, "below_uniform_share"))
+    return render(
+        Sketch(
+            name="attention-sparsity",
+            title="How many weights of attention are small",
+            caption="Of the tokens that a query may see, the share that gets less than an even part of its attention, weights "
+            "by size: 0 is a map spread evenly, the more the sparser. Means over layers, heads and seeds.",
+            alt=f"Share of weights below an even map's: {told}.",
+            draw=lambda paper: _draw_shares(paper, table, "below_uniform_share", None, "of tokens that may be seen"),
+        )
+    )
+
+
+def _draw_shares(paper: Paper, table: pd.DataFrame, measure: str, even: str | None, words: str) -> Figure:
+    """A share of every design, trained and fresh, and of an even map if that is a measure: one panel a kind of attention."""
+    kinds = kinds_in(table)
+    figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(shown_designs(table)))
+    for axes, kind in zip(panels, kinds, strict=True):
+        found = contrasts(of_kind(table, *kind), measure, even)[:MOST_DESIGNS]
+        for place, one in enumerate(found):
+            axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
+            if one.fresh is not None:
+                axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
+            if one.even is not None:
+                axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
+        names = [readable(one.design) for one in found]
+        own_names = paper.narrow or axes is panels[0] or {one.design for one in found} != set(shown_designs(table))
+        axes.set_yticks(range(len(found)), names if own_names else [""] * len(found))
+        axes.set_ylim(len(found) - 0.4, -0.6)
+        axes.set_xlim(0, 1)
+        axes.grid(visible=False, axis="y")
+        axes.grid(visible=True, axis="x", color=GRID)
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{share:.0%}"))
+        axes.set_xlabel(words)
+    legend(figure, panels, paper)
+    return figure
 
 
 PART_NAMES = {"attention": "attention and convolution", "feed_forward": "feed-forward"}

@@ -22,8 +22,9 @@ from reports.probes import (
     relative_distance,
     signed,
 )
-from reports.probes_figures import depth_figure, distance_figure, noise_figure, spectrum_figure
-from reports.tables import NOT_RUN, Table
+from reports.probes_figures import depth_figure, distance_figure, noise_figure, sparsity_figure, spectrum_figure
+from reports.probes_table import attention_table
+from reports.tables import Table
 from reports.words import number, optional, percent, shortest, significant
 
 FORMS = {
@@ -32,6 +33,7 @@ FORMS = {
 }
 
 
+SPARSE = "below_uniform_share"
 TITLE = "Why: inside the trained models"
 NOT_PROBED = (
     "Nobody has looked into the trained models of this report. Where a run's weights were kept, carbon-nas probe RUN does, and "
@@ -49,6 +51,9 @@ def probes_section(basis: Basis) -> Section:
     if (local["sees"] == "self").any():
         paragraphs.append(_locality_words(basis, local))
         drawings.append(distance_figure(local))
+    if len(local):
+        paragraphs.append(_sparsity_words(local))
+        drawings.append(sparsity_figure(local))
     if len(ranks):
         paragraphs.append(_spectrum_words(ranks))
         drawings.append(spectrum_figure(ranks))
@@ -125,6 +130,17 @@ def _locality_words(basis: Basis, table: pd.DataFrame) -> str:
     )
 
 
+def _sparsity_words(table: pd.DataFrame) -> str:
+    parts = [f"{STACKS[kind]}: {each}" for kind in kinds_in(table) if (each := _each(contrasts(of_kind(table, *kind), SPARSE)))]
+    found = contrasts(table, SPARSE)
+    if not found:
+        return "Sparse maps. How many weights are small is known of no trained model."
+    return (
+        "Sparse maps. Of the tokens that a query may see, this share gets less than an even part of its attention: "
+        f"{'. '.join(parts)}. That training makes attention sparse is {_agreement(found, 1)}, all kinds together."
+    )
+
+
 def _spectrum_words(table: pd.DataFrame) -> str:
     own = of_tokens(table)
     if own.empty:
@@ -198,6 +214,11 @@ def _depth_words(table: pd.DataFrame) -> str:
     shallow = " All stacks have one layer, so that depth cannot be asked about."
     verdict = f" That the first layer does most is seen in {sum(firsts)} of {len(firsts)} stacks" if firsts else shallow
     verdict += f", and with fresh weights in {sum(fresh)} of {len(fresh)}." if firsts and fresh else "." if firsts else ""
+    inner = _least_inside(depths)
+    if inner:
+        verdict += (
+            f" That a layer between first and last does least is seen in {sum(inner)} of {len(inner)} stacks of three or more."
+        )
     return (
         "Redundant layers (LLM-Drop). Cosine of a token's state before and after a sublayer, 1 being no change, in "
         f"{'; '.join(texts)}.{verdict} The paper's models have dozens of layers, "
@@ -214,49 +235,11 @@ def _first_most(table: pd.DataFrame) -> list[bool]:
     ]
 
 
-def attention_table(local: pd.DataFrame, ranks: pd.DataFrame, planted: pd.DataFrame) -> Table:
-    """Every measure by design, kind of attention and weights: means over layers, heads and seeds."""
-    heads = (
-        "Design",
-        "Attention",
-        "Weights",
-        "Distance, tokens",
-        "Within 3",
-        "Entropy, nats",
-        "Of largest",
-        "In first quarter",
-        "On own text",
-    )
-    shares = own_of_both(planted)
-    rows = []
-    for (design, stack, sees, weights), own in local.groupby(["design", "stack", "sees", "weights"], sort=False):
-        same = {
-            name: frame[
-                (frame["design"] == design) & (frame["weights"] == weights) & (frame["stack"] == stack) & (frame["sees"] == sees)
-            ]
-            for name, frame in (("ranks", ranks), ("shares", shares))
-        }
-        rows.append(
-            (
-                str(design),
-                STACKS[(str(stack), str(sees))],
-                "trained" if weights == TRAINED else "fresh",
-                _cell(own["distance_tokens"], 1),
-                _cell(own["within_3"], 2),
-                _cell(own["entropy_nats"], 2),
-                _cell(own["entropy_share"], 2),
-                _cell(same["ranks"]["share"], 2),
-                _cell(same["shares"]["own_of_both"], 2),
-            )
-        )
-    note = (
-        "Means over layers, heads and seeds. Distance is between places of one sequence, so it has no meaning towards another "
-        "one or towards slots. Entropy is of weights by size, beside it as a share of the largest possible. In first quarter: "
-        "what the largest quarter of singular values holds. On own text: of attention on two texts, of which one does not matter."
-    )
-    return Table("What attention does", heads, tuple(rows), frozenset(range(3, len(heads))), note)
-
-
-def _cell(values: "pd.Series[float]", places: int) -> str:
-    known = pd.to_numeric(values, errors="coerce").dropna()
-    return NOT_RUN if known.empty else optional(float(known.mean()), places)
+def _least_inside(table: pd.DataFrame) -> list[bool]:
+    """Of every design's stack of three layers or more, whether a layer that is neither first nor last changes least."""
+    found = []
+    for _, one in table.groupby(["design", "stack"]):
+        layers = one.astype({"similarity": float}).groupby("layer")["similarity"].mean()
+        if len(layers) > 2:
+            found.append(layers.idxmax() not in (layers.index.min(), layers.index.max()))
+    return found

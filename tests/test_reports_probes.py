@@ -98,7 +98,7 @@ def test_a_later_table_replaces_an_earlier_one(run_with: Callable[..., Path]) ->
 def test_the_page_says_what_is_seen_and_names_what_it_left_out(
     run_with: Callable[..., Path], tmp_path: Path, printing: Callable[..., AbstractContextManager[None]]
 ) -> None:
-    own = ("attention-distance", "attention-spectrum", "attention-noise", "similarity-depth")
+    own = ("attention-distance", "attention-sparsity", "attention-spectrum", "attention-noise", "similarity-depth")
     lines = [*both("plain", (0.6, 0.8)), *both("lite-x", (0.5, 0.6)), *both("diff", (0.9, 0.9), negative=0.1)]
     folder = run_with(*lines, malformed=("{", '{"schema": 7}'))
     with printing(*own):
@@ -111,7 +111,7 @@ def test_the_page_says_what_is_seen_and_names_what_it_left_out(
     )
     assert f"{further}even map with one, 0.20 without (means of designs, not tested)" in page
     assert "On average what matters gets more where maps are subtracted: 90 %, and 62 % where they are not" in page
-    assert "depth cannot be asked about" in page
+    assert "depth cannot be asked about" in page and "between first and last" not in page
     assert all((tmp_path / "out" / f"{name}.png").stat().st_size > 1_000 for name in own)
     assert (tmp_path / "out" / "work-length.png").exists()
 
@@ -125,6 +125,35 @@ def test_which_layer_does_most_is_told_of_fresh_models_too(run_with: Callable[..
     write_report([run_with(deep("trained", 0.8, 0.9), deep("random", 0.9, 0.8))], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     assert "the first layer does most is seen in 1 of 1 stacks, and with fresh weights in 0 of 1." in page
+
+
+@pytest.mark.parametrize(("similarities", "seen"), [((0.5, 0.9, 0.8), 1), ((0.5, 0.8, 0.9), 0), ((0.9, 0.6, 0.8), 0)])
+def test_whether_a_layer_between_first_and_last_does_least(
+    run_with: Callable[..., Path], tmp_path: Path, similarities: tuple[float, ...], seen: int
+) -> None:
+    row = {"module": HEAD["module"], "stack": "encoder", "part": "attention"}
+    found = line("plain", "trained", "depth", **row, layer=0, similarity=similarities[0])
+    rows = tuple(row | {"layer": layer, "similarity": one} for layer, one in enumerate(similarities))
+    write_report([run_with(replace(found, rows=rows))], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    assert f"a layer between first and last does least is seen in {seen} of 1 stacks of three or more." in page
+
+
+@pytest.mark.parametrize(("trained", "seen"), [((0.6, 0.8), "seen"), ((0.6, 0.4), "not seen")])
+def test_sparsity_is_told_beside_fresh_models(
+    run_with: Callable[..., Path], tmp_path: Path, trained: tuple[float, ...], seen: str
+) -> None:
+    """Fresh models have half of their weights below an even map's."""
+    lines = []
+    for one in both("plain", (0.6, 0.8)):
+        if one.kind == "locality" and one.weights == "trained":
+            one = replace(one, rows=tuple(dict(row) | {"below_uniform_share": trained[one.seed - 1]} for row in one.rows))
+        lines.append(one)
+    write_report([run_with(*lines)], tmp_path / "out", "DEU", "FRA")
+    page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
+    mean = 100 * sum(trained) / len(trained)
+    assert f"an even part of its attention: encoder, to itself: plain {mean:.0f} % (fresh 50 %)" in page
+    assert f"training makes attention sparse is {seen}, all kinds together" in page and "Below even" in page
 
 
 def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp_path: Path) -> None:
@@ -146,7 +175,7 @@ def test_tables_without_trained_models_are_no_numbers(run_with: Callable[..., Pa
     bare = replace(next(one for one in tables("plain", "trained", 0.6) if one.kind == "depth"), rows=())
     write_report([run_with(*fresh, bare)], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
-    assert page.count("known of no trained model") == 4
+    assert page.count("known of no trained model") == 5
 
 
 @pytest.mark.parametrize("alone", [True, False])
