@@ -12,9 +12,10 @@ from matplotlib.transforms import Bbox
 
 from reports.comparison import Compared
 from reports.drawing import INK, MUTED, Drawing, Paper, Sketch, render
-from reports.energy_figures import energy_split, split_table, split_words, time_figures
+from reports.energy_figures import energy_split, split_table, split_words
 from reports.figure_tables import compared_models
 from reports.marks import hand_families, log_x, look, metric_of, readable, scale_x
+from reports.power_figures import time_figures
 from reports.statistics import Interval
 from reports.words import optional
 

@@ -10,7 +10,6 @@ from nas.units import MICROJOULES_PER_WH
 from reports.basis import Basis
 from reports.drawing import FAMILY_COLOURS, GRID, INK, MUTED, SEARCHED_COLOUR, SURFACE, Drawing, Paper, Sketch, render
 from reports.energy import Split
-from reports.energy_tables import power_table, timeline_table
 from reports.marks import legend, readable
 from reports.words import percent, plural, significant
 
@@ -26,9 +25,6 @@ PART_LOOKS = {
     "foreign": ("foreign", MUTED),
 }
 """Name and colour of each part of a run's energy."""
-STACKED = {"idle": GRID, "overhead": MUTED, "foreign": INK}
-"""Colours of those parts where they lie on each other."""
-
 OUTCOME_LOOKS = {
     "finished": ("search trial, trained to its end", SEARCHED_COLOUR),
     "stopped": ("search trial, stopped early", FAMILY_COLOURS[4]),
@@ -110,74 +106,6 @@ def energy_split(parts: pd.DataFrame, conserved: str, closing: str = "", trainin
             draw=draw,
         )
     )
-
-
-def time_figures(basis: Basis) -> tuple[Drawing | None, Drawing | None]:
-    """Power over time and the time line of a report's runs, each None where nothing is known of it."""
-    return power_over_time(power_table(basis.runs)), timeline(timeline_table(basis.runs))
-
-
-def power_over_time(power: pd.DataFrame) -> Drawing | None:
-    """Power in parts, stacked, with the machines' total on top; None without readings.
-
-    Args:
-        power: see `energy_tables.POWER_COLUMNS`.
-    """
-    if power.empty:
-        return None
-    totals = power[power["part"] == "machine"]
-    runs = list(totals.groupby("run_id")["energy_uj"].sum().nlargest(MOST_PANELS).index)
-    left_out = totals["run_id"].nunique() - len(runs)
-    parts = [one for one in power["part"][power["run_id"].isin(runs)].unique() if one != "machine"]
-    step = float(totals["bin_s"].iloc[0])
-
-    def draw(paper: Paper) -> Figure:
-        figure, panels = paper.figure(250 if len(runs) > 1 else 300, rows=len(runs))
-        for axes, run in zip(panels, runs, strict=True):
-            _stack(axes, power[power["run_id"] == run], parts)
-            axes.set_title(readable(run) if len(runs) > 1 else "")
-            axes.set_ylabel("watts")
-        panels[-1].set_xlabel("hours since the run began")
-        legend(figure, panels, paper)
-        return figure
-
-    shown = totals[totals["run_id"].isin(runs)]
-    mean = shown["energy_uj"].sum() / 1e6 / max(shown["bin_s"][shown["energy_uj"] > 0].sum(), 1e-9)
-    return render(
-        Sketch(
-            name="power",
-            title="Power over time",
-            caption="From below: what machines draw doing nothing, the engine's overhead, other people's work, then trials by "
-            "what they were. The line on top is the machines' own total; where it lies on the stack, nothing is missing and "
-            f"nothing is counted twice. Means over {_span(step)}."
-            + (f" Left out: {plural(left_out, 'run')} that drew less." if left_out else ""),
-            alt=f"Stacked power over time, {mean:.0f} watts on average, the machines' total on top of the stack.",
-            draw=draw,
-        )
-    )
-
-
-def _span(seconds: float) -> str:
-    return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.1f} s"
-
-
-def _stack(axes: Axes, power: pd.DataFrame, parts: list[str]) -> None:
-    """Areas from zero up to each cumulated part, the highest first, so that an area is one line of points."""
-    watts = power.pivot_table(index="time_h", columns="part", values="power_w", sort=False).fillna(0.0).sort_index()
-    named = [one for one in PART_LOOKS if one in parts]
-    base = [one for one in ("idle", "overhead", "foreign") if one in parts]
-    order = [*base, *(one for one in named if one not in base), *(one for one in parts if one not in PART_LOOKS)]
-    heights = watts.reindex(columns=order, fill_value=0.0).cumsum(axis=1)
-    others = [one for one in order if one not in PART_LOOKS]
-    for name in reversed(order):
-        label, colour = PART_LOOKS.get(name, (readable(name), ""))
-        colour = STACKED.get(name) or colour or FAMILY_COLOURS[others.index(name) % len(FAMILY_COLOURS)]
-        # An area of one corner at either end: fill_between would go back along zero point by point.
-        across = [heights.index[0], *heights.index, heights.index[-1]]
-        axes.fill(across, [0.0, *heights[name], 0.0], color=colour, linewidth=0, label=label.replace("\n", " "))
-    axes.plot(watts.index, watts["machine"], color=INK, linewidth=1.1, label="machines' total")
-    axes.set_ylim(bottom=0)
-    axes.margins(x=0)
 
 
 def timeline(spans: pd.DataFrame) -> Drawing | None:

@@ -14,8 +14,6 @@ from reports.statistics import FloatArray
 from reports.trials import Kind, Trial, is_supernet, trials_of
 
 NUM_BINS = 300
-MOST_NAMED = 6
-"""Trials that are parts of their own; more are drawn by what they were."""
 SECOND = 1.0
 """Records tell times to the second, so that one may seem to begin before its predecessor on a worker ended."""
 
@@ -23,11 +21,12 @@ POWER_COLUMNS = {
     "run_id": "run",
     "time_h": "middle of the bin, hours since the run's first reading",
     "bin_s": "length of the bin in seconds",
-    "part": "`idle`, `overhead`, `foreign`, a part of `reports.energy` or a trial; `machine` is the machines' own total",
+    "part": "`idle`, `overhead`, `foreign` or a part of `reports.energy`; `machine` is the machines' own total",
+    "trial": "the trial that drew it; None for what no trial drew",
     "energy_uj": "microjoules in the bin, those of a reading spread evenly over its time; dynamic energy of trials",
     "power_w": "their mean power in watts",
 }
-"""A table of power: one row a run, bin and part, machines of a run added up."""
+"""A table of power: one row a run, bin, part and trial, machines of a run added up; none where a trial drew nothing."""
 
 TIMELINE_COLUMNS = {
     "run_id": "run",
@@ -61,52 +60,59 @@ def _power(run: Run, num_bins: int) -> pd.DataFrame:
     begin = min(machine.ticks[0].time_s - machine.ticks[0].dt_s for machine in run.machines)
     end = max(machine.ticks[-1].time_s for machine in run.machines)
     edges = np.linspace(begin, max(end, begin + 1e-3), num_bins + 1)
-    trials = {share.trial for machine in run.machines for tick in machine.ticks for share in tick.shares}
-    totals: dict[str, FloatArray] = {}
+    totals: dict[tuple[str, str | None], FloatArray] = {}
     for machine in run.machines:
-        for part, energies in _parts(machine, len(trials) <= MOST_NAMED).items():
-            binned = _binned(machine, energies, edges)
-            totals[part] = totals.get(part, np.zeros(num_bins)) + binned
+        starts, ends = _spans_of(machine, begin)
+        for key, (places, energies) in _parts(machine).items():
+            totals[key] = totals.get(key, np.zeros(num_bins)) + _binned(starts[places], ends[places], energies, edges)
     width = float(edges[1] - edges[0])
     middles = (edges[:-1] + edges[1:]) / 2
-    columns = [
-        pd.DataFrame(
-            {
-                "run_id": run.run_id,
-                "time_h": (middles - begin) / 3600,
-                "bin_s": width,
-                "part": part,
-                "energy_uj": energies,
-                "power_w": energies / 1e6 / width,
-            }
-        )
-        for part, energies in totals.items()
-    ]
-    return pd.concat(columns, ignore_index=True)
+    kept = {key: np.arange(num_bins) if key[1] is None else np.flatnonzero(binned) for key, binned in totals.items()}
+    drawn = np.concatenate([totals[key][bins] for key, bins in kept.items()])
+    return pd.DataFrame(
+        {
+            "run_id": run.run_id,
+            "time_h": (middles[np.concatenate(list(kept.values()))] - begin) / 3600,
+            "bin_s": width,
+            "part": np.repeat([part for part, _ in kept], [len(places) for places in kept.values()]),
+            "trial": np.repeat(np.array([trial for _, trial in kept], dtype=object), [len(places) for places in kept.values()]),
+            "energy_uj": drawn,
+            "power_w": drawn / 1e6 / width,
+        }
+    )
 
 
-def _parts(machine: Machine, named: bool) -> dict[str, FloatArray]:
-    """Microjoules of each part in each reading of a machine."""
-    found = {name: np.zeros(len(machine.ticks)) for name in ("machine", "idle", "overhead", "foreign")}
-    for index, tick in enumerate(machine.ticks):
-        found["machine"][index] = tick.machine_uj
-        found["idle"][index] = tick.idle_uj
-        found["overhead"][index] = tick.overhead_uj
-        found["foreign"][index] = tick.foreign_uj
-        for share in tick.shares:
-            part = share.trial if named else part_of(role_of(share.trial), share.phase)
-            if part not in found:
-                found[part] = np.zeros(len(machine.ticks))
-            found[part][index] += share.energy_uj
+def _parts(machine: Machine) -> dict[tuple[str, str | None], tuple[list[int], list[int]]]:
+    """By part and trial: the readings of a machine that tell of it, and the microjoules in each."""
+    found: dict[tuple[str, str | None], tuple[list[int], list[int]]] = {}
+    for place, tick in enumerate(machine.ticks):
+        drawn: list[tuple[tuple[str, str | None], int]] = [
+            (("machine", None), tick.machine_uj),
+            (("idle", None), tick.idle_uj),
+            (("overhead", None), tick.overhead_uj),
+            (("foreign", None), tick.foreign_uj),
+        ]
+        drawn += [((part_of(role_of(share.trial), share.phase), share.trial), share.energy_uj) for share in tick.shares]
+        for key, uj in drawn:
+            places, energies = found.setdefault(key, ([], []))
+            if places and places[-1] == place:
+                energies[-1] += uj
+            else:
+                places.append(place)
+                energies.append(uj)
     return found
 
 
-def _binned(machine: Machine, energies: FloatArray, edges: FloatArray) -> FloatArray:
-    """Energies of readings [ticks], each spread evenly over its time, in bins; none is lost or made."""
+def _spans_of(machine: Machine, begin: float) -> tuple[FloatArray, FloatArray]:
+    """When each reading of a machine begins and ends; none begins before the one before it ended."""
     ends = np.maximum.accumulate(np.asarray([tick.time_s for tick in machine.ticks]))
     lengths = np.asarray([max(tick.dt_s, 1e-3) for tick in machine.ticks])
-    before = np.concatenate([[edges[0]], ends[:-1]])
-    starts = np.minimum(np.maximum(ends - lengths, before), ends)
+    before = np.concatenate([[begin], ends[:-1]])
+    return np.minimum(np.maximum(ends - lengths, before), ends), ends
+
+
+def _binned(starts: FloatArray, ends: FloatArray, energies: Sequence[int], edges: FloatArray) -> FloatArray:
+    """Energies of readings, each spread evenly over its time, in bins; none is lost or made."""
     total = np.concatenate([[0.0], np.cumsum(energies)])
     times = np.stack([starts, ends], axis=1).ravel()
     reached = np.stack([total[:-1], total[1:]], axis=1).ravel()
@@ -129,7 +135,7 @@ def _spans(run: Run) -> Iterator[tuple[str, str, int, float, float, str]]:
             start, end = seconds(leg.started_at), seconds(leg.finished_at)
             if kind and start and end >= start:
                 found.append((start, end, record.record_id, kind))
-    for lane, (start, end, record_id, kind) in _packed(sorted(found)):
+    for lane, (start, end, record_id, kind) in packed(sorted(found)):
         yield run.run_id, record_id, lane, start, end, kind
 
 
@@ -147,7 +153,7 @@ def _kind(record: Record, trial: Trial | None) -> str:
 Span = tuple[float, float, str, str]
 
 
-def _packed(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:
+def packed(spans: Sequence[Span]) -> Iterator[tuple[int, Span]]:
     """Spans by their beginning, each with the lowest lane that is free."""
     free: list[int] = []
     busy: list[tuple[float, int]] = []

@@ -6,9 +6,10 @@ import pandas as pd
 
 from reports.analysis import Analysis
 from reports.drawing import Drawing
-from reports.energy_figures import energy_split, split_table, split_words, time_figures
+from reports.energy_figures import energy_split, split_table, split_words
 from reports.figure_tables import analysis_models, progress_table, trial_table
 from reports.payback_figures import CellName, break_even_lines, crossing_of, region_map, regions_table, routes_table
+from reports.power_figures import time_figures
 from reports.quality_figures import best_against_carbon, quality_against_energy, quality_against_macs, quality_against_training
 from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import genealogy_table, genes_table

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from nas.ledger import encode_line
 from reports.analysis import Analysis, analyse
 from reports.drawing import Drawing, themed
-from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, power_over_time, timeline
+from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, timeline
 from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
 from reports.figures import MISSING, left_out, missing_words
@@ -30,6 +30,7 @@ from reports.payback_figures import (
     regions_table,
     routes_table,
 )
+from reports.power_figures import MOST_APART, MOST_NAMED, _apart_words, _layers, _levels, _raised, power_over_time
 from reports.quality_figures import (
     best_against_carbon,
     quality_against_energy,
@@ -39,7 +40,7 @@ from reports.quality_figures import (
 from reports.search_figures import gene_importance, genealogy
 from reports.search_tables import GENE_COLUMNS, eta_squared, genealogy_table, genes_table
 from reports.settings import make_settings
-from reports.statistics import seeds_interval
+from reports.statistics import FloatArray, seeds_interval
 
 RECORDS = Path(__file__).parent / "records"
 
@@ -65,10 +66,69 @@ def test_columns_are_those_that_are_documented(analysis: Analysis) -> None:
 
 def test_power_in_parts_is_the_machines_in_every_bin_and_in_all(analysis: Analysis) -> None:
     power = power_table(analysis.runs, num_bins=7)
-    wide = power.pivot_table(index="time_h", columns="part", values="energy_uj").fillna(0.0)
+    wide = power.pivot_table(index="time_h", columns="part", values="energy_uj", aggfunc="sum").fillna(0.0)
     np.testing.assert_allclose(wide.drop(columns="machine").sum(axis=1), wide["machine"], rtol=1e-9)
     assert wide["machine"].sum() == pytest.approx(sum(tick.machine_uj for tick in analysis.run.ticks), rel=1e-12)
     assert set(wide) - {"machine"} <= set(PART_LOOKS)
+
+
+def test_power_of_a_trial_is_what_the_meter_gave_it(analysis: Analysis) -> None:
+    power = power_table(analysis.runs, num_bins=7)
+    given: dict[str, int] = {}
+    for tick in analysis.run.ticks:
+        for share in tick.shares:
+            given[share.trial] = given.get(share.trial, 0) + share.energy_uj
+    found = power.groupby("trial")["energy_uj"].sum()
+    assert dict(found) == pytest.approx(given) and len(given) > MOST_NAMED
+    assert (power["energy_uj"][power["trial"].notna()] > 0).all() and power.groupby("trial").size().max() < 7
+
+
+@pytest.mark.parametrize(("most_named", "most_apart"), [(MOST_NAMED, 0), (MOST_NAMED, 1000), (1000, 1000)])
+def test_areas_of_trials_fill_the_stack(
+    analysis: Analysis, most_named: int, most_apart: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As parts alone, parted by lines, and with names of their own."""
+    monkeypatch.setattr("reports.power_figures.MOST_NAMED", most_named)
+    monkeypatch.setattr("reports.power_figures.MOST_APART", most_apart)
+    power = power_table(analysis.runs, num_bins=50)
+    drawn, edges = power[power["trial"].notna()], np.arange(51.0)
+    bins = drawn.assign(bin=np.rint(drawn["time_h"] * 3600 / drawn["bin_s"] - 0.5).astype(int))
+    top = np.zeros(50)
+    layers = list(_layers(bins, edges, top))
+    np.testing.assert_allclose(top, bins.groupby("bin")["power_w"].sum().reindex(range(50), fill_value=0.0), rtol=1e-9)
+    covered = sum(_area(shape.vertices) for _, _, shapes, _ in layers for shape in shapes)
+    assert covered == pytest.approx(top.sum(), rel=1e-9)
+    assert len(layers) == drawn["trial" if most_named == 1000 else "part"].nunique()
+    assert {apart for *_, apart in layers} == {most_apart > 0}
+
+
+def _area(corners: FloatArray) -> float:
+    """Of a closed outline."""
+    (x, y), (next_x, next_y) = corners[:-1].T, corners[1:].T
+    return abs(float(np.sum(x * next_y - next_x * y))) / 2
+
+
+def test_what_ran_one_after_the_other_is_on_one_level() -> None:
+    """Two workers: what starts last on the first lies under what is longer on the second."""
+    rows = [("a", 0, 4), ("b", 0, 9), ("c", 4, 9)]
+    drawn = pd.DataFrame(
+        [{"trial": name, "bin": at, "bin_s": 60.0, "power_w": 1.0} for name, first, last in rows for at in range(first, last)]
+    )
+    assert [own["trial"].iloc[0] for own in _levels(drawn)] == ["a", "c", "b"]
+
+
+def test_a_pause_parts_the_area_of_a_trial() -> None:
+    drawn = pd.DataFrame({"bin": [1, 2, 5], "power_w": [1.0, 2.0, 3.0]})
+    top = np.ones(8)
+    shapes = list(_raised(drawn, np.arange(9.0), top))
+    assert [(shape.vertices[:, 0].min(), shape.vertices[:, 0].max()) for shape in shapes] == [(1, 3), (5, 6)]
+    assert top.tolist() == [1, 2, 3, 1, 1, 4, 1, 1]
+
+
+def test_how_trials_are_told_apart_is_said(analysis: Analysis) -> None:
+    drawn = power_over_time(power_table(analysis.runs))
+    assert drawn is not None and "Thin lines part trials; colours tell what they did." in drawn.caption
+    assert _apart_words(MOST_NAMED) == "" and f"at most {MOST_APART} of them" in _apart_words(MOST_APART + 1)
 
 
 def test_what_runs_at_the_same_time_is_in_rows_of_its_own(analysis: Analysis) -> None:
