@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from nas.metric import BESIDE, Metric
 from reports.draws import Draws, compare_models, draw
 from reports.models import Model
-from reports.statistics import Comparison
+from reports.statistics import Comparison, corrected
 from reports.words import p_words, signed
 
 
@@ -14,8 +14,8 @@ from reports.words import p_words, signed
 class Beside:
     """The search champion's mean score by a second metric less the hand champion's.
 
-    `comparison` stands alone: nothing is decided by it, so it is part of no correction. It is None where a record has no counts
-    of the metric's rows, as those of earlier versions, or where `warnings` say what is wrong with them.
+    Nothing is decided by `comparison`. It is None where a record has no counts of the metric's rows, as those of earlier
+    versions, or where `warnings` say what is wrong with them.
     """
 
     metric: Metric
@@ -49,6 +49,21 @@ def _compared(pair: tuple[Model, Model], difference: float, like: Draws) -> Besi
     return Beside(metric=metric, difference=difference, comparison=compare_models(*pair, draws))
 
 
+def corrected_beside(found: Sequence[Sequence[Beside]], judged: Sequence[bool]) -> list[tuple[Beside, ...]]:
+    """Second metrics of several searches, each metric corrected for the number of searches with a verdict that have it."""
+    result = [list(one) for one in found]
+    for key in dict.fromkeys(one.metric.key for several in found for one in several):
+        told = [
+            (at, place, one.comparison)
+            for at, several in enumerate(found)
+            for place, one in enumerate(several)
+            if judged[at] and one.metric.key == key and one.comparison is not None
+        ]
+        for (at, place, _), comparison in zip(told, corrected([comparison for *_, comparison in told]), strict=True):
+            result[at][place] = replace(result[at][place], comparison=comparison)
+    return [tuple(one) for one in result]
+
+
 def beside_words(found: Sequence[Beside]) -> str:
     """What second metrics say; nothing where there are none."""
     return " ".join(map(_words, found))
@@ -62,5 +77,6 @@ def _words(one: Beside) -> str:
         why = "the counts behind it contradict the records" if one.warnings else "not all records have the counts behind it"
         return f"{told}; it has no interval, since {why}."
     low, high = (signed(end, metric.places) for end in (comparison.interval.low, comparison.interval.high))
-    chance = f"{p_words(comparison.p_value)} by bootstrap, alone"
+    how = "Holm's correction included" if comparison.num_comparisons > 1 else "alone"
+    chance = f"{p_words(comparison.deciding_p_value)} by bootstrap, {how}"
     return f"{told} (95 % interval {low} to {high}, over seeds and test {metric.rows}; {chance})."

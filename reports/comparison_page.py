@@ -80,6 +80,7 @@ def _best_tile(compared: Compared) -> Tile:
         best.design,
         f"{compared.metric.text(compared.score(best))}; 95 %: {optional(interval.low, places)} to "
         f"{optional(interval.high, places)}; {seeds_words([best])}",
+        "scored",
     )
 
 
@@ -91,7 +92,7 @@ def _separable_tile(compared: Compared) -> Tile:
         return Tile(title, "not judged", "models too weak to conclude")
     found = compared.rivals_that_are("not separable")
     names = listed([one.model.design for one in found]) if found else "all others are worse"
-    return Tile(title, f"{len(found)} of {len(compared.rivals)}", names)
+    return Tile(title, f"{len(found)} of {len(compared.rivals)}", names, "scored")
 
 
 def _detectable_tile(compared: Compared) -> Tile:
@@ -100,7 +101,7 @@ def _detectable_tile(compared: Compared) -> Tile:
         return Tile(title, "unknown", "a design was trained once" if compared.rivals else "nothing to compare with")
     count = compared.num_pairs
     corrected = f", corrected for {count} pairs" if count > 1 else ""
-    return Tile(title, compared.metric.text(compared.detectable), f"found in four of five such runs{corrected}")
+    return Tile(title, compared.metric.text(compared.detectable), f"found in four of five such runs{corrected}", "scored")
 
 
 def _cost_tile(compared: Compared) -> Tile:

@@ -101,7 +101,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
         return None
     run = genes.groupby("run_id")["num_trials"].max().idxmax()
     own = genes[genes["run_id"] == run].sort_values("eta_squared", ascending=False)
-    shown, num = own.head(MOST_GENES), int(own["num_trials"].iloc[0])
+    shown, num, others = own.head(MOST_GENES), int(own["num_trials"].iloc[0]), genes["run_id"].nunique() - 1
     told = own[own["holm_p_value"] < LEVEL]
 
     def draw(paper: Paper) -> Figure:
@@ -134,7 +134,8 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
             f"{num} finished trials of {run}. {few}{found} A mark is where 95 % of 999 permutations stay below: more choices "
             "explain more by chance. A search proposes what did well before, so that genes come along with others: this is no "
             "cause, and each gene is judged alone."
-            + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else ""),
+            + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else "")
+            + (f" Left out: {plural(others, 'other search', 'other searches')} with fewer finished trials." if others else ""),
             alt=f"Bars of eta squared by gene over {num} trials, the greatest gene {shown['gene'].iloc[0]} with "
             f"{significant(float(shown['eta_squared'].iloc[0]))}. {found}",
             draw=draw,

@@ -9,6 +9,7 @@ from typing import Literal
 from nas.records import Scenario
 from reports.analysis import Analysis
 from reports.basis import common_source, configured, margin_of, region_warnings, run_warnings
+from reports.beside import corrected_beside
 from reports.cells import SEPARATOR, CellKey, CellRuns, cells_of, group_of, key_of
 from reports.comparison import DRAWS_PER_PAIR, NUM_DRAWS, find_gaps
 from reports.draws import Draws, draw
@@ -112,6 +113,8 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         _analysis(one, everywhere, evidence, draws, told, settings)
         for one, evidence, told in zip(found, evidences, compared, strict=True)
     ]
+    beside = corrected_beside([one.findings.beside for one in analyses], judged)
+    analyses = [replace(one, findings=replace(one.findings, beside=told)) for one, told in zip(analyses, beside, strict=True)]
     cells = tuple(
         Cell(key=one.key, label=one.label, group=one.group, analysis=analysis, gap=gap)
         for one, analysis, gap in zip(found, analyses, gaps, strict=True)

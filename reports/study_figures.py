@@ -1,5 +1,6 @@
 """The figures of a study, first of all who was better by how much, search by search, from the tightest budget down."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,17 +23,21 @@ COLOURS = {"search won": SEARCHED_COLOUR, "hand design won": FAMILY_COLOURS[0]}
 
 
 MOST_PAYING = 3
-"""Searches whose paying back is drawn."""
+"""Searches whose paying back is drawn: of each limit the one that pays back soonest, then others."""
 
 
 def draw_study(study: Study) -> tuple[Drawing, ...]:
     """The differences by search, then the figures of one search: of all together, and when and where those pay that do."""
-    paying = [(place, cell) for place, cell in enumerate(study.cells, start=1) if pays(cell)]
+    paying = drawn_paying(study.cells)
     found = (
         render(differences(study)),
         *quality_figures(study, study_models(study), words_of(study, 0)),
         *(energy_on(study, place) for place in range(1, len(study.processors))),
-        *(one for place, cell in paying[:MOST_PAYING] for one in payback_figures(cell.analysis, CellName(place, cell.label))),
+        *(
+            one
+            for place in paying
+            for one in payback_figures(study.cells[place].analysis, CellName(place + 1, study.cells[place].label))
+        ),
         *course_figures(study),
     )
     return tuple(one for one in found if one is not None)
@@ -43,15 +48,24 @@ def pays(cell: Cell) -> bool:
     return cell.standing != "unfinished" and cell.analysis.findings.answer.uses is not None
 
 
+def drawn_paying(cells: Sequence[Cell]) -> list[int]:
+    """The places of searches whose paying back is drawn, MOST_PAYING at most."""
+    uses = [(float(cell.analysis.findings.answer.uses or 0), place) for place, cell in enumerate(cells) if pays(cell)]
+    soonest = sorted(uses)
+    first_of = {cells[place].key.mac_limit: place for _, place in reversed(soonest)}.values()
+    others = [place for _, place in soonest if place not in first_of]
+    return sorted([*sorted(first_of), *others][:MOST_PAYING])
+
+
 def left_out(study: Study) -> str:
     """Of which searches it is not drawn when and where they pay back, and why not; nothing where it is of all."""
-    drawn = [cell.label for cell in study.cells if pays(cell)][:MOST_PAYING]
-    told = [f"{cell.label} ({_why_left_out(cell)})" for cell in study.cells if cell.label not in drawn]
+    drawn = drawn_paying(study.cells)
+    told = [f"{cell.label} ({_why_left_out(cell)})" for place, cell in enumerate(study.cells) if place not in drawn]
     if not told:
         return ""
     return (
-        f"Lines of break-even and maps of regions are of searches with a number of uses, of {MOST_PAYING} at most. Left out: "
-        f"{'; '.join(told)}."
+        f"Lines of break-even and maps of regions are of searches with a number of uses, of {MOST_PAYING} at most, of each limit "
+        f"the one that pays back soonest before others. Left out: {'; '.join(told)}."
     )
 
 

@@ -97,7 +97,9 @@ def _won_tile(study: Study) -> Tile:
     detail = f"{counts[2]} not separable"
     if total > judged:
         detail += f"; {total - judged} of {total} without a verdict"
-    return Tile("Who won", f"hand {counts[0]}, search {counts[1]}" if judged else "no verdict yet", detail)
+    return Tile(
+        "Who won", f"hand {counts[0]}, search {counts[1]}" if judged else "no verdict yet", detail, "scored" if judged else None
+    )
 
 
 def _trend_tile(study: Study) -> Tile:
@@ -107,7 +109,7 @@ def _trend_tile(study: Study) -> Tile:
     places = study.metric.places
     low, high = (signed(one, places) for one in (trend.per_halving.interval.low, trend.per_halving.interval.high))
     detail = f"95 %: {low} to {high}; “the tighter, the better by hand” is {trend_words(trend)}{trend_limit(trend)}"
-    return Tile(title, f"{signed(trend.per_halving.difference, places)} {study.metric.unit}", detail)
+    return Tile(title, f"{signed(trend.per_halving.difference, places)} {study.metric.unit}", detail, "scored")
 
 
 def _cost_tile(study: Study) -> Tile:
@@ -130,7 +132,7 @@ def _paid_tile(study: Study) -> Tile:
         f"{count} {word}" for word in ("never", "not separable", "outside the measured curve") if (count := _answers(told, word))
     ]
     value, used = f"{paid} of {len(told)}" if told else "unknown", f"used in {study.settings.used_in.name}"
-    return Tile("Searches that pay back", value, "; ".join(words) or used)
+    return Tile("Searches that pay back", value, "; ".join(words) or used, study.source.provenance if told else None)
 
 
 def _answers(cells: Sequence[Cell], outcome: str) -> int:

@@ -9,13 +9,17 @@ import jsonschema
 import numpy as np
 import pytest
 
+from nas.metric import CHRF as CHRF_METRIC
+from nas.metric import ROUGE_1, Metric
 from nas.records import Record
 from reports.analysis import Analysis, analyse
+from reports.beside import Beside, beside_words, corrected_beside
 from reports.export import search_results
 from reports.load import load_runs
 from reports.row_counts import ROW_COUNTS
 from reports.sentences import make_verdict
 from reports.settings import make_settings
+from reports.statistics import Comparison, Interval
 
 RECORDS = Path(__file__).parent / "records"
 SCHEMA = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
@@ -112,3 +116,29 @@ def test_without_the_counts_behind_it_there_is_no_interval(change: tuple[tuple[i
     assert text(analysis).endswith(f"it has no interval, since {why}")
     assert not warning or any(warning in one for one in analysis.warnings)
     jsonschema.validate(search_results(analysis, make_verdict(analysis)), SCHEMA)
+
+
+def like(p_value: float) -> Comparison:
+    return Comparison(difference=-1.0, interval=Interval(-1.5, -0.5), standard_error=0.25, p_value=p_value)
+
+
+def beside(metric: Metric, p_value: float | None) -> Beside:
+    found = None if p_value is None else like(p_value)
+    return Beside(metric=metric, difference=-1.0, comparison=found)
+
+
+def test_of_several_searches_each_metric_is_corrected_for_those_with_a_verdict() -> None:
+    """Without counts, or without a verdict, a search is no part of the correction and keeps what stands alone."""
+    found = [
+        (beside(CHRF_METRIC, 0.03), beside(ROUGE_1, 0.04)),
+        (beside(CHRF_METRIC, 0.01),),
+        (beside(CHRF_METRIC, None),),
+        (beside(CHRF_METRIC, 0.02),),
+    ]
+    result = corrected_beside(found, [True, True, True, False])
+    told = [[one.comparison and (one.comparison.holm_p_value, one.comparison.num_comparisons) for one in own] for own in result]
+    assert told == [[(0.03, 2), (0.04, 1)], [(0.02, 2)], [None], [(None, 1)]]
+    assert "p = 0.020 by bootstrap, Holm's correction included)" in beside_words(result[1])
+    assert "p = 0.040 by bootstrap, alone)" in beside_words(result[0]) and "p = 0.020 by bootstrap, alone)" in beside_words(
+        result[3]
+    )

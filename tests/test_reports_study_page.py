@@ -26,10 +26,11 @@ from reports.quality_figures import best_against_carbon
 from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import compare
-from reports.study import Study
-from reports.study_figures import left_out, pays, study_models
+from reports.study import Cell, Study
+from reports.study_figures import drawn_paying, left_out, pays, study_models
 from reports.study_sentences import cell_paragraph
 from reports.study_tables import verdict_table
+from reports.verdict import Findings
 from reports.words import p_words, signed
 
 RECORDS = Path(__file__).parent / "records"
@@ -95,15 +96,24 @@ def test_searches_whose_paying_back_is_not_drawn_are_named_with_the_reason(study
     lost, _, won, open_ = study.cells
     assert [pays(cell) for cell in study.cells] == [False, False, True, False]
     told = left_out(study)
-    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most. Left ")
+    assert told.startswith("Lines of break-even and maps of regions are of searches with a number of uses, of 3 at most, of ")
     assert f"{lost.label} (no number: outside the measured curve); " in told and won.label not in told
     unfinished = replace(lost, label="late", gap="it lacks seed 3")
     several = [replace(won, label=f"won {at}") for at in range(4)]
     assert left_out(replace(study, cells=(*several, unfinished))).endswith(
         "Left out: won 3 (it has a number, but 3 come before it); late (no verdict yet)."
     )
+    tighter = replace(won, key=replace(won.key, mac_limit=1))
+    assert drawn_paying((*several, tighter)) == [0, 1, 4], "one of each limit before another of one limit"
+    later = replace(won, analysis=replace(won.analysis, findings=paying_after(won, 9e9)))
+    assert drawn_paying((later, *several)) == [1, 2, 3] and drawn_paying((later,)) == [0]
     assert left_out(replace(study, cells=(won,))) == ""
     assert open_.label in left_out(replace(study, cells=(open_,))), "said where nothing is drawn at all"
+
+
+def paying_after(cell: Cell, uses: float) -> Findings:
+    findings = cell.analysis.findings
+    return replace(findings, answer=replace(findings.answer, uses=uses))
 
 
 def test_results_for_machines(report: tuple[Path, Verdict], study: Study) -> None:
