@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 
 from reports.sentences import Sentence, Verdict
+from reports.strategies_sentences import StrategiesVerdict
 from reports.study_sentences import Paragraph
 from reports.tables import Table
 
@@ -34,7 +35,7 @@ def _told(title: str, headline: str, sentences: Sequence[Sentence]) -> str:
     return "\n".join([title, "", f"**{escaped(headline)}**", "", *told, ""])
 
 
-def report_markdown(title: str, verdict: Verdict, parts: Sequence[Table | Paragraph]) -> str:
+def report_markdown(title: str, verdict: Verdict | StrategiesVerdict, parts: Sequence[Table | Paragraph]) -> str:
     """The content of results.md: the verdict, then tables and what is said of single searches."""
     text = [_told(f"# {escaped(title)}", verdict.headline, verdict.sentences)]
     for one in parts:

@@ -13,6 +13,7 @@ from reports.energy import run_cost_uj, split_energy
 from reports.export import write_json
 from reports.glossary import COMPARISON_GLOSSARY, Term
 from reports.load import load_run
+from reports.markdown import report_markdown
 from reports.page import remove_older_figures, render
 from reports.scenarios import worlds
 from reports.settings import Assumptions, make_settings
@@ -50,7 +51,8 @@ def write_strategies_report(
 ) -> StrategiesVerdict:
     """Writes the report of the comparison in `folder` into `output` and returns the verdict.
 
-    That is index.html, the figures as PNG, strategies.json and strategies.csv. The same run and settings give the same bytes.
+    That is index.html, the figures as PNG, results.md, strategies.json and strategies.csv. The same run and settings give the
+    same bytes.
 
     Args:
         folder: the comparison's run folder.
@@ -76,6 +78,8 @@ def write_strategies_report(
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(strategies_results(strategies, basis, energy, verdict), output / "strategies.json")
         write_strategies_csv(strategies, output / "strategies.csv")
+        tables = (values["ranks"], *values["tables"], values["variants"], values["setup"])
+        (output / "results.md").write_text(report_markdown(values["name"], verdict, tables), encoding="utf-8")
     except OSError as error:
         raise UserError(f"expected a folder that can be written, got {output}: {error}; choose another") from error
     return verdict

@@ -13,6 +13,7 @@ import pytest
 
 from nas.errors import UserError
 from nas.testing import module_at
+from reports.markdown import escaped
 from reports.strategies import analyse_strategies
 from reports.strategies_export import strategies_results
 from reports.strategies_load import is_comparison, is_simulated, load_strategies
@@ -115,7 +116,22 @@ def page_of(folder: Path) -> str:
 
 def test_files(reported: Path) -> None:
     figures = {"anytime-tokens.png", "ends.png"}
-    assert {path.name for path in reported.iterdir()} == {"index.html", "strategies.json", "strategies.csv", *figures}
+    assert {path.name for path in reported.iterdir()} == {
+        "index.html",
+        "results.md",
+        "strategies.json",
+        "strategies.csv",
+        *figures,
+    }
+
+
+def test_results_to_paste_have_the_verdict_and_the_tables(reported: Path, results: dict[str, Any]) -> None:
+    text = (reported / "results.md").read_text(encoding="utf-8")
+    assert f"**{escaped(results['verdict']['headline'])}**" in text
+    page = (reported / "index.html").read_text(encoding="utf-8")
+    titles = re.findall("^## (.*)$", text, re.MULTILINE)
+    assert len(titles) > 4 and all(one.replace("\\", "") in page for one in titles)
+    assert all(re.search(rf"^\| (\*\*)?{name}(\*\*)? \|", text, re.MULTILINE) for name in ("random", "same", "good"))
 
 
 def test_random_search_under_another_name_is_not_separable(results: dict[str, Any]) -> None:
