@@ -1,8 +1,9 @@
 """Seconds of processor time and bytes of the page of a report on a search of 1,000 and of 10,000 trials.
 
-The run is made up from a recorded one: its trials again and again, with other genomes, scores and times, on two workers, 20 s a
-trial, a reading of the meter every second; every tenth is stopped early, every fiftieth fails, every child has a parent. One core
-is used. A report has to stay under 20 s for 1,000 trials, under 90 s for 10,000, and its page under 2 MB for 1,000.
+The run is made up from a recorded one: its trials again and again, with other genomes and their architectures, scores and times,
+on two workers, 20 s a trial, a reading of the meter every second; every tenth is stopped early, every fiftieth fails, every child
+has a parent. One core is used. A report has to stay under 20 s for 1,000 trials, under 90 s for 10,000, and its page under 2 MB
+for 1,000.
 
     python benchmarks/report_speed.py results/translation_small --trials 1000 10000 > results/benchmarks/report_speed.txt
 """
@@ -19,6 +20,8 @@ from typing import Any
 
 from nas.ledger import encode_line
 from reports.page import write_report
+from search_spaces.space import Space
+from search_spaces.spaces.all_spaces import find_space
 
 TRIAL_S, WORKERS, SENTENCES = 20.0, 2, 100
 IDLE_UJ, BUSY_UJ, OVERHEAD_UJ, FOREIGN_UJ = 20_800_000, 3_300_000, 110_000, 40_000
@@ -33,7 +36,8 @@ def make_run(template: Path, target: Path, num_trials: int) -> None:
     models = [one for one in records if one["role"] != "search"]
     trained = [one for one in records if one["role"] == "search" and one["status"] == "complete"]
     begin = datetime.fromisoformat(trained[0]["started_at"]).timestamp()
-    trials = [_trial(trained, number, begin, rng) for number in range(num_trials)]
+    space = find_space(info["experiment"]["search"]["space"])
+    trials = [_trial(trained, number, begin, rng, space) for number in range(num_trials)]
     target.mkdir(parents=True)
     (target / "run.json").write_text(json.dumps(info), encoding="utf-8")
     with (target / "records.jsonl").open("w", encoding="utf-8") as out:
@@ -45,8 +49,9 @@ def make_run(template: Path, target: Path, num_trials: int) -> None:
         meter.writelines(line + "\n" for line in (started[0], *_ticks(num_trials, begin)))
 
 
-def _trial(trained: Sequence[Mapping[str, Any]], number: int, begin: float, rng: random.Random) -> dict[str, Any]:
+def _trial(trained: Sequence[Mapping[str, Any]], number: int, begin: float, rng: random.Random, space: Space) -> dict[str, Any]:
     like = rng.choice(trained)
+    genome = tuple(rng.choice(trained)["genome"][place] for place in range(len(like["genome"])))
     start = begin + number // WORKERS * TRIAL_S
     status = "failed" if number % 50 == 49 else "stopped" if number % 10 == 9 else "complete"
     gain = 4.0 * number / (number + 200) + rng.gauss(0.0, 1.0)
@@ -60,7 +65,8 @@ def _trial(trained: Sequence[Mapping[str, Any]], number: int, begin: float, rng:
         "trial": number,
         "status": status,
         "error": "made up" if status == "failed" else None,
-        "genome": [rng.choice(trained)["genome"][place] for place in range(len(like["genome"]))],
+        "genome": list(genome),
+        "architecture": space.decode(genome).to_plain(),
         "metrics": {} if status == "failed" else metrics,
         "sentence_counts": {} if status == "failed" else counts,
         "started_at": _moment(start),

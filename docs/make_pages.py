@@ -2,10 +2,15 @@
 
 import ast
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS
+from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS
+from reports.ladder_figure import LADDER_COLUMNS
+from reports.payback_figures import REGION_COLUMNS, ROUTE_COLUMNS
+from reports.search_tables import GENE_COLUMNS, GENEALOGY_COLUMNS
 from reports.tidy import COLUMNS
 
 ROOT = Path(__file__).parent.parent
@@ -36,9 +41,38 @@ REFERENCE = (
     "reports/settings.py",
     "reports/page.py",
     "reports/checklist.py",
+    "reports/analysis.py",
+    "reports/sentences.py",
+    "reports/study.py",
     "reports/drawing.py",
+    "reports/figure_tables.py",
+    "reports/quality_figures.py",
+    "reports/payback_figures.py",
+    "reports/energy_tables.py",
+    "reports/energy_figures.py",
+    "reports/power_figures.py",
+    "reports/search_tables.py",
+    "reports/search_figures.py",
+    "reports/study_figures.py",
+    "reports/probes.py",
+    "reports/probes_figures.py",
 )
 """Modules that somebody who extends or scripts carbon-nas meets first."""
+
+
+FIGURE_TABLES = {
+    "reports.figure_tables.analysis_models": (MODEL_COLUMNS, "the figures of `reports.quality_figures`"),
+    "reports.figure_tables.trial_table": (TRIAL_COLUMNS, "quality_against_macs"),
+    "reports.figure_tables.progress_table": (PROGRESS_COLUMNS, "best_against_carbon"),
+    "reports.payback_figures.routes_table": (ROUTE_COLUMNS, "break_even_lines"),
+    "reports.payback_figures.regions_table": (REGION_COLUMNS, "region_map"),
+    "reports.energy_tables.power_table": (POWER_COLUMNS, "power_over_time"),
+    "reports.energy_tables.timeline_table": (TIMELINE_COLUMNS, "timeline"),
+    "reports.search_tables.genealogy_table": (GENEALOGY_COLUMNS, "genealogy"),
+    "reports.search_tables.genes_table": (GENE_COLUMNS, "gene_importance"),
+    "reports.ladder_figure.ladders_table": (LADDER_COLUMNS, "compression_ladders"),
+}
+"""What makes a table, its columns, and what is drawn of it."""
 
 
 def pages() -> dict[str, str]:
@@ -86,11 +120,19 @@ def tables_page() -> str:
         "# Tidy tables\n\n`reports.tidy` makes pandas tables of runs; `tables/` beside a report has most of them as CSV, "
         "`results.csv` is `records`. Energies are microjoules; what is not known is missing, never zero.\n"
     )
-    parts = []
-    for table, columns in COLUMNS.items():
-        rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
-        parts.append(f"## {table}\n\n| column | meaning |\n|---|---|\n{rows}\n")
-    return MADE + "\n".join([intro, *parts])
+    parts = [_columns(table, columns) for table, columns in COLUMNS.items()]
+    figures = (
+        "# Tables that figures are drawn of\n\nEach is made by the function that it is named after, out of an analysis or its "
+        "runs, and drawn by the function behind it ([reference](reference.md)), whose result a notebook shows as it is "
+        "([example](report.ipynb)).\n"
+    )
+    drawn = [_columns(f"{name}: {figure}", columns) for name, (columns, figure) in FIGURE_TABLES.items()]
+    return MADE + "\n".join([intro, *parts, figures, *drawn])
+
+
+def _columns(title: str, columns: Mapping[str, str]) -> str:
+    rows = "\n".join(f"| `{name}` | {meaning} |" for name, meaning in columns.items())
+    return f"## {title}\n\n| column | meaning |\n|---|---|\n{rows}\n"
 
 
 def reference_page() -> str:

@@ -117,6 +117,10 @@ class Sketch:
     alt: str
     draw: Callable[[Paper], Figure]
 
+    def _repr_png_(self) -> bytes:
+        """What a notebook shows."""
+        return _draw(self, WIDE)[1]
+
 
 def render(sketch: Sketch) -> Drawing:
     """Draws a sketch at both sizes."""

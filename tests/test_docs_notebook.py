@@ -24,7 +24,10 @@ def test_it_runs(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
         for cell in NOTEBOOK["cells"]:
             if cell["cell_type"] == "code":
                 exec(compile("".join(cell["source"]), cell["id"], "exec"), names)
-        assert names["plt"].get_fignums() == [1, 2]
+        assert names["plt"].get_fignums() == [1]
+        ended = ["".join(cell["source"]).splitlines()[-1] for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
+        drawn = [eval(line, names) for line in ended if "_against_" in line]
+        assert len(drawn) == 2 and all(one._repr_png_().startswith(b"\x89PNG") for one in drawn)
         assert all(figure.axes[0].has_data() for figure in map(names["plt"].figure, names["plt"].get_fignums()))
     finally:
         names["plt"].close("all")
