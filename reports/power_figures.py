@@ -94,10 +94,10 @@ def _stack(axes: Axes, power: pd.DataFrame) -> None:
         own = bins[bins["part"] == part]
         top[own["bin"]] += own["power_w"]
         areas.append((part, top.copy()))
-    for part, heights in reversed(areas):  # from zero up, the highest first, so that an area is one line of points
+    for place, (part, heights) in enumerate(areas):  # each from zero up, behind the one below, so that it is one line of points
         if heights.any():
             label, colour = PART_LOOKS[part][0], BASE[part]
-            axes.stairs(heights, edges, fill=True, color=colour, linewidth=0, label=label)
+            axes.stairs(heights, edges, fill=True, color=colour, linewidth=0, label=label, zorder=1 - place / 10)
     for label, colour, shapes, apart in _layers(bins[bins["trial"].notna()], edges, top):
         style = {"facecolor": colour, "edgecolor": SURFACE if apart else colour, "linewidth": 0.5 if apart else 0}
         axes.add_patch(PathPatch(Path.make_compound_path(*shapes), label=label, **style))
