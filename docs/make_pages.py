@@ -53,6 +53,7 @@ REFERENCE = (
     "reports/power_figures.py",
     "reports/search_tables.py",
     "reports/search_figures.py",
+    "reports/ladder_figure.py",
     "reports/study_figures.py",
     "reports/probes.py",
     "reports/probes_figures.py",

@@ -20,7 +20,7 @@ from reports.words import plural
 BASE = {"idle": GRID, "overhead": MUTED, "foreign": INK}
 """What no trial drew, from below, in the colours of the stack."""
 MOST_NAMED = 6
-"""Trials of a run that have colours and names of their own; of more, colours tell what they were."""
+"""Trials of a figure that have colours and names of their own; of more, colours tell what they were."""
 MOST_APART = 300
 """Trials of a run that are told apart by a thin line, one for each bin of time."""
 
@@ -41,13 +41,15 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
     totals = power[power["part"] == "machine"]
     runs = list(totals.groupby("run_id")["energy_uj"].sum().nlargest(MOST_PANELS).index)
     left_out = totals["run_id"].nunique() - len(runs)
-    most = int(power[power["run_id"].isin(runs)].groupby("run_id")["trial"].nunique().max())
+    of_runs = power[power["run_id"].isin(runs)]
+    trials, most = list(of_runs["trial"].dropna().unique()), int(of_runs.groupby("run_id")["trial"].nunique().max())
+    named = trials if len(trials) <= MOST_NAMED else []
     step = float(totals["bin_s"].iloc[0])
 
     def draw(paper: Paper) -> Figure:
         figure, panels = paper.figure(250 if len(runs) > 1 else 300, rows=len(runs))
         for axes, run in zip(panels, runs, strict=True):
-            _stack(axes, power[power["run_id"] == run])
+            _stack(axes, power[power["run_id"] == run], named)
             axes.set_title(readable(run) if len(runs) > 1 else "")
             axes.set_ylabel("watts")
         panels[-1].set_xlabel("hours since the run began")
@@ -61,8 +63,8 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
             name="power",
             title="Power over time, trial by trial",
             caption="From below: what machines draw doing nothing, the engine's overhead, other people's work, then every trial "
-            f"on the others that ran with it.{_apart_words(most)} The line on top is the machines' own total; where it lies on "
-            f"the stack, nothing is missing and nothing is counted twice. Means over {_span(step)}."
+            f"on the others that ran with it.{'' if named else _apart_words(most)} The line on top is the machines' own total; "
+            f"where it lies on the stack, nothing is missing and nothing is counted twice. Means over {_span(step)}."
             + (f" Left out: {plural(left_out, 'run')} that drew less." if left_out else ""),
             alt=f"Stacked power over time, {mean:.0f} watts on average, the machines' total on top of the stack.",
             draw=draw,
@@ -71,9 +73,7 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
 
 
 def _apart_words(most: int) -> str:
-    """How trials are told apart in the figure of a run with that many."""
-    if most <= MOST_NAMED:
-        return ""
+    """How trials without names are told apart in a figure, the most of whose runs are that many."""
     thin = " Thin lines part trials" + (f", where a run has at most {MOST_APART} of them" if most > MOST_APART else "")
     return f"{thin}; colours tell what they did."
 
@@ -82,8 +82,8 @@ def _span(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds >= 90 else f"{seconds:.1f} s"
 
 
-def _stack(axes: Axes, power: pd.DataFrame) -> None:
-    """One run: areas on each other, and the machines' total."""
+def _stack(axes: Axes, power: pd.DataFrame, named: Sequence[str]) -> None:
+    """One run: areas on each other, and the machines' total; trials that are `named` have colours of their own."""
     total = power[power["part"] == "machine"].sort_values("time_h")
     width = float(power["bin_s"].iloc[0]) / 3600
     edges = np.append(total["time_h"].to_numpy(), total["time_h"].iloc[-1] + width) - width / 2
@@ -92,13 +92,13 @@ def _stack(axes: Axes, power: pd.DataFrame) -> None:
     areas = []
     for part in BASE:
         own = bins[bins["part"] == part]
-        top[own["bin"]] += own["power_w"]
-        areas.append((part, top.copy()))
+        top[own["bin"].to_numpy()] += own["power_w"].to_numpy()
+        if own["power_w"].any():
+            areas.append((part, top.copy()))
     for place, (part, heights) in enumerate(areas):  # each from zero up, behind the one below, so that it is one line of points
-        if heights.any():
-            label, colour = PART_LOOKS[part][0], BASE[part]
-            axes.stairs(heights, edges, fill=True, color=colour, linewidth=0, label=label, zorder=1 - place / 10)
-    for label, colour, shapes, apart in _layers(bins[bins["trial"].notna()], edges, top):
+        label, colour = PART_LOOKS[part][0], BASE[part]
+        axes.stairs(heights, edges, fill=True, color=colour, linewidth=0, label=label, zorder=1 - place / 10)
+    for label, colour, shapes, apart in _layers(bins[bins["trial"].notna()], edges, top, named):
         style = {"facecolor": colour, "edgecolor": SURFACE if apart else colour, "linewidth": 0.5 if apart else 0}
         axes.add_patch(PathPatch(Path.make_compound_path(*shapes), label=label, **style))
     axes.stairs(total["power_w"], edges, baseline=None, color=INK, linewidth=1.1, label="machines' total")
@@ -106,19 +106,22 @@ def _stack(axes: Axes, power: pd.DataFrame) -> None:
     axes.margins(x=0)
 
 
-def _layers(drawn: pd.DataFrame, edges: FloatArray, top: FloatArray) -> Iterator[tuple[str, str, Sequence[Path], bool]]:
+def _layers(
+    drawn: pd.DataFrame, edges: FloatArray, top: FloatArray, named: Sequence[str]
+) -> Iterator[tuple[str, str, Sequence[Path], bool]]:
     """Label, colour and areas of what trials drew, from below, and whether lines part them; `top` is raised by each.
 
     Trials that ran one after the other on a worker are on one level, as far as they can be.
     """
-    trials = list(drawn["trial"].unique())
-    named, apart = len(trials) <= MOST_NAMED, len(trials) <= MOST_APART
-    parts = sorted(drawn["part"].unique(), key=list(PART_LOOKS).index)
-    groups = [("trial", one) for one in trials] if named else [("part", one) for one in parts]
-    for column, name in groups:
-        own = drawn[drawn[column] == name]
+    apart = drawn["trial"].nunique() <= MOST_APART
+    there = set(drawn["trial" if named else "part"])
+    for name in (one for one in named or PART_LOOKS if one in there):
+        own = drawn[drawn["trial" if named else "part"] == name]
         shapes = [shape for one in (_levels(own) if apart else [own]) for shape in _raised(one, edges, top)]
-        label, colour = (readable(name), FAMILY_COLOURS[trials.index(name) % len(FAMILY_COLOURS)]) if named else PART_LOOKS[name]
+        if named:
+            label, colour = readable(name), FAMILY_COLOURS[named.index(name) % len(FAMILY_COLOURS)]
+        else:
+            label, colour = PART_LOOKS[name]
         yield label.replace("\n", " "), colour, shapes, apart
 
 

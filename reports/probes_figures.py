@@ -14,6 +14,7 @@ from reports.probes import (
     RANDOM,
     STACKS,
     TRAINED,
+    Contrast,
     contrasts,
     kinds_in,
     of_kind,
@@ -162,35 +163,39 @@ def noise_figure(table: pd.DataFrame) -> Drawing:
 
 
 def sparsity_figure(table: pd.DataFrame) -> Drawing:
-    """The share of weights that are smaller than an even map's, trained and fresh, one panel a kind of attention."""
-    told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(table, "below_uniform_share"))
+    """Entropy of attention as a share of the largest possible, trained and fresh, one panel a kind of attention."""
+    told = "; ".join(f"{one.design} {one.trained:.0%}" for one in contrasts(table, "entropy_share"))
     return render(
         Sketch(
             name="attention-sparsity",
-            title="How many weights of attention are small",
-            caption="Of the tokens that a query may see, the share that gets less than an even part of its attention, weights "
-            "by size: 0 is a map spread evenly, the more the sparser. Means over layers, heads and seeds.",
-            alt=f"Share of weights below an even map's: {told}.",
-            draw=lambda paper: _draw_shares(paper, table, "below_uniform_share", None, "of tokens that may be seen"),
+            title="How sparse attention is",
+            caption="Entropy of a query's attention, weights by size, as a share of the largest possible: 100 % is spread "
+            "evenly, 0 % all on one token, the less the sparser. Means over layers, heads and seeds.",
+            alt=f"Entropy as a share of the largest possible: {told}.",
+            draw=lambda paper: _draw_shares(paper, table, "entropy_share", None, "of the largest entropy"),
         )
     )
 
 
+def _row_names(found: Sequence[Contrast], first: Sequence[Contrast], own: bool) -> list[str]:
+    """Names of a panel's rows; none where they are those of the first panel, which stands to its left."""
+    alike = not own and [one.design for one in found] == [one.design for one in first]
+    return ["" if alike else readable(one.design) for one in found]
+
+
 def _draw_shares(paper: Paper, table: pd.DataFrame, measure: str, even: str | None, words: str) -> Figure:
     """A share of every design, trained and fresh, and of an even map if that is a measure: one panel a kind of attention."""
-    kinds = kinds_in(table)
-    figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(shown_designs(table)))
-    for axes, kind in zip(panels, kinds, strict=True):
-        found = contrasts(of_kind(table, *kind), measure, even)[:MOST_DESIGNS]
+    kinds, designs = kinds_in(table), shown_designs(table)
+    figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(designs))
+    shown = [[one for one in contrasts(of_kind(table, *kind), measure, even) if one.design in designs] for kind in kinds]
+    for axes, found in zip(panels, shown, strict=True):
         for place, one in enumerate(found):
             axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
             if one.fresh is not None:
                 axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
             if one.even is not None:
                 axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
-        names = [readable(one.design) for one in found]
-        own_names = paper.narrow or axes is panels[0] or {one.design for one in found} != set(shown_designs(table))
-        axes.set_yticks(range(len(found)), names if own_names else [""] * len(found))
+        axes.set_yticks(range(len(found)), _row_names(found, shown[0], paper.narrow or axes is panels[0]))
         axes.set_ylim(len(found) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")

@@ -33,7 +33,7 @@ FORMS = {
 }
 
 
-SPARSE = "below_uniform_share"
+SPARSE = "entropy_share"
 TITLE = "Why: inside the trained models"
 NOT_PROBED = (
     "Nobody has looked into the trained models of this report. Where a run's weights were kept, carbon-nas probe RUN does, and "
@@ -134,10 +134,10 @@ def _sparsity_words(table: pd.DataFrame) -> str:
     parts = [f"{STACKS[kind]}: {each}" for kind in kinds_in(table) if (each := _each(contrasts(of_kind(table, *kind), SPARSE)))]
     found = contrasts(table, SPARSE)
     if not found:
-        return "Sparse maps. How many weights are small is known of no trained model."
+        return "Sparse maps. How evenly they are spread is known of no trained model."
     return (
-        "Sparse maps. Of the tokens that a query may see, this share gets less than an even part of its attention: "
-        f"{'. '.join(parts)}. That training makes attention sparse is {_agreement(found, 1)}, all kinds together."
+        "Sparse maps. The entropy of a query's attention, as a share of what it would be spread evenly over all it may see: "
+        f"{'. '.join(parts)}. That training makes attention sparser is {_agreement(found, -1)}, all kinds together."
     )
 
 

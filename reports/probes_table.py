@@ -47,7 +47,7 @@ def attention_table(local: pd.DataFrame, ranks: pd.DataFrame, planted: pd.DataFr
     note = (
         "Means over layers, heads and seeds. Distance is between places of one sequence, so it has no meaning towards another "
         "one or towards slots. Entropy is of weights by size, beside it as a share of the largest possible. Below even: how many "
-        "of the weights are smaller than an even map's, the more the sparser. In first quarter: what the largest quarter of "
+        "of the weights are smaller than an even map's. In first quarter: what the largest quarter of "
         "singular values holds. On own text: of attention on two texts, of which one does not matter."
     )
     return Table("What attention does", heads, tuple(rows), frozenset(range(3, len(heads))), note)

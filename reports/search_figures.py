@@ -135,7 +135,7 @@ def gene_importance(genes: pd.DataFrame) -> Drawing | None:
             "explain more by chance. A search proposes what did well before, so that genes come along with others: this is no "
             "cause, and each gene is judged alone."
             + (f" The {MOST_GENES} genes with most are shown." if len(own) > MOST_GENES else "")
-            + (f" Left out: {plural(others, 'other search', 'other searches')} with fewer finished trials." if others else ""),
+            + (f" Left out: {plural(others, 'other search', 'other searches')} with no more finished trials." if others else ""),
             alt=f"Bars of eta squared by gene over {num} trials, the greatest gene {shown['gene'].iloc[0]} with "
             f"{significant(float(shown['eta_squared'].iloc[0]))}. {found}",
             draw=draw,

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from nas.metric import CHRF as CHRF_METRIC
 from nas.metric import ROUGE_1, Metric
 from nas.records import Record
+from nas.testing import module_at
 from reports.analysis import Analysis, analyse
 from reports.beside import Beside, beside_words, corrected_beside
 from reports.export import search_results
@@ -20,8 +22,11 @@ from reports.row_counts import ROW_COUNTS
 from reports.sentences import make_verdict
 from reports.settings import make_settings
 from reports.statistics import Comparison, Interval
+from reports.study_export import study_results
+from reports.study_sentences import make_study_verdict
 
 RECORDS = Path(__file__).parent / "records"
+STUDY: Any = module_at(RECORDS / "study.py")
 SCHEMA = json.loads((RECORDS.parent.parent / "reports" / "results.schema.json").read_text(encoding="utf-8"))
 CHRF = ROW_COUNTS["chrf"]
 SHARES = {"lite_transformer-m": 0.7, "search-trial7": 0.6}
@@ -29,8 +34,14 @@ SHARES = {"lite_transformer-m": 0.7, "search-trial7": 0.6}
 
 def with_characters(record: Record) -> Record:
     """A record with counts behind chrF: five characters a word, a share of them and of their n-grams right."""
-    words, share = record.sentence_counts.get("test_bleu"), SHARES.get(record.design)
-    if words is None or share is None:
+    share = SHARES.get(record.design)
+    return record if share is None else lettered(record, share)
+
+
+def lettered(record: Record, share: float) -> Record:
+    """A record with counts behind chrF where it has those behind BLEU."""
+    words = record.sentence_counts.get("test_bleu")
+    if words is None:
         return record
     rows = tuple(
         (5 * found, 5 * wanted, *(int(min(5 * found, 5 * wanted) * share ** (1 + order / 4)) - order for order in range(6)))
@@ -116,6 +127,21 @@ def test_without_the_counts_behind_it_there_is_no_interval(change: tuple[tuple[i
     assert text(analysis).endswith(f"it has no interval, since {why}")
     assert not warning or any(warning in one for one in analysis.warnings)
     jsonschema.validate(search_results(analysis, make_verdict(analysis)), SCHEMA)
+
+
+def test_a_study_corrects_it_for_the_number_of_its_searches(study_folder: Path, tmp_path: Path) -> None:
+    copy = STUDY.copied(study_folder, tmp_path)
+    for path in copy.glob("*/records.jsonl"):
+        records = [Record.from_json(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        told = [lettered(one, 0.6 if one.family == "searched" else 0.7) for one in records]
+        path.write_text("".join(f"{one.to_json()}\n" for one in told), encoding="utf-8")
+    study = STUDY.analysed(copy)
+    results = study_results(study, make_study_verdict(study))
+    jsonschema.validate(results, SCHEMA)
+    judged = [one for one in results["cells"] if one["standing"] in ("search won", "hand design won", "not separable")]
+    assert len(judged) > 1
+    assert [one["beside"][0]["comparison"]["num_comparisons"] for one in judged] == [len(judged)] * len(judged)
+    assert all(one["beside"][0]["comparison"]["holm_p_value"] >= one["beside"][0]["comparison"]["p_value"] for one in judged)
 
 
 def like(p_value: float) -> Comparison:

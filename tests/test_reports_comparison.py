@@ -323,7 +323,7 @@ def test_costs_are_means_over_seeds_in_both_regions(report: Judged, folder: Path
     assert found["g_co2e_per_1000_outputs"] == pytest.approx(1000 * sum(output) / 3 / 3.6e12 * intensity("FRA").g_per_kwh)
 
 
-def test_of_several_processors_energies_are_those_of_the_first_alone(report: Judged, tmp_path: Path) -> None:
+def test_of_several_processors_energies_are_never_mixed(report: Judged, tmp_path: Path) -> None:
     """A seed of the best design, and all of another, ran on another processor, which draws ten times as much."""
 
     def moved(record: Record) -> Record:

@@ -19,7 +19,7 @@ from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, 
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
 from reports.figures import MISSING, left_out, missing_words
 from reports.load import load_run
-from reports.marks import draw_families, draw_fronts
+from reports.marks import draw_families, draw_fronts, readable
 from reports.payback_figures import (
     REGION_COLUMNS,
     REGIONS,
@@ -83,22 +83,21 @@ def test_power_of_a_trial_is_what_the_meter_gave_it(analysis: Analysis) -> None:
     assert (power["energy_uj"][power["trial"].notna()] > 0).all() and power.groupby("trial").size().max() < 7
 
 
-@pytest.mark.parametrize(("most_named", "most_apart"), [(MOST_NAMED, 0), (MOST_NAMED, 1000), (1000, 1000)])
+@pytest.mark.parametrize(("names", "most_apart"), [(False, 0), (False, 1000), (True, 1000)])
 def test_areas_of_trials_fill_the_stack(
-    analysis: Analysis, most_named: int, most_apart: int, monkeypatch: pytest.MonkeyPatch
+    analysis: Analysis, names: bool, most_apart: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As parts alone, parted by lines, and with names of their own."""
-    monkeypatch.setattr("reports.power_figures.MOST_NAMED", most_named)
     monkeypatch.setattr("reports.power_figures.MOST_APART", most_apart)
     power = power_table(analysis.runs, num_bins=50)
     drawn, edges = power[power["trial"].notna()], np.arange(51.0)
     bins = drawn.assign(bin=np.rint(drawn["time_h"] * 3600 / drawn["bin_s"] - 0.5).astype(int))
     top = np.zeros(50)
-    layers = list(_layers(bins, edges, top))
+    layers = list(_layers(bins, edges, top, list(drawn["trial"].unique()) if names else []))
     np.testing.assert_allclose(top, bins.groupby("bin")["power_w"].sum().reindex(range(50), fill_value=0.0), rtol=1e-9)
     covered = sum(_area(shape.vertices) for _, _, shapes, _ in layers for shape in shapes)
     assert covered == pytest.approx(top.sum(), rel=1e-9)
-    assert len(layers) == drawn["trial" if most_named == 1000 else "part"].nunique()
+    assert len(layers) == drawn["trial" if names else "part"].nunique()
     assert {apart for *_, apart in layers} == {most_apart > 0}
 
 
@@ -128,7 +127,22 @@ def test_a_pause_parts_the_area_of_a_trial() -> None:
 def test_how_trials_are_told_apart_is_said(analysis: Analysis) -> None:
     drawn = power_over_time(power_table(analysis.runs))
     assert drawn is not None and "Thin lines part trials; colours tell what they did." in drawn.caption
-    assert _apart_words(MOST_NAMED) == "" and f"at most {MOST_APART} of them" in _apart_words(MOST_APART + 1)
+    assert f"at most {MOST_APART} of them" in _apart_words(MOST_APART + 1)
+
+
+@pytest.mark.usefixtures("printed")
+def test_few_trials_have_one_colour_each_in_all_runs(analysis: Analysis) -> None:
+    """Three trials in two runs, the second of which has two of them; of more than a figure names, colours are of parts."""
+    power = power_table(analysis.runs)
+    trials = list(power["trial"].dropna().unique())
+    kept = power[power["trial"].isna() | power["trial"].isin(trials[:3])]
+    second = kept[kept["trial"] != trials[0]].assign(run_id="second")
+    drawn = power_over_time(pd.concat([kept, second], ignore_index=True))
+    assert drawn is not None and "Thin lines" not in drawn.caption
+    assert all(f">{readable(one)}<" in drawn.wide_svg for one in trials[:3]) and ">search<" not in drawn.wide_svg
+    assert all(drawn.wide_svg.count(f"fill: var(--family-{at})") == times for at, times in ((1, 2), (2, 3), (3, 3)))
+    parted = power_over_time(power)
+    assert parted is not None and readable(trials[0]) not in parted.wide_svg and ">search<" in parted.wide_svg
 
 
 def test_what_runs_at_the_same_time_is_in_rows_of_its_own(analysis: Analysis) -> None:

@@ -13,8 +13,8 @@ from manual_designs.published_macs import TABLE, WorkByLength, published_work
 from nas.probe_lines import PARTS, PROBES_FILE, SEEN, Kind, ProbeLine, Weights
 from reports.load import load_run
 from reports.page import write_report
-from reports.probes import STACKS, contrasts, own_of_both, probe_table, relative_distance
-from reports.probes_figures import _quarters
+from reports.probes import STACKS, Contrast, contrasts, own_of_both, probe_table, relative_distance
+from reports.probes_figures import _quarters, _row_names
 from reports.work import overtakes, run_work, shares
 
 RECORDS = Path(__file__).parent / "records"
@@ -139,21 +139,29 @@ def test_whether_a_layer_between_first_and_last_does_least(
     assert f"a layer between first and last does least is seen in {seen} of 1 stacks of three or more." in page
 
 
-@pytest.mark.parametrize(("trained", "seen"), [((0.6, 0.8), "seen"), ((0.6, 0.4), "not seen")])
+@pytest.mark.parametrize(("trained", "seen"), [((0.4, 0.2), "seen"), ((0.4, 0.6), "not seen"), ((0.6, 0.8), "not seen")])
 def test_sparsity_is_told_beside_fresh_models(
     run_with: Callable[..., Path], tmp_path: Path, trained: tuple[float, ...], seen: str
 ) -> None:
-    """Fresh models have half of their weights below an even map's."""
+    """Fresh models have half of the largest entropy."""
     lines = []
     for one in both("plain", (0.6, 0.8)):
         if one.kind == "locality" and one.weights == "trained":
-            one = replace(one, rows=tuple(dict(row) | {"below_uniform_share": trained[one.seed - 1]} for row in one.rows))
+            one = replace(one, rows=tuple(dict(row) | {"entropy_share": trained[one.seed - 1]} for row in one.rows))
         lines.append(one)
     write_report([run_with(*lines)], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     mean = 100 * sum(trained) / len(trained)
-    assert f"an even part of its attention: encoder, to itself: plain {mean:.0f} % (fresh 50 %)" in page
-    assert f"training makes attention sparse is {seen}, all kinds together" in page and "Below even" in page
+    assert f"over all it may see: encoder, to itself: plain {mean:.0f} % (fresh 50 %)" in page
+    assert f"training makes attention sparser is {seen}, all kinds together" in page and "Below even" in page
+
+
+def test_rows_of_a_panel_have_names_where_they_are_not_those_to_its_left() -> None:
+    first, second = (Contrast(design=name, trained=0.5, fresh=None, even=None, signs=()) for name in ("plain", "linformer"))
+    assert _row_names([first], [first], own=True) == ["plain"]
+    assert _row_names([first, second], [first, second], own=False) == ["", ""]
+    assert _row_names([first, second], [first], own=False) == ["plain", "linformer"]
+    assert _row_names([second], [first], own=False) == ["linformer"]
 
 
 def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ from reports.settings import make_settings
 from reports.statistics import compare
 from reports.study import Cell, Study
 from reports.study_figures import drawn_paying, left_out, pays, study_models
+from reports.study_page import study_tiles
 from reports.study_sentences import cell_paragraph
 from reports.study_tables import verdict_table
 from reports.verdict import Findings
@@ -74,6 +75,14 @@ def test_the_page_answers_first(report: tuple[Path, Verdict], study: Study) -> N
     assert left_out(study) in page and "Below a figure its 95 % interval; below a cost" in page
     parts = Page(page)
     assert not parts.loaded and len(parts.ids) == len(set(parts.ids)) and set(parts.references) <= set(parts.ids)
+
+
+def test_every_number_of_the_first_screen_says_how_it_is_known(study: Study) -> None:
+    metered = study.source.provenance
+    assert [one.provenance for one in study_tiles(study)] == ["scored", "scored", metered, metered]
+    open_ = replace(study.cells[0], gap="it lacks seed 3")
+    tiles = study_tiles(replace(study, cells=(open_,), trend=None))
+    assert [one.provenance for one in tiles] == [None, None, metered, None]
 
 
 def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study: Study) -> None:
