@@ -88,6 +88,8 @@ PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect|text)\b[^>]*>", re.DOTALL
 SPARE = re.compile(r' transform="rotate\(-?0 [^"]*\)"|<!--.*?-->|(?<=\n) +', re.DOTALL)
 """What matplotlib writes and no browser needs: turns by nothing, comments, indents."""
 LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+OUTLINE = re.compile(r'(?<= d=")[^"]*')
+COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +166,7 @@ def themed(svg: str, prefix: str, alt: str) -> str:
     text = svg[svg.index("<svg") :]
     text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
     text = SPARE.sub("", text)
-    text = PATH.sub(lambda found: LONG_NUMBER.sub(_short, found[0]), text)
+    text = PATH.sub(lambda found: OUTLINE.sub(_terse, LONG_NUMBER.sub(_short, found[0])), text)
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
     text = re.sub(r"(font(?:-family)?:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
@@ -179,6 +181,28 @@ def themed(svg: str, prefix: str, alt: str) -> str:
 def _short(number: re.Match[str]) -> str:
     """A coordinate to a hundredth of a pixel."""
     return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _terse(outline: re.Match[str]) -> str:
+    """A path without spaces that it does not need, its level and upright lines by one coordinate: steps take half the room."""
+    written: list[str] = []
+    start = here = ("", "")
+    for command, values in COMMAND.findall(outline[0]):
+        numbers = values.split()
+        if not numbers:  # closes the part, and is back at its beginning
+            written.append(command)
+            here = start
+            continue
+        x, y = numbers[-2:]
+        if command == "L" and x == here[0]:
+            written.append(f"V{y}")
+        elif command == "L" and y == here[1]:
+            written.append(f"H{x}")
+        else:
+            written.append(command + " ".join(numbers))
+        here = (x, y)
+        start = here if command == "M" else start
+    return "".join(written)
 
 
 def spread(values: list[float], gap: float) -> list[float]:

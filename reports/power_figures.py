@@ -12,11 +12,13 @@ from matplotlib.path import Path
 from reports.basis import Basis
 from reports.drawing import FAMILY_COLOURS, GRID, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
 from reports.energy_figures import MOST_PANELS, PART_LOOKS, timeline
-from reports.energy_tables import packed, power_table, timeline_table
+from reports.energy_tables import NUM_BINS, packed, power_table, timeline_table
 from reports.marks import legend, readable
 from reports.statistics import FloatArray
 from reports.words import plural
 
+BINS_OF_SEVERAL = 150
+"""Bins of time of each of several runs, whose panels are lower."""
 BASE = {"idle": GRID, "overhead": MUTED, "foreign": INK}
 """What no trial drew, from below, in the colours of the stack."""
 MOST_NAMED = 6
@@ -27,7 +29,9 @@ MOST_APART = 300
 
 def time_figures(basis: Basis) -> tuple[Drawing | None, Drawing | None]:
     """Power over time and the time line of a report's runs, each None where nothing is known of it."""
-    return power_over_time(power_table(basis.runs)), timeline(timeline_table(basis.runs))
+    several = sum(bool(run.machines) for run in basis.runs) > 1
+    power = power_table(basis.runs, BINS_OF_SEVERAL if several else NUM_BINS)
+    return power_over_time(power), timeline(timeline_table(basis.runs))
 
 
 def power_over_time(power: pd.DataFrame) -> Drawing | None:
@@ -44,7 +48,6 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
     of_runs = power[power["run_id"].isin(runs)]
     trials, most = list(of_runs["trial"].dropna().unique()), int(of_runs.groupby("run_id")["trial"].nunique().max())
     named = trials if len(trials) <= MOST_NAMED else []
-    step = float(totals["bin_s"].iloc[0])
 
     def draw(paper: Paper) -> Figure:
         figure, panels = paper.figure(250 if len(runs) > 1 else 300, rows=len(runs))
@@ -64,7 +67,7 @@ def power_over_time(power: pd.DataFrame) -> Drawing | None:
             title="Power over time, trial by trial",
             caption="From below: what machines draw doing nothing, the engine's overhead, other people's work, then every trial "
             f"on the others that ran with it.{'' if named else _apart_words(most)} The line on top is the machines' own total; "
-            f"where it lies on the stack, nothing is missing and nothing is counted twice. Means over {_span(step)}."
+            f"where it lies on the stack, nothing is missing and nothing is counted twice. Means over {_spans(shown['bin_s'])}."
             + (f" Left out: {plural(left_out, 'run')} that drew less." if left_out else ""),
             alt=f"Stacked power over time, {mean:.0f} watts on average, the machines' total on top of the stack.",
             draw=draw,
@@ -76,6 +79,12 @@ def _apart_words(most: int) -> str:
     """How trials without names are told apart in a figure, the most of whose runs are that many."""
     thin = " Thin lines part trials" + (f", where a run has at most {MOST_APART} of them" if most > MOST_APART else "")
     return f"{thin}; colours tell what they did."
+
+
+def _spans(seconds: "pd.Series[float]") -> str:
+    """Lengths of bins, from the shortest to the longest."""
+    shortest, longest = (_span(float(one)) for one in (seconds.min(), seconds.max()))
+    return shortest if shortest == longest else f"{shortest} to {longest}"
 
 
 def _span(seconds: float) -> str:

@@ -30,7 +30,7 @@ from reports.payback_figures import (
     regions_table,
     routes_table,
 )
-from reports.power_figures import MOST_APART, MOST_NAMED, _apart_words, _layers, _levels, _raised, power_over_time
+from reports.power_figures import MOST_APART, MOST_NAMED, _apart_words, _layers, _levels, _raised, _spans, power_over_time
 from reports.quality_figures import (
     best_against_carbon,
     quality_against_energy,
@@ -122,6 +122,10 @@ def test_a_pause_parts_the_area_of_a_trial() -> None:
     shapes = list(_raised(drawn, np.arange(9.0), top))
     assert [(shape.vertices[:, 0].min(), shape.vertices[:, 0].max()) for shape in shapes] == [(1, 3), (5, 6)]
     assert top.tolist() == [1, 2, 3, 1, 1, 4, 1, 1]
+
+
+def test_bins_of_runs_of_unlike_length_are_both_told() -> None:
+    assert _spans(pd.Series([4.0, 4.0])) == "4.0 s" and _spans(pd.Series([120.0, 4.0])) == "4.0 s to 2.0 min"
 
 
 def test_how_trials_are_told_apart_is_said(analysis: Analysis) -> None:
@@ -273,6 +277,13 @@ def test_what_came_to_no_end_is_hatched(analysis: Analysis) -> None:
 def test_unseen_characters_of_an_alternative_text_are_shown() -> None:
     svg = '<svg width="1pt" height="1pt" viewBox="0 0 1 1"></svg>'
     assert 'aria-label="a\N{REPLACEMENT CHARACTER}&lt;b&gt;"' in themed(svg, "x", "a\u202e<b>")
+
+
+def test_paths_take_little_room_and_go_where_they_went() -> None:
+    """Level and upright lines by one coordinate, from the beginning of a part again when it is closed."""
+    path = "M 1 2 \nL 1.001 7 \nL 5 7 \nC 1 2 3 4 5 6 \nL 4 8 \nz\nL 1 3 \nM 9 9 \nL 9 9 \n"
+    svg = f'<svg width="1pt" height="1pt"><path id="a" d="{path}" style="fill: none"/></svg>'
+    assert ' d="M1 2V7H5C1 2 3 4 5 6L4 8zV3M9 9V9"' in themed(svg, "x", "a")
 
 
 def test_eta_squared_by_hand() -> None:

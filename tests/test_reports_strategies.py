@@ -134,6 +134,13 @@ def test_results_to_paste_have_the_verdict_and_the_tables(reported: Path, result
     assert all(re.search(rf"^\| (\*\*)?{name}(\*\*)? \|", text, re.MULTILINE) for name in ("random", "same", "good"))
 
 
+def test_every_key_for_machines_is_documented(results: dict[str, Any]) -> None:
+    text = (Path(__file__).parent.parent / "docs" / "strategies.md").read_text(encoding="utf-8")
+    nested = {key for one in results["strategies"] for key in (*one, *(one["test"] or ()))}
+    missing = [key for key in ({*results} | nested) - {"schema"} if f"`{key}`" not in text]
+    assert not missing and len(nested) > 10
+
+
 def test_random_search_under_another_name_is_not_separable(results: dict[str, Any]) -> None:
     sentences = [one["text"] for one in results["verdict"]["sentences"]]
     standing = {one["name"]: one["standing"] for one in results["strategies"]}
