@@ -51,17 +51,11 @@ def _compared(pair: tuple[Model, Model], difference: float, like: Draws) -> Besi
 
 def corrected_beside(found: Sequence[Sequence[Beside]], judged: Sequence[bool]) -> list[tuple[Beside, ...]]:
     """Second metrics of several searches, each metric corrected for the number of searches with a verdict that have it."""
-    result = [list(one) for one in found]
-    for key in dict.fromkeys(one.metric.key for several in found for one in several):
-        told = [
-            (at, place, one.comparison)
-            for at, several in enumerate(found)
-            for place, one in enumerate(several)
-            if judged[at] and one.metric.key == key and one.comparison is not None
-        ]
-        for (at, place, _), comparison in zip(told, corrected([comparison for *_, comparison in told]), strict=True):
-            result[at][place] = replace(result[at][place], comparison=comparison)
-    return [tuple(one) for one in result]
+    by_metric = {}
+    for key in {one.metric.key for several in found for one in several}:
+        own = [next((one.comparison for one in several if one.metric.key == key), None) for several in found]
+        by_metric[key] = corrected(own, judged)
+    return [tuple(replace(one, comparison=by_metric[one.metric.key][at]) for one in several) for at, several in enumerate(found)]
 
 
 def beside_words(found: Sequence[Beside]) -> str:

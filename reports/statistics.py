@@ -154,13 +154,14 @@ def compare(difference: float, draws: FloatArray, spreads: Sequence[SeedSpread] 
     )
 
 
-def corrected(comparisons: Sequence[Comparison]) -> tuple[Comparison, ...]:
-    """The comparisons with p-values that are adjusted for their number."""
-    adjusted = holm([one.p_value for one in comparisons])
-    return tuple(
-        replace(one, holm_p_value=p_value, num_comparisons=len(comparisons))
-        for one, p_value in zip(comparisons, adjusted, strict=True)
-    )
+def corrected(comparisons: Sequence[Comparison | None], judged: Sequence[bool]) -> list[Comparison | None]:
+    """The comparisons, with p-values of those that are there and judged adjusted for their number; others stand alone."""
+    told = [one for one, judge in zip(comparisons, judged, strict=True) if one is not None and judge]
+    adjusted = iter(holm([one.p_value for one in told]))
+    return [
+        replace(one, holm_p_value=next(adjusted), num_comparisons=len(told)) if one is not None and judge else one
+        for one, judge in zip(comparisons, judged, strict=True)
+    ]
 
 
 def detectable(standard_error: float, num_comparisons: int, freedom: float = inf) -> float:

@@ -108,7 +108,7 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
     evidences = [_evidences(one, everywhere, models, settings) for one in found]
     gaps = [_gap(evidence["central"], one, runs) for one, evidence in zip(found, evidences, strict=True)]
     judged = [not gap and not weak_champions(one["central"]) for gap, one in zip(gaps, evidences, strict=True)]
-    compared = _corrected([compare_champions(one["central"], draws) for one in evidences], judged)
+    compared = corrected([compare_champions(one["central"], draws) for one in evidences], judged)
     analyses = [
         _analysis(one, everywhere, evidence, draws, told, settings)
         for one, evidence, told in zip(found, evidences, compared, strict=True)
@@ -150,12 +150,6 @@ def analyse_study(runs: Sequence[Run], settings: Settings, folders: RunFolders |
         unstarted=folders.unstarted if folders else (),
         processors=processors,
     )
-
-
-def _corrected(compared: Sequence[Comparison | None], judged: Sequence[bool]) -> list[Comparison | None]:
-    """The comparisons, those of searches that have a verdict corrected for their number."""
-    adjusted = iter(corrected([one for one, told in zip(compared, judged, strict=True) if one is not None and told]))
-    return [next(adjusted) if one is not None and told else one for one, told in zip(compared, judged, strict=True)]
 
 
 def _evidences(

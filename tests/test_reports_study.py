@@ -181,7 +181,7 @@ def test_p_values_are_corrected_for_the_number_of_cells(study: Study) -> None:
 def test_a_difference_that_correction_takes_away_has_no_sign() -> None:
     alone = Comparison(difference=1.0, interval=Interval(0.1, 1.9), standard_error=0.45, p_value=0.03)
     assert alone.sign == 1
-    assert [one.sign for one in corrected([alone, replace(alone, p_value=0.9)])] == [0, 0]
+    assert [one and one.sign for one in corrected([alone, replace(alone, p_value=0.9)], [True, True])] == [0, 0]
 
 
 def test_the_searches_cost_what_they_cost_together(study: Study) -> None:

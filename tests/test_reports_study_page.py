@@ -27,7 +27,7 @@ from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import compare
 from reports.study import Cell, Study
-from reports.study_figures import drawn_paying, left_out, pays, study_models
+from reports.study_figures import differences, drawn_paying, left_out, pays, study_models
 from reports.study_page import study_tiles
 from reports.study_sentences import cell_paragraph
 from reports.study_tables import verdict_table
@@ -99,6 +99,10 @@ def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study
         assert row[2].startswith(f"{signed(comparison.difference)} ({low} to {high}; {chance}; detectable from ")
         assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).headline)}**\n" in text
     assert table.rows[2][6].endswith("; estimated)") and table.rows[0][6].startswith("outside the measured curve")
+
+
+def test_a_figure_that_is_still_to_be_drawn_shows_itself_in_a_notebook(study: Study) -> None:
+    assert differences(study)._repr_png_().startswith(b"\x89PNG")
 
 
 def test_searches_whose_paying_back_is_not_drawn_are_named_with_the_reason(study: Study) -> None:
