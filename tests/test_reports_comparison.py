@@ -20,6 +20,7 @@ from nas.records import Record
 from nas.testing import module_at
 from reports.comparison import Compared, compare_designs
 from reports.comparison_limits import make_limits
+from reports.comparison_page import make_comparison_tiles
 from reports.comparison_sentences import make_comparison_verdict
 from reports.comparison_tables import designs_table
 from reports.export import comparison_results
@@ -321,6 +322,11 @@ def test_costs_are_means_over_seeds_in_both_regions(report: Judged, folder: Path
     assert found["training_uj_loaded"] == pytest.approx(sum(loaded) / 3)
     assert found["training_g_co2e"] == pytest.approx(sum(loaded) / 3 / 3.6e12 * intensity("DEU").g_per_kwh)
     assert found["g_co2e_per_1000_outputs"] == pytest.approx(1000 * sum(output) / 3 / 3.6e12 * intensity("FRA").g_per_kwh)
+
+
+def test_every_number_of_the_first_screen_says_how_it_is_known(report: Judged) -> None:
+    tiles = make_comparison_tiles(report.compared)
+    assert [one.provenance for one in tiles] == ["scored", "scored", "scored", report.compared.source.provenance]
 
 
 def test_of_several_processors_energies_are_never_mixed(report: Judged, tmp_path: Path) -> None:

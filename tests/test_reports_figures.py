@@ -15,7 +15,7 @@ from nas.ledger import encode_line
 from reports.analysis import Analysis, analyse
 from reports.drawing import Drawing, themed
 from reports.energy_figures import OUTCOME_LOOKS, PART_LOOKS, timeline
-from reports.energy_tables import POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
+from reports.energy_tables import NUM_BINS, POWER_COLUMNS, TIMELINE_COLUMNS, power_table, timeline_table
 from reports.figure_tables import MODEL_COLUMNS, PROGRESS_COLUMNS, TRIAL_COLUMNS, analysis_models, progress_table, trial_table
 from reports.figures import MISSING, left_out, missing_words
 from reports.load import load_run
@@ -30,7 +30,18 @@ from reports.payback_figures import (
     regions_table,
     routes_table,
 )
-from reports.power_figures import MOST_APART, MOST_NAMED, _apart_words, _layers, _levels, _raised, _spans, power_over_time
+from reports.power_figures import (
+    BINS_OF_SEVERAL,
+    MOST_APART,
+    MOST_NAMED,
+    _apart_words,
+    _layers,
+    _levels,
+    _raised,
+    _spans,
+    power_over_time,
+    time_figures,
+)
 from reports.quality_figures import (
     best_against_carbon,
     quality_against_energy,
@@ -126,6 +137,29 @@ def test_a_pause_parts_the_area_of_a_trial() -> None:
 
 def test_bins_of_runs_of_unlike_length_are_both_told() -> None:
     assert _spans(pd.Series([4.0, 4.0])) == "4.0 s" and _spans(pd.Series([120.0, 4.0])) == "4.0 s to 2.0 min"
+
+
+def test_phases_of_a_trial_in_one_reading_add_up(analysis: Analysis) -> None:
+    """A trial of the search that goes from training to validation while the meter reads once."""
+    machine = analysis.run.machines[0]
+    ticks = tuple(
+        replace(tick, shares=tuple(replace(one, phase=phase) for one in tick.shares for phase in ("train", "validate")))
+        for tick in machine.ticks
+    )
+    once, twice = (
+        power_table([replace(analysis.run, machines=(one,))], num_bins=9) for one in (machine, replace(machine, ticks=ticks))
+    )
+    drawn = [table[table["part"] == "search"].groupby("trial")["energy_uj"].sum() for table in (once, twice)]
+    assert len(drawn[0]) and dict(drawn[1]) == pytest.approx(dict(2 * drawn[0]))
+
+
+def test_several_runs_have_fewer_bins_each(analysis: Analysis, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    table = power_table(analysis.runs)
+    monkeypatch.setattr("reports.power_figures.power_table", lambda _, bins: asked.append(bins) or table)
+    time_figures(analysis)
+    time_figures(replace(analysis, runs=(*analysis.runs, analysis.run)))
+    assert asked == [NUM_BINS, BINS_OF_SEVERAL] and BINS_OF_SEVERAL < NUM_BINS
 
 
 def test_how_trials_are_told_apart_is_said(analysis: Analysis) -> None:
@@ -372,6 +406,22 @@ def test_names_of_choices_start_no_formula_and_no_markup(analysis: Analysis) -> 
     assert drawn is not None and "<i>" not in drawn.wide_svg and "$x^" in drawn.wide_svg and "1 *:" not in drawn.wide_svg
     drawn = gene_importance(genes.assign(p_value=0.001, holm_p_value=0.001, num_trials=40, measure="valid loss"))
     assert drawn is not None and "1 *: $x^" in drawn.wide_svg
+
+
+def test_genes_of_other_searches_are_told_as_left_out() -> None:
+    known = {
+        "gene": 1,
+        "choices": "a, b",
+        "eta_squared": 0.5,
+        "chance": 0.1,
+        "p_value": 0.5,
+        "holm_p_value": 0.5,
+        "measure": "loss",
+    }
+    genes = pd.DataFrame([known | {"run_id": run, "num_trials": num} for run, num in (("few", 12), ("most", 40))])
+    alone, beside = gene_importance(genes.iloc[1:]), gene_importance(genes)
+    assert alone is not None and "Left out" not in alone.caption
+    assert beside is not None and "Left out: 1 other search with no more finished trials." in beside.caption
 
 
 @pytest.mark.parametrize("told", [["width", "depth"], ["width"], ["width", "width"], "wd", None])

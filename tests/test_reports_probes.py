@@ -147,13 +147,16 @@ def test_sparsity_is_told_beside_fresh_models(
     lines = []
     for one in both("plain", (0.6, 0.8)):
         if one.kind == "locality" and one.weights == "trained":
-            one = replace(one, rows=tuple(dict(row) | {"entropy_share": trained[one.seed - 1]} for row in one.rows))
+            one = replace(
+                one,
+                rows=tuple(dict(row) | {"entropy_share": trained[one.seed - 1], "below_uniform_share": 0.87} for row in one.rows),
+            )
         lines.append(one)
     write_report([run_with(*lines)], tmp_path / "out", "DEU", "FRA")
     page = (tmp_path / "out" / "index.html").read_text(encoding="utf-8")
     mean = 100 * sum(trained) / len(trained)
     assert f"over all it may see: encoder, to itself: plain {mean:.0f} % (fresh 50 %)" in page
-    assert f"training makes attention sparser is {seen}, all kinds together" in page and "Below even" in page
+    assert f"training makes attention sparser is {seen}, all kinds together" in page and "Below even" in page and ">0.87<" in page
 
 
 def test_rows_of_a_panel_have_names_where_they_are_not_those_to_its_left() -> None:
