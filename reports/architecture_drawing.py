@@ -230,7 +230,7 @@ def _told(box: Box) -> str:
     return f"{box.name} ({box.detail})" if box.detail else box.name
 
 
-def box_row(box: Box, labels: dict[str, int]) -> list[int]:
+def box_row(box: Box, labels: dict[str, int]) -> tuple[int, ...]:
     """A box as numbers, its texts as places in `labels`, which grows."""
     texts = [labels.setdefault(one, len(labels)) for one in (box.name, box.detail)]
-    return [box.x, box.y, box.width, box.height, LOOKS.index(box.look), *texts, box.linear_macs]
+    return (box.x, box.y, box.width, box.height, LOOKS.index(box.look), *texts, box.linear_macs)

@@ -43,7 +43,7 @@ def make_comparison_verdict(compared: Compared) -> Verdict:
     )
     return Verdict(
         outcome=compared.outcome,
-        headline=_headline(compared),
+        head=(Sentence("Which is best", _headline(compared), "scored" if compared.rivals else None),),
         sentences=tuple(one for one in found if one is not None),
     )
 

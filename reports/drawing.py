@@ -1,9 +1,7 @@
 """Canvas of the figures: sizes, a colour-blind safe palette, byte-stable SVG whose colours follow the page's theme."""
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from html import escape
 from io import BytesIO, StringIO
 from typing import Any
 
@@ -13,7 +11,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from reports.words import seen
+from reports.inline_svg import inline_svg
 
 INK, MUTED, GRID, SURFACE = "#1a1c1f", "#5c626a", "#dde0e4", "#fefefe"
 SEARCHED_COLOUR = "#d55e00"
@@ -84,12 +82,6 @@ STYLE: dict[str, Any] = {
 PNG_DPI, RASTER_DPI = 144, 100
 """Pixels per inch of the PNG, and of clouds of points that are pixels within the SVG (see `marks.draw_cloud`)."""
 UNDATED = ("Date", "Creator", "Format", "Type")
-PATH = re.compile(r"<(?:path|use|clipPath|image|g|rect|text)\b[^>]*>", re.DOTALL)
-SPARE = re.compile(r' transform="rotate\(-?0 [^"]*\)"|<!--.*?-->|(?<=\n) +', re.DOTALL)
-"""What matplotlib writes and no browser needs: turns by nothing, comments, indents."""
-LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-OUTLINE = re.compile(r'(?<= d=")[^"]*')
-COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,51 +150,7 @@ def _draw(sketch: Sketch, paper: Paper) -> tuple[str, bytes]:
             figure.set_facecolor("white")
             figure.set_dpi(PNG_DPI)
             FigureCanvasAgg(figure).print_png(png, metadata={"Software": None})
-    return themed(svg.getvalue(), prefix, sketch.alt), png.getvalue()
-
-
-def themed(svg: str, prefix: str, alt: str) -> str:
-    """The SVG element alone, for use inside a page: unique ids, the page's fonts and colours, and an alternative text."""
-    text = svg[svg.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
-    text = SPARE.sub("", text)
-    text = PATH.sub(lambda found: OUTLINE.sub(_terse, LONG_NUMBER.sub(_short, found[0])), text)
-    text = re.sub(r'\bid="', f'id="{prefix}-', text)
-    text = re.sub(r'(href="#|url\(#)', rf"\g<1>{prefix}-", text)
-    text = re.sub(r"(font(?:-family)?:[^;\"]*?)'DejaVu Sans'[^;\"]*", r"\1var(--font)", text)
-    for colour, name in THEMED.items():
-        text = text.replace(colour, f"var({name})")
-    width, height = (re.search(rf'{side}="([\d.]+)pt"', text) for side in ("width", "height"))
-    assert width and height, "matplotlib writes the size of an SVG in points"
-    opening = f'<svg role="img" aria-label="{escape(seen(alt))}" viewBox="0 0 {width[1]} {height[1]}">'
-    return re.sub(r"<svg.*?>", lambda _: opening, text, count=1, flags=re.DOTALL).strip()
-
-
-def _short(number: re.Match[str]) -> str:
-    """A coordinate to a hundredth of a pixel."""
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
-
-
-def _terse(outline: re.Match[str]) -> str:
-    """A path without spaces that it does not need, its level and upright lines by one coordinate: steps take half the room."""
-    written: list[str] = []
-    start = here = ("", "")
-    for command, values in COMMAND.findall(outline[0]):
-        numbers = values.split()
-        if not numbers:  # closes the part, and is back at its beginning
-            written.append(command)
-            here = start
-            continue
-        x, y = numbers[-2:]
-        if command == "L" and x == here[0]:
-            written.append(f"V{y}")
-        elif command == "L" and y == here[1]:
-            written.append(f"H{x}")
-        else:
-            written.append(command + " ".join(numbers))
-        here = (x, y)
-        start = here if command == "M" else start
-    return "".join(written)
+    return inline_svg(svg.getvalue(), prefix, sketch.alt, THEMED), png.getvalue()
 
 
 def spread(values: list[float], gap: float) -> list[float]:

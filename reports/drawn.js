@@ -18,7 +18,8 @@ const Drawn = (() => {
     return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}\u2026`;
   }
 
-  function box(data, [x, top, width, height, lookAt, nameAt, detailAt, macs], offset) {
+  function box(data, at, offset) {
+    const [x, top, width, height, lookAt, nameAt, detailAt, macs] = data.boxes[at];
     const [look, y] = [data.looks[lookAt], top + offset];
     const [name, detail] = [data.labels[nameAt], data.labels[detailAt]];
     if (look === "words") return make("text", { class: "words", x, y: y + 11 }, fitted(name, width));
@@ -35,7 +36,10 @@ const Drawn = (() => {
   const layerWords = (first, count) => (count === 1 ? `layer ${first}` : `layers ${first} to ${first + count - 1}: ${count} times`);
 
   function stackWords(data, name, width, layers) {
-    const boxWords = ([, , , , , nameAt, detailAt]) => data.labels[nameAt] + (data.labels[detailAt] ? ` (${data.labels[detailAt]})` : "");
+    const boxWords = (place) => {
+      const [name, detail] = data.boxes[place].slice(5, 7).map((label) => data.labels[label]);
+      return name + (detail ? ` (${detail})` : "");
+    };
     const told = layers.map(([first, count, at]) => `${layerWords(first, count)}: ${data.layers[at][1].map(boxWords).filter(Boolean).join(", ") || "nothing"}`);
     return `${name} of width ${width}. ${told.join("; ") || "no layers"}.`;
   }

@@ -23,7 +23,7 @@ from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.processors import kind_of, kind_words, on_first_kind
 from reports.quality import objectives_of
-from reports.sentences import Verdict
+from reports.sentences import Conclusion, Verdict
 from reports.statistics import LEVEL, Comparison
 from reports.trials import Trial, train_tokens
 
@@ -33,6 +33,13 @@ TABLE_FILES = ("trials", "phases", "anytime", "models")
 FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
+def said_results(conclusion: Conclusion) -> dict[str, Any]:
+    """A conclusion as data, the line that answers the question in one piece."""
+    found: dict[str, Any] = plain(asdict(conclusion))
+    del found["head"]
+    return {"headline": conclusion.headline, **found}
+
+
 def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
     """Everything the page of a search says, as plain JSON; infinite numbers are null."""
     return {
@@ -40,7 +47,7 @@ def search_results(analysis: Analysis, verdict: Verdict) -> dict[str, Any]:
         "runs": [run.run_id for run in analysis.runs],
         "settings": plain(asdict(analysis.settings)),
         "energy_source": plain(asdict(analysis.source)),
-        "verdict": plain(asdict(verdict)),
+        "verdict": said_results(verdict),
         "metric": metric_results(analysis),
         **conclusion_results(analysis),
         **evidence_results(analysis),
@@ -147,7 +154,7 @@ def comparison_results(compared: Compared, verdict: Verdict) -> dict[str, Any]:
         "runs": [run.run_id for run in compared.runs],
         "settings": plain(asdict(compared.settings)),
         "energy_source": plain(asdict(compared.source)),
-        "verdict": plain(asdict(verdict)),
+        "verdict": said_results(verdict),
         "metric": metric_results(compared),
         "best": compared.best.design if compared.best else None,
         "minimum_detectable": plain(compared.detectable),

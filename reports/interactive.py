@@ -98,8 +98,9 @@ class _Gathering:
         return max((layer.most for stacks in self.drawn for stack in stacks for layer in stack.layers), default=0)
 
     def drawings(self) -> dict[str, Any]:
-        """Layers once, as rows of numbers whose texts are places in `labels`; stacks of places of layers."""
+        """Each once: boxes as rows of numbers, their texts as places in `labels`; layers of places of boxes; stacks of layers."""
         labels: dict[str, int] = {}
+        boxes: dict[tuple[int, ...], int] = {}
         layers: dict[Any, int] = {}
         stacks = [
             [
@@ -112,10 +113,11 @@ class _Gathering:
             ]
             for drawing in self.drawn
         ]
-        rows = [[layer.height, [box_row(box, labels) for box in layer.boxes]] for layer in layers]
+        rows = [[layer.height, [boxes.setdefault(box_row(box, labels), len(boxes)) for box in layer.boxes]] for layer in layers]
         return {
             "looks": LOOKS,
             "labels": list(labels),
+            "boxes": list(boxes),
             "layers": rows,
             "architectures": stacks,
             "most": self.most,

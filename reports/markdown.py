@@ -3,8 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from reports.sentences import Sentence, Verdict
-from reports.strategies_sentences import StrategiesVerdict
+from reports.sentences import Conclusion, Sentence
 from reports.study_sentences import Paragraph
 from reports.tables import Table
 
@@ -28,19 +27,24 @@ def table_markdown(table: Table) -> str:
     return "\n".join([f"## {escaped(table.title)}", "", *lines, *note, ""])
 
 
-def _told(title: str, headline: str, sentences: Sequence[Sentence]) -> str:
+def _told(title: str, said: Conclusion) -> str:
     """A title, already marked as one, with what stands below it."""
-    known = (f" ({one.provenance})" if one.provenance else "" for one in sentences)
-    told = [f"- **{escaped(one.topic)}**: {escaped(one.text)}{how}" for one, how in zip(sentences, known, strict=True)]
-    return "\n".join([title, "", f"**{escaped(headline)}**", "", *told, ""])
+    told = [f"- **{escaped(one.topic)}**: {escaped(one.text)}{_known(one)}" for one in said.sentences]
+    head = " ".join(f"**{escaped(one.text)}**{_known(one)}" for one in said.head)
+    return "\n".join([title, "", head, "", *told, ""])
 
 
-def report_markdown(title: str, verdict: Verdict | StrategiesVerdict, parts: Sequence[Table | Paragraph]) -> str:
+def _known(sentence: Sentence) -> str:
+    """How a sentence's numbers are known, behind it."""
+    return f" ({sentence.provenance})" if sentence.provenance else ""
+
+
+def report_markdown(title: str, verdict: Conclusion, parts: Sequence[Table | Paragraph]) -> str:
     """The content of results.md: the verdict, then tables and what is said of single searches."""
-    text = [_told(f"# {escaped(title)}", verdict.headline, verdict.sentences)]
+    text = [_told(f"# {escaped(title)}", verdict)]
     for one in parts:
         if isinstance(one, Table):
             text.append(table_markdown(one))
         else:
-            text.append(_told(f"## {escaped(one.label)}", one.headline, one.sentences))
+            text.append(_told(f"## {escaped(one.label)}", one))
     return "\n".join(text)

@@ -41,7 +41,8 @@ PROVENANCE_WORDS = {
     "sampled": "from power readings at intervals",
     "estimated": "from a power model, with an interval",
     "unattributed": "the meter could not say",
-    "scored": "from the models' outputs on the test data",
+    "scored": "from the models' outputs on data that they were not trained on",
+    "simulated": "from a benchmark's function; nothing was trained",
     "counted": "counted exactly from the architecture",
     "configured": "as the run was configured",
 }

@@ -45,19 +45,27 @@ class Sentence:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """What the report concludes: an outcome in a word or two, one line that answers the question, and the reasons.
+class Conclusion:
+    """What a report concludes: the sentences of one line that answers the question, and the reasons."""
 
-    The outcome is the break-even's, a comparison's or a study's.
-    """
-
-    outcome: Outcome | ComparisonOutcome | StudyOutcome
-    headline: str
+    head: tuple[Sentence, ...]
     sentences: tuple[Sentence, ...]
+
+    @property
+    def headline(self) -> str:
+        """The line that answers the question."""
+        return " ".join(one.text for one in self.head)
 
     def plain(self) -> str:
         """Headline and sentences as text for a terminal, one a line."""
         return "\n".join([self.headline, *(one.text for one in self.sentences)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict(Conclusion):
+    """A conclusion with its outcome in a word or two: the break-even's, a comparison's or a study's."""
+
+    outcome: Outcome | ComparisonOutcome | StudyOutcome
 
 
 def make_verdict(analysis: Analysis) -> Verdict:
@@ -76,9 +84,17 @@ def make_verdict(analysis: Analysis) -> Verdict:
     )
     return Verdict(
         outcome=analysis.findings.answer.outcome,
-        headline=headline_words(winner_words(analysis), analysis.findings.answer),
+        head=_head(analysis),
         sentences=tuple(one for one in found if one is not None),
     )
+
+
+def _head(analysis: Analysis) -> tuple[Sentence, ...]:
+    """Who was better, by scores, and whether the search paid, by energies."""
+    winner, answer = winner_words(analysis), analysis.findings.answer
+    known = {"unknown": None, "models too weak for a verdict": "scored"}.get(answer.outcome, analysis.source.provenance)
+    paid = Sentence("Whether it paid", headline_words(winner, answer).removeprefix(winner), known)
+    return (Sentence("Who won", winner.strip(), "scored"), paid) if winner else (paid,)
 
 
 def winner_words(analysis: Analysis) -> str:

@@ -8,20 +8,18 @@ from typing import Any
 import pandas as pd
 
 from reports.basis import Basis
-from reports.export import plain, write_csv
+from reports.export import plain, said_results, write_csv
+from reports.sentences import Conclusion
 from reports.statistics import LEVEL
 from reports.strategies import Result, Strategies
 from reports.strategies_energy import Energy
-from reports.strategies_sentences import StrategiesVerdict
 from reports.strategies_tests import Rival, Tests
 from reports.strategies_words import gain
 
 SCHEMA = 1
 
 
-def strategies_results(
-    strategies: Strategies, basis: Basis | None, energy: Energy | None, verdict: StrategiesVerdict
-) -> dict[str, Any]:
+def strategies_results(strategies: Strategies, basis: Basis | None, energy: Energy | None, verdict: Conclusion) -> dict[str, Any]:
     """Everything that the page says, as plain JSON; infinite numbers are null."""
     run = strategies.run
     return {
@@ -29,7 +27,7 @@ def strategies_results(
         "report": "strategies",
         "run": run.run_id,
         "simulated": run.simulated,
-        "verdict": plain(asdict(verdict)),
+        "verdict": said_results(verdict),
         "objectives": [plain(asdict(one)) for one in run.objectives],
         "quality": plain(asdict(strategies.quality)),
         "reference": plain(strategies.reference),

@@ -16,13 +16,14 @@ from reports.load import load_run
 from reports.markdown import report_markdown
 from reports.page import remove_older_figures, render
 from reports.scenarios import worlds
+from reports.sentences import Conclusion
 from reports.settings import Assumptions, make_settings
 from reports.strategies import Strategies, analyse_strategies
 from reports.strategies_energy import Energy, energy_of
 from reports.strategies_export import strategies_results, write_strategies_csv
 from reports.strategies_figures import draw_strategies
 from reports.strategies_load import load_strategies
-from reports.strategies_sentences import StrategiesVerdict, make_strategies_verdict
+from reports.strategies_sentences import make_strategies_verdict
 from reports.strategies_tables import (
     energy_table,
     finals_table,
@@ -46,9 +47,7 @@ OWN_TERMS = (
 KEPT_TERMS = ("Estimated", "Fully loaded", "g CO2e", "Holm's correction", "Measured, sampled", "Not separable", "p-value", "PUE")
 
 
-def write_strategies_report(
-    folder: Path, output: Path, searched_in: str, assumptions: Assumptions | None = None
-) -> StrategiesVerdict:
+def write_strategies_report(folder: Path, output: Path, searched_in: str, assumptions: Assumptions | None = None) -> Conclusion:
     """Writes the report of the comparison in `folder` into `output` and returns the verdict.
 
     That is index.html, the figures as PNG, results.md, strategies.json and strategies.csv. The same run and settings give the
@@ -97,7 +96,7 @@ def _basis(folder: Path, searched_in: str, assumptions: Assumptions | None) -> B
     )
 
 
-def _values(strategies: Strategies, basis: Basis | None, energy: Energy | None, verdict: StrategiesVerdict) -> Mapping[str, Any]:
+def _values(strategies: Strategies, basis: Basis | None, energy: Energy | None, verdict: Conclusion) -> Mapping[str, Any]:
     """What the template shows."""
     run, nothing = strategies.run, EnergySource(name="none", provenance="unattributed", version="")
     tables = [speed_table(strategies), spent_table(strategies)]

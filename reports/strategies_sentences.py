@@ -1,14 +1,13 @@
 """What a comparison of strategies says in plain sentences, each made from its numbers and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from reports.assumptions import at_pue, region_words
 from reports.basis import Basis
 from reports.comparison_sentences import FEW, listed
 from reports.energy import run_cost_uj
 from reports.quality import metric_name
-from reports.sentences import Sentence
+from reports.sentences import Conclusion, Sentence
 from reports.statistics import LEVEL
 from reports.strategies import Strategies
 from reports.strategies_energy import Energy
@@ -25,19 +24,7 @@ from reports.strategies_words import (
 from reports.words import energy_between, mass_between, plural, significant
 
 
-@dataclass(frozen=True, kw_only=True)
-class StrategiesVerdict:
-    """What a comparison of strategies concludes: one line, and the reasons."""
-
-    headline: str
-    sentences: tuple[Sentence, ...]
-
-    def plain(self) -> str:
-        """Headline and sentences as text for a terminal, one a line."""
-        return "\n".join([self.headline, *(one.text for one in self.sentences)])
-
-
-def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy: Energy | None) -> StrategiesVerdict:
+def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy: Energy | None) -> Conclusion:
     """The verdict; `basis` and `energy` are None for a simulated comparison."""
     found = (
         _compared(strategies),
@@ -52,7 +39,15 @@ def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy:
         _cost(basis, energy) if basis is not None and energy is not None else _simulated(),
         _missing(strategies),
     )
-    return StrategiesVerdict(headline=_headline(strategies), sentences=tuple(one for one in found if one is not None))
+    head = Sentence("Which is best", _headline(strategies), _known(strategies))
+    return Conclusion(head=(head,), sentences=tuple(one for one in found if one is not None))
+
+
+def _known(strategies: Strategies) -> str | None:
+    """How values are known; None where no strategy has any."""
+    if not strategies.leaders:
+        return None
+    return "simulated" if strategies.run.simulated else "scored"
 
 
 def _headline(strategies: Strategies) -> str:
@@ -97,7 +92,7 @@ def _compared(strategies: Strategies) -> Sentence:
     )
     if strategies.quality.how:
         text += f" They are compared by their {strategies.quality.name}: {strategies.quality.how}."
-    return Sentence("What was compared", text)
+    return Sentence("What was compared", text, "configured")
 
 
 def _best(strategies: Strategies) -> Sentence | None:
@@ -114,7 +109,7 @@ def _best(strategies: Strategies) -> Sentence | None:
     if beside is not None and beside.mean is not None and beside not in leaders:
         text += f"; {baseline_words(strategies)} at {quality_words(beside.mean)}"
     better = "Higher" if strategies.quality.maximised else "Lower"
-    return Sentence("Best", f"{text}. {better} is better.")
+    return Sentence("Best", f"{text}. {better} is better.", _known(strategies))
 
 
 def leaders_words(strategies: Strategies) -> str:
@@ -130,7 +125,7 @@ def _standing(strategies: Strategies, standing: str, topic: str) -> Sentence | N
     if not found:
         return None
     parts = "; ".join(f"{one.name} by {gain_words(one)}" for one in found)
-    return Sentence(topic, f"{topic} than {baseline_words(strategies)} at the end of the budget: {parts}.")
+    return Sentence(topic, f"{topic} than {baseline_words(strategies)} at the end of the budget: {parts}.", _known(strategies))
 
 
 def _not_separable(strategies: Strategies) -> list[Sentence]:
@@ -138,7 +133,7 @@ def _not_separable(strategies: Strategies) -> list[Sentence]:
     if strategies.tests is None:
         return []
     return [
-        Sentence("Not separable", f"{one.name} {_apart(strategies.tests, one, baseline_words(strategies))}")
+        Sentence("Not separable", f"{one.name} {_apart(strategies.tests, one, baseline_words(strategies))}", _known(strategies))
         for one in strategies.tests.that_are("not separable")
     ]
 
@@ -187,6 +182,7 @@ def _speed(strategies: Strategies) -> Sentence | None:
         "How soon",
         f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent"
         f"{between}: {'; '.join(parts)}.",
+        _known(strategies),
     )
 
 
@@ -210,7 +206,7 @@ def _retrained(strategies: Strategies) -> Sentence | None:
             text += f" {rival.name} is {words} {baseline_words(strategies)} by {gain_words(rival)}."
         elif found.tests:
             text += f" {rival.name} {_apart(found.tests, rival, baseline_words(strategies))}"
-    return Sentence("Trained from scratch", text)
+    return Sentence("Trained from scratch", text, _known(strategies))
 
 
 def _unlike(strategies: Strategies) -> Sentence | None:

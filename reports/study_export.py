@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from typing import Any
 
-from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, metric_results, plain
+from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, metric_results, plain, said_results
 from reports.pace import Pace
 from reports.sentences import Verdict
 from reports.statistics import LEVEL
@@ -20,7 +20,7 @@ def study_results(study: Study, verdict: Verdict) -> dict[str, Any]:
         "runs": [run.run_id for run in study.runs],
         "settings": plain(asdict(study.settings)),
         "energy_source": plain(asdict(study.source)),
-        "verdict": plain(asdict(verdict)),
+        "verdict": said_results(verdict),
         "metric": metric_results(study),
         "correction": "Holm",
         "level": LEVEL,

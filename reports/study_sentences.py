@@ -9,7 +9,16 @@ from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed
 from reports.pace_page import pace_sentence
-from reports.sentences import Sentence, StudyOutcome, Verdict, make_verdict, not_counted, references_sentence, sweep_sentence
+from reports.sentences import (
+    Conclusion,
+    Sentence,
+    StudyOutcome,
+    Verdict,
+    make_verdict,
+    not_counted,
+    references_sentence,
+    sweep_sentence,
+)
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
@@ -32,9 +41,16 @@ def make_study_verdict(study: Study) -> Verdict:
     )
     return Verdict(
         outcome=outcome_of(study),
-        headline=f"{_headline(study)} {_paying_words(study)}".strip(),
+        head=_head(study),
         sentences=tuple(one for one in found if one is not None),
     )
+
+
+def _head(study: Study) -> tuple[Sentence, ...]:
+    """Who won how often, by scores, and how many searches paid, by energies."""
+    won = Sentence("Who won", _headline(study), "scored" if study.judged else None)
+    paying = _paying_words(study)
+    return (won, Sentence("Whether they paid", paying, study.source.provenance)) if paying else (won,)
 
 
 def outcome_of(study: Study) -> StudyOutcome:
@@ -240,13 +256,11 @@ def _missing(study: Study) -> Sentence | None:
     return Sentence("Missing", f"{'; '.join(told)}.") if told else None
 
 
-@dataclass(frozen=True)
-class Paragraph:
+@dataclass(frozen=True, kw_only=True)
+class Paragraph(Conclusion):
     """What is said of one cell."""
 
     label: str
-    headline: str
-    sentences: tuple[Sentence, ...]
 
 
 def cell_paragraph(cell: Cell) -> Paragraph:
@@ -254,9 +268,10 @@ def cell_paragraph(cell: Cell) -> Paragraph:
     verdict = make_verdict(cell.analysis)
     if cell.standing == "unfinished":
         known = tuple(one for one in verdict.sentences if one.topic == "Cost of the search")
-        return Paragraph(cell.label, f"No verdict yet: {cell.gap or 'no score'}.", known)
+        head = Sentence("Who won", f"No verdict yet: {cell.gap or 'no score'}.")
+        return Paragraph(label=cell.label, head=(head,), sentences=known)
     common = ("What was compared", "Strength", "Not counted")
     told = [one for one in verdict.sentences if one.topic not in common]
     if pace := pace_sentence(cell):
         told.append(pace)
-    return Paragraph(cell.label, verdict.headline, tuple(told))
+    return Paragraph(label=cell.label, head=verdict.head, sentences=tuple(told))

@@ -309,9 +309,11 @@ def test_a_choice_is_answered_as_by_python(
     assert net in panel.inner_text()
 
 
-def test_before_any_choice_the_answer_is_the_page_s_own(opened: Opened) -> None:
+def test_before_any_choice_the_answer_is_the_page_s_own(opened: Opened, analysis: Analysis) -> None:
     page = opened()
-    assert page.locator(".again").inner_text() == page.locator(".answer").inner_text()
+    assert page.locator(".again").inner_text() == " ".join(page.locator(".answer .claim").all_inner_texts())
+    known = page.locator(".answer .badge").all_inner_texts()
+    assert known == ["scored", analysis.source.provenance], "how each part of the headline is known"
 
 
 def test_other_regions_analysed_afresh_give_the_same(opened: Opened, analysis: Analysis) -> None:
@@ -531,7 +533,7 @@ def test_a_filter_keeps_the_rows_that_hold_its_words(opened: Opened) -> None:
 def test_all_that_matters_is_there_without_a_script(opened: Opened, analysis: Analysis) -> None:
     page = opened(java_script_enabled=False)
     verdict = search_words(analysis)
-    assert page.locator(".answer").inner_text() == verdict
+    assert " ".join(page.locator(".answer .claim").all_inner_texts()) == verdict
     assert page.locator(".picture .stack").count() == 4
     assert page.get_by_role("region", name="Trials of the search").locator("tbody tr").count() >= NUM_TRIALS
     assert page.locator("#choices").inner_text() == page.locator("#explorer").inner_text() == ""

@@ -25,15 +25,20 @@ def test_a_table_keeps_its_shape() -> None:
 
 
 def test_the_verdict_comes_first_with_how_it_is_known() -> None:
-    verdict = Verdict(outcome="never", headline="It *lost*.", sentences=(Sentence("Cost", "2 g", "estimated"),))
+    verdict = Verdict(
+        outcome="never",
+        head=(Sentence("Who won", "It *lost*.", "scored"), Sentence("Whether it paid", "Never.")),
+        sentences=(Sentence("Cost", "2 g", "estimated"),),
+    )
     text = report_markdown("a_b", verdict, [Table("T", ("a",), (("1",),), frozenset())])
-    assert text.startswith("# a\\_b\n\n**It \\*lost\\*.**\n\n- **Cost**: 2 g (estimated)\n\n## T\n")
+    assert text.startswith("# a\\_b\n\n**It \\*lost\\*.** (scored) **Never.**\n\n- **Cost**: 2 g (estimated)\n\n## T\n")
 
 
 def test_what_is_said_of_a_search_stands_between_the_tables() -> None:
-    verdict = Verdict(outcome="never", headline="All lost.", sentences=())
+    verdict = Verdict(outcome="never", head=(Sentence("Who won", "All lost."),), sentences=())
     tables = [Table(name, ("a",), (("1",),), frozenset()) for name in ("First", "Last")]
-    paragraph = Paragraph("7 M *MACs*", "It lost.", (Sentence("Quality", "worse", "scored"), Sentence("Not counted", "much")))
+    said = (Sentence("Quality", "worse", "scored"), Sentence("Not counted", "much"))
+    paragraph = Paragraph(label="7 M *MACs*", head=(Sentence("Who won", "It lost."),), sentences=said)
     text = report_markdown("all", verdict, [tables[0], paragraph, tables[1]])
     told = "## 7 M \\*MACs\\*\n\n**It lost.**\n\n- **Quality**: worse (scored)\n- **Not counted**: much\n"
     assert text.index("## First\n") < text.index(told) < text.index("## Last\n")

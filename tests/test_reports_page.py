@@ -360,7 +360,7 @@ def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str
     assert verdict.outcome == outcome
     assert words in verdict.plain()
     page = (tmp_path / "report" / "index.html").read_text()
-    assert verdict.headline.replace("'", "&#39;") in page
+    assert all(f">{one.text}<".replace("'", "&#39;") in page for one in verdict.head)
     assert json.loads((tmp_path / "report" / "results.json").read_text())["break_even_loaded"]["uses"] is None
 
 

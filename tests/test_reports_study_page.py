@@ -97,7 +97,7 @@ def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study
         low, high = signed(comparison.interval.low), signed(comparison.interval.high)
         chance = p_words(comparison.deciding_p_value)
         assert row[2].startswith(f"{signed(comparison.difference)} ({low} to {high}; {chance}; detectable from ")
-        assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).headline)}**\n" in text
+        assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).head[0].text)}**" in text
     assert table.rows[2][6].endswith("; estimated)") and table.rows[0][6].startswith("outside the measured curve")
 
 

@@ -1,0 +1,138 @@
+"""A figure's SVG as a part of the page: its ids its own, colours and fonts the page's, and without what no browser needs.
+
+What matplotlib writes is three times as long: an id for each group, a style for each mark, paths with spaces and hidden decimals.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Mapping
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from reports.words import seen
+
+LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
+NUMBERED = ("d", "x", "y", "width", "height", "transform", "style", "points")
+"""Attributes whose numbers are coordinates or sizes; an image's pixels, ids and texts are left as they are."""
+NO_TURN = re.compile(r"rotate\(-?0 .*\)")
+COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
+REFERENCE = re.compile(r"(url\(#)([^)]+)")
+LINK = re.compile(r"^(#)(.+)")
+OWN_FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'[^;]*")
+JOINS = "stroke-linejoin: round; stroke-linecap: butt"
+"""What matplotlib says of all lines of its SVG, in a style sheet that would hold for the whole page."""
+
+
+def inline_svg(svg: str, prefix: str, alt: str, colours: Mapping[str, str]) -> str:
+    """The SVG element alone, for use inside a page: its ids start with `prefix`, and custom properties replace `colours`.
+
+    Styles that several marks share are classes, which hold inside this drawing only.
+    """
+    root = ElementTree.fromstring(svg)
+    for parent in list(root.iter()):
+        for child in list(parent):
+            if _plain(child.tag) in ("metadata", "style"):
+                parent.remove(child)
+    for element in root.iter():
+        _shorten(element)
+    _forget_ids(root, prefix)
+    _ungroup(root)
+    sheet = _classes(root, prefix)
+    root.insert(0, sheet)
+    width, height = (root.attrib[side].removesuffix("pt") for side in ("width", "height"))
+    root.attrib.clear()
+    root.attrib.update({"role": "img", "aria-label": seen(alt), "id": prefix, "viewBox": f"0 0 {width} {height}"})
+    text = ElementTree.tostring(root, encoding="unicode").replace(" />", "/>")  # a ">" of a text is "&gt;" by now
+    for colour, name in colours.items():
+        text = text.replace(colour, f"var({name})")
+    return text
+
+
+def _plain(name: str) -> str:
+    """A name without its namespace: HTML knows those of SVG by itself, and `href` without one."""
+    return name.rpartition("}")[2]
+
+
+def _shorten(element: Element) -> None:
+    """Plain names, short numbers, no indents, no turns by nothing, the page's font."""
+    element.tag = _plain(element.tag)
+    for name in list(element.attrib):
+        value = element.attrib.pop(name)
+        if _plain(name) in NUMBERED:
+            value = LONG_NUMBER.sub(_short, value)
+        element.attrib[_plain(name)] = value
+    if NO_TURN.fullmatch(element.get("transform", "")):
+        del element.attrib["transform"]
+    if "d" in element.attrib:
+        element.attrib["d"] = _terse(element.attrib["d"])
+    if "style" in element.attrib:
+        element.attrib["style"] = OWN_FONT.sub(r"\1var(--font)", element.attrib["style"]).strip("; ")
+    if element.tag not in ("text", "tspan") and not (element.text or "").strip():
+        element.text = None
+    if element.tag != "tspan" and not (element.tail or "").strip():
+        element.tail = None
+
+
+def _short(number: re.Match[str]) -> str:
+    """A coordinate to a hundredth of a pixel."""
+    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+
+
+def _terse(outline: str) -> str:
+    """A path without spaces that it does not need, its level and upright lines by one coordinate: steps take half the room."""
+    written: list[str] = []
+    start = here = ("", "")
+    for command, values in COMMAND.findall(outline):
+        numbers = values.split()
+        if not numbers:  # closes the part, and is back at its beginning
+            written.append(command)
+            here = start
+            continue
+        x, y = numbers[-2:]
+        if command == "L" and x == here[0]:
+            written.append(f"V{y}")
+        elif command == "L" and y == here[1]:
+            written.append(f"H{x}")
+        else:
+            written.append(command + " ".join(numbers))
+        here = (x, y)
+        start = here if command == "M" else start
+    return "".join(written)
+
+
+def _forget_ids(root: Element, prefix: str) -> None:
+    """Ids stay where something refers to them, numbered; matplotlib gives one to each group."""
+    names: dict[str, str] = {}
+
+    def renamed(found: re.Match[str]) -> str:
+        return found[1] + names.setdefault(found[2], f"{prefix}-{len(names) + 1}")
+
+    for element in root.iter():
+        for name, value in element.attrib.items():
+            element.attrib[name] = (LINK if name == "href" else REFERENCE).sub(renamed, value)
+    for element in root.iter():
+        own = element.attrib.pop("id", None)
+        if own in names:
+            element.attrib["id"] = names[own]
+
+
+def _ungroup(parent: Element) -> None:
+    """Puts the children of groups that say nothing in the groups' place."""
+    for child in list(parent):
+        _ungroup(child)
+        if child.tag == "g" and not child.attrib:
+            at = list(parent).index(child)
+            parent[at : at + 1] = list(child)
+
+
+def _classes(root: Element, prefix: str) -> Element:
+    """A style sheet of the styles that more than one element has; these elements have classes instead of them."""
+    counts = Counter(element.attrib["style"] for element in root.iter() if "style" in element.attrib)
+    names = {style: f"s{index}" for index, style in enumerate((one for one, count in counts.items() if count > 1), start=1)}
+    for element in root.iter():
+        if element.get("style") in names:
+            element.attrib["class"] = names[element.attrib.pop("style")]
+    sheet = Element("style")
+    sheet.text = "".join(f"#{prefix} .{name}{{{style}}}" for style, name in names.items())
+    sheet.text = f"#{prefix} *{{{JOINS}}}{sheet.text}"
+    return sheet

@@ -1,0 +1,105 @@
+"""SVG inside a page: short, its names its own, and it looks as matplotlib drew it."""
+
+import re
+from io import StringIO
+from xml.etree import ElementTree
+
+import matplotlib
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+from reports.drawing import MUTED, STYLE, THEMED
+from reports.inline_svg import inline_svg
+
+
+def wrapped(inside: str) -> str:
+    spaces = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+    return f'<svg {spaces} width="9pt" height="8pt">{inside}</svg>'
+
+
+def parts(inside: str, prefix: str = "x") -> ElementTree.Element:
+    return ElementTree.fromstring(inline_svg(wrapped(inside), prefix, "a", THEMED))
+
+
+def first(root: ElementTree.Element, path: str) -> ElementTree.Element:
+    found = root.find(path)
+    assert found is not None, path
+    return found
+
+
+def test_unseen_characters_of_an_alternative_text_are_shown() -> None:
+    svg = inline_svg(wrapped(""), "x", "a\u202e<b>\"'", THEMED)
+    assert svg.startswith("<svg ") and 'aria-label="a\N{REPLACEMENT CHARACTER}&lt;b&gt;&quot;' in svg
+    assert ElementTree.fromstring(svg).attrib["viewBox"] == "0 0 9 8"
+
+
+def test_paths_take_little_room_and_go_where_they_went() -> None:
+    """Level and upright lines by one coordinate, from the beginning of a part again when it is closed."""
+    path = "M 1 2 \nL 1.001 7 \nL 5 7 \nC 1 2 3 4 5 6 \nL 4 8 \nz\nL 1 3 \nM 9 9 \nL 9 9 \n"
+    (drawn,) = parts(f'<path id="a" d="{path}" style="fill: none"/>').findall("path")
+    assert drawn.attrib == {"d": "M1 2V7H5C1 2 3 4 5 6L4 8zV3M9 9V9", "style": "fill: none"}
+
+
+def test_ids_are_kept_where_something_refers_to_them() -> None:
+    """By a link, by a clip and by a hatch in a style; a colour that looks like a link is none."""
+    root = parts(
+        '<g id="line"><defs><path id="mark" d="M 0 0"/></defs><use xlink:href="#mark" x="1" style="fill: #0000ff"/></g>'
+        '<g id="clipped" clip-path="url(#clip)"><rect id="r" fill="#mark"/></g><clipPath id="clip"/>'
+        '<pattern id="hatch"/><path id="p" d="M 0 0" style="fill: url(#hatch)"/>',
+        "quality-wide",
+    )
+    assert [one.attrib["id"] for one in root.iter() if "id" in one.attrib] == [
+        "quality-wide",
+        "quality-wide-1",
+        "quality-wide-2",
+        "quality-wide-3",
+    ]
+    assert first(root, "use").attrib["href"] == "#quality-wide-1"
+    assert first(root, "g").attrib == {"clip-path": "url(#quality-wide-2)"}
+    assert first(root, "g/rect").attrib == {"fill": "#mark"}
+    assert root.findall("path")[-1].attrib["style"] == "fill: url(#quality-wide-3)"
+
+
+def test_groups_that_say_nothing_make_room_for_what_is_in_them_in_its_order() -> None:
+    root = parts('<g id="a"><g><rect x="1"/><g id="b"><rect x="2"/></g></g><rect x="3"/></g><g opacity="0.5"><rect x="4"/></g>')
+    assert [one.tag for one in root] == ["style", "rect", "rect", "rect", "g"]
+    assert [one.get("x") for one in root.iter("rect")] == ["1", "2", "3", "4"]
+
+
+def test_styles_of_several_marks_are_classes_of_this_drawing_alone() -> None:
+    red, blue = f"stroke: {MUTED}; stroke-width: 0.123456", "fill: none"
+    root = parts(f'<rect style="{red}"/><rect style="{blue}"/><rect style="{red};"/>')
+    assert [(one.get("class"), one.get("style")) for one in root.iter("rect")] == [
+        ("s1", None),
+        (None, "fill: none"),
+        ("s1", None),
+    ]
+    sheet = root.find("style")
+    assert sheet is not None and sheet.text is not None
+    assert sheet.text.endswith("#x .s1{stroke: var(--muted); stroke-width: 0.12}")
+    assert all(rule.startswith("#x ") for rule in re.findall(r"[^{}]+(?={)", sheet.text)), "a rule for the whole page"
+
+
+def test_texts_and_images_are_as_they_were() -> None:
+    pixels = "data:image/png;base64,ab/>=="
+    style = "font: 11.5px 'DejaVu Sans', sans-serif; fill: red"
+    root = parts(
+        f'<g id="t"><text style="{style}" transform="rotate(-0 1 2)">a 1.23456 &lt;b&gt;</text></g>'
+        f'<text transform="rotate(-90 1.0001 2)"><tspan x="1">c</tspan> <tspan x="2">d</tspan></text>'
+        f'<image xlink:href="{pixels}" width="3.00001"/>'
+    )
+    level, upright = root.findall("text")
+    assert level.text == "a 1.23456 <b>" and level.attrib == {"style": "font: 11.5px var(--font); fill: red"}
+    assert upright.attrib == {"transform": "rotate(-90 1 2)"} and "".join(upright.itertext()) == "c d"
+    assert first(root, "image").attrib == {"href": pixels, "width": "3"}
+
+
+def test_a_drawing_of_many_marks_takes_less_than_half_of_what_matplotlib_writes() -> None:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(4, 3), dpi=72)
+        figure.subplots().scatter(range(100), range(100))
+        written = StringIO()
+        FigureCanvasSVG(figure).print_svg(written)
+    short = inline_svg(written.getvalue(), "x-wide", "a", THEMED)
+    assert len(short) < len(written.getvalue()) / 2
+    assert short.count("<use ") == written.getvalue().count("<use ") > 100
