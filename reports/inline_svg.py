@@ -6,13 +6,14 @@ What matplotlib writes is three times as long: an id for each group, a style for
 import re
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from reports.words import seen
 
-LONG_NUMBER = re.compile(r"-?\d+\.\d{3,}")
-NUMBERED = ("d", "x", "y", "width", "height", "transform", "style", "points")
+LONG_NUMBER = re.compile(r"-?\d+\.\d{2,}")
+NUMBERED = ("d", "x", "y", "width", "height", "transform", "style")
 """Attributes whose numbers are coordinates or sizes; an image's pixels, ids and texts are left as they are."""
 NO_TURN = re.compile(r"rotate\(-?0 .*\)")
 COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
@@ -59,7 +60,9 @@ def _shorten(element: Element) -> None:
     for name in list(element.attrib):
         value = element.attrib.pop(name)
         if _plain(name) in NUMBERED:
-            value = LONG_NUMBER.sub(_short, value)
+            # A tenth of a pixel, but a hundredth within marks, which are small, and in what turns, scales and styles.
+            fine = name == "d" and "id" in element.attrib or name in ("transform", "style")
+            value = LONG_NUMBER.sub(partial(_rounded, places=2 if fine else 1), value)
         element.attrib[_plain(name)] = value
     if NO_TURN.fullmatch(element.get("transform", "")):
         del element.attrib["transform"]
@@ -73,9 +76,8 @@ def _shorten(element: Element) -> None:
         element.tail = None
 
 
-def _short(number: re.Match[str]) -> str:
-    """A coordinate to a hundredth of a pixel."""
-    return f"{float(number[0]):.2f}".rstrip("0").rstrip(".")
+def _rounded(number: re.Match[str], places: int) -> str:
+    return f"{float(number[0]):.{places}f}".rstrip("0").rstrip(".")
 
 
 def _terse(outline: str) -> str:

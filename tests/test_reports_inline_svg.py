@@ -40,6 +40,13 @@ def test_paths_take_little_room_and_go_where_they_went() -> None:
     assert drawn.attrib == {"d": "M1 2V7H5C1 2 3 4 5 6L4 8zV3M9 9V9", "style": "fill: none"}
 
 
+def test_coordinates_have_a_tenth_of_a_pixel_and_marks_a_hundredth() -> None:
+    path = 'd="M 1.2345 2.96"'
+    root = parts(f'<path {path}/><path id="mark" {path}/><rect x="-0.04" y="7.28" style="stroke-width: 0.666"/>')
+    assert [one.attrib["d"] for one in root.findall("path")] == ["M1.2 3", "M1.23 2.96"]
+    assert first(root, "rect").attrib == {"x": "-0", "y": "7.3", "style": "stroke-width: 0.67"}
+
+
 def test_ids_are_kept_where_something_refers_to_them() -> None:
     """By a link, by a clip and by a hatch in a style; a colour that looks like a link is none."""
     root = parts(
