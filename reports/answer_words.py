@@ -51,11 +51,11 @@ def answer_words(answer: BreakEven) -> str:
     return HEADLINES[answer.outcome].format(reason=answer.reason or NEVER_REASON, **figures)
 
 
-def headline_words(winner: str, answer: BreakEven) -> str:
-    """Who was better, in words or nothing, and whether the search paid."""
-    if winner and answer.outcome == "unknown":
-        return winner + PAYS_UNKNOWN.format(reason=answer.reason)
-    return winner + answer_words(answer)
+def paid_words(answer: BreakEven, with_winner: bool) -> str:
+    """Whether the search paid, behind who was better or alone."""
+    if with_winner and answer.outcome == "unknown":
+        return PAYS_UNKNOWN.format(reason=answer.reason)
+    return answer_words(answer)
 
 
 def nothing_to_pay(answer: BreakEven) -> bool:

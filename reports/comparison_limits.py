@@ -6,7 +6,8 @@ from nas.metric import BLEU
 from nas.records import Phase, Record
 from reports.comparison import Compared
 from reports.comparison_sentences import seeds_words
-from reports.sentences import Sentence, sweep_sentence
+from reports.conclusion import Sentence
+from reports.sentences import sweep_sentence
 from reports.words import duration, millions, number, plural
 
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from nas.units import MICROJOULES_PER_JOULE, kwh
 from reports.assumptions import at_pue, region_words
 from reports.comparison import Compared, Rival
+from reports.conclusion import Sentence, Verdict
 from reports.design_costs import mean_training_uj
 from reports.models import Model
 from reports.processors import kind_words
-from reports.sentences import Sentence, Verdict
 from reports.statistics import Interval
 from reports.words import (
     energy,

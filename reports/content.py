@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from reports.basis import Basis
+from reports.conclusion import Verdict
 from reports.drawing import Drawing
 from reports.glossary import Term
 from reports.interactive import Interactive
-from reports.sentences import Verdict
 from reports.study_sentences import Paragraph
 from reports.tables import Table
 

@@ -18,8 +18,8 @@ const Drawn = (() => {
     return letters.length <= most ? text : `${letters.slice(0, most - 1).join("")}\u2026`;
   }
 
-  function box(data, at, offset) {
-    const [x, top, width, height, lookAt, nameAt, detailAt, macs] = data.boxes[at];
+  function box(data, place, offset) {
+    const [x, top, width, height, lookAt, nameAt, detailAt, macs] = data.boxes[place];
     const [look, y] = [data.looks[lookAt], top + offset];
     const [name, detail] = [data.labels[nameAt], data.labels[detailAt]];
     if (look === "words") return make("text", { class: "words", x, y: y + 11 }, fitted(name, width));

@@ -16,6 +16,7 @@ from reports.basis import Basis
 from reports.break_even import BreakEven
 from reports.cheap_scores import Agreement
 from reports.comparison import Compared
+from reports.conclusion import Conclusion, Verdict
 from reports.design_costs import mean_training_uj
 from reports.ladder import ladder_results
 from reports.load import Run
@@ -23,7 +24,6 @@ from reports.models import Model
 from reports.pareto import undominated, within_limits
 from reports.processors import kind_of, kind_words, on_first_kind
 from reports.quality import objectives_of
-from reports.sentences import Conclusion, Verdict
 from reports.statistics import LEVEL, Comparison
 from reports.trials import Trial, train_tokens
 
@@ -34,9 +34,8 @@ FORMULA_STARTS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")
 
 
 def said_results(conclusion: Conclusion) -> dict[str, Any]:
-    """A conclusion as data, the line that answers the question in one piece."""
+    """A conclusion as data: the line that answers the question, its sentences, and the reasons."""
     found: dict[str, Any] = plain(asdict(conclusion))
-    del found["head"]
     return {"headline": conclusion.headline, **found}
 
 

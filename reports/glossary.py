@@ -73,7 +73,10 @@ GLOSSARY: tuple[Term, ...] = (
     ),
     P_VALUE,
     Term("PUE", "Power usage effectiveness: a data centre's energy for each unit of its computers' energy."),
-    Term("Scored, counted, configured", "From a model's outputs on the test set; from its architecture; as it was set."),
+    Term(
+        "Scored, counted, configured",
+        "From a model's outputs on data that no training saw, for verdicts the test set; from its architecture; as it was set.",
+    ),
     Term("Use", "One output: a sentence translated, a text summarised, or a block of text told by a language model."),
 )
 

@@ -20,8 +20,6 @@ COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
 REFERENCE = re.compile(r"(url\(#)([^)]+)")
 LINK = re.compile(r"^(#)(.+)")
 OWN_FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'[^;]*")
-JOINS = "stroke-linejoin: round; stroke-linecap: butt"
-"""What matplotlib says of all lines of its SVG, in a style sheet that would hold for the whole page."""
 
 
 def inline_svg(svg: str, prefix: str, alt: str, colours: Mapping[str, str]) -> str:
@@ -29,16 +27,15 @@ def inline_svg(svg: str, prefix: str, alt: str, colours: Mapping[str, str]) -> s
 
     Styles that several marks share are classes, which hold inside this drawing only.
     """
-    root = ElementTree.fromstring(svg)
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if _plain(child.tag) in ("metadata", "style"):
-                parent.remove(child)
+    root = ElementTree.fromstring(seen(svg))  # no XML holds characters that cannot be seen
     for element in root.iter():
         _shorten(element)
+    rules = [element.text or "" for element in root.iter("style")]  # of matplotlib, for all lines
     _forget_ids(root, prefix)
-    _ungroup(root)
-    sheet = _classes(root, prefix)
+    _tidy(root)
+    rules += _classes(root)
+    sheet = Element("style")
+    sheet.text = "".join(f"#{prefix} {one}" for one in rules)
     root.insert(0, sheet)
     width, height = (root.attrib[side].removesuffix("pt") for side in ("width", "height"))
     root.attrib.clear()
@@ -60,9 +57,11 @@ def _shorten(element: Element) -> None:
     for name in list(element.attrib):
         value = element.attrib.pop(name)
         if _plain(name) in NUMBERED:
-            # A tenth of a pixel, but a hundredth within marks, which are small, and in what turns, scales and styles.
-            fine = name == "d" and "id" in element.attrib or name in ("transform", "style")
-            value = LONG_NUMBER.sub(partial(_rounded, places=2 if fine else 1), value)
+            # A tenth of a pixel, but a hundredth within marks, which are small, and in styles; factors as they are, nearly.
+            places = 4 if name == "transform" else 2 if name == "style" or "id" in element.attrib else 1
+            value = LONG_NUMBER.sub(partial(_rounded, places=places), value)
+        elif value.startswith("data:"):
+            value = "".join(value.split())
         element.attrib[_plain(name)] = value
     if NO_TURN.fullmatch(element.get("transform", "")):
         del element.attrib["transform"]
@@ -77,7 +76,8 @@ def _shorten(element: Element) -> None:
 
 
 def _rounded(number: re.Match[str], places: int) -> str:
-    return f"{float(number[0]):.{places}f}".rstrip("0").rstrip(".")
+    short = f"{float(number[0]):.{places}f}".rstrip("0").rstrip(".")
+    return "0" if short == "-0" else short
 
 
 def _terse(outline: str) -> str:
@@ -118,23 +118,22 @@ def _forget_ids(root: Element, prefix: str) -> None:
             element.attrib["id"] = names[own]
 
 
-def _ungroup(parent: Element) -> None:
-    """Puts the children of groups that say nothing in the groups' place."""
+def _tidy(parent: Element) -> None:
+    """Puts the children of groups that say nothing in the groups' place; what says and holds nothing goes."""
     for child in list(parent):
-        _ungroup(child)
-        if child.tag == "g" and not child.attrib:
+        _tidy(child)
+        if child.tag in ("metadata", "style") or (child.tag == "defs" and not len(child)):
+            parent.remove(child)
+        elif child.tag == "g" and not child.attrib:
             at = list(parent).index(child)
             parent[at : at + 1] = list(child)
 
 
-def _classes(root: Element, prefix: str) -> Element:
-    """A style sheet of the styles that more than one element has; these elements have classes instead of them."""
+def _classes(root: Element) -> list[str]:
+    """Rules for the styles that more than one element has; these elements have classes instead of them."""
     counts = Counter(element.attrib["style"] for element in root.iter() if "style" in element.attrib)
     names = {style: f"s{index}" for index, style in enumerate((one for one, count in counts.items() if count > 1), start=1)}
     for element in root.iter():
         if element.get("style") in names:
             element.attrib["class"] = names[element.attrib.pop("style")]
-    sheet = Element("style")
-    sheet.text = "".join(f"#{prefix} .{name}{{{style}}}" for style, name in names.items())
-    sheet.text = f"#{prefix} *{{{JOINS}}}{sheet.text}"
-    return sheet
+    return [f".{name}{{{style}}}" for style, name in names.items()]

@@ -72,7 +72,7 @@ class Interactive:
 
 @dataclass
 class _Gathering:
-    """Models and drawings, each architecture, layer and label once."""
+    """Models and drawings, each architecture, layer, box and label once."""
 
     models: list[list[Any]] = field(default_factory=list)
     architectures: dict[str, int] = field(default_factory=dict)

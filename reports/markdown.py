@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from reports.sentences import Conclusion, Sentence
+from reports.conclusion import Conclusion, Sentence
 from reports.study_sentences import Paragraph
 from reports.tables import Table
 

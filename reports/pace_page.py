@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from reports.conclusion import Sentence
 from reports.pace import Pace, elsewhere, on_other_kinds
-from reports.sentences import Sentence
 from reports.study import Cell, Study
 from reports.tables import Table
 from reports.words import plural

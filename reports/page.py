@@ -16,6 +16,7 @@ from reports.assumptions import embodied_words, error_words, pue_words, region_w
 from reports.checklist import checklist, checklist_table
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
+from reports.conclusion import Verdict
 from reports.content import Content
 from reports.drawing import Drawing
 from reports.emissions_csv import emissions_csv
@@ -27,7 +28,6 @@ from reports.load import load_runs
 from reports.markdown import report_markdown, table_markdown
 from reports.model_card import FIRST_WORDS
 from reports.search_page import search_content
-from reports.sentences import Verdict
 from reports.settings import Assumptions, make_settings
 from reports.study import analyse_study, is_study
 from reports.study_page import study_content
@@ -41,8 +41,8 @@ PROVENANCE_WORDS = {
     "sampled": "from power readings at intervals",
     "estimated": "from a power model, with an interval",
     "unattributed": "the meter could not say",
-    "scored": "from the models' outputs on data that they were not trained on",
-    "simulated": "from a benchmark's function; nothing was trained",
+    "scored": "from the models' outputs on data that no training saw",
+    "simulated": "from the function of a benchmark, by which nothing was trained",
     "counted": "counted exactly from the architecture",
     "configured": "as the run was configured",
 }

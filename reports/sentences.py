@@ -1,16 +1,13 @@
 """The verdict in plain sentences, each made from numbers of the analysis and nothing else."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 from nas.sweep import swept_rates
 from reports.analysis import Analysis
-from reports.answer_words import closing_words, dynamic_words, headline_words, left_words, saving_words
+from reports.answer_words import closing_words, dynamic_words, left_words, paid_words, saving_words
 from reports.assumptions import at_pue, region_words
 from reports.beside import beside_words
-from reports.break_even import Outcome
-from reports.comparison import ComparisonOutcome
+from reports.conclusion import Sentence, Verdict, paid_provenance
 from reports.models import Model
 from reports.statistics import Comparison
 from reports.trials import Kind, is_supernet, named, numbers
@@ -29,43 +26,7 @@ from reports.words import (
     signed,
 )
 
-StudyOutcome = Literal["search won", "hand design won", "mixed", "not separable", "models too weak for a verdict", "unknown"]
-"""What a study can come to: of the searches that have a verdict, who won; `unknown` where none has."""
-
 COMPARED = {1: "beat", -1: "lost to", 0: "cannot be told apart from"}
-
-
-@dataclass(frozen=True)
-class Sentence:
-    """A statement of the report; `provenance` says how its energies or scores are known, None when it has none."""
-
-    topic: str
-    text: str
-    provenance: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conclusion:
-    """What a report concludes: the sentences of one line that answers the question, and the reasons."""
-
-    head: tuple[Sentence, ...]
-    sentences: tuple[Sentence, ...]
-
-    @property
-    def headline(self) -> str:
-        """The line that answers the question."""
-        return " ".join(one.text for one in self.head)
-
-    def plain(self) -> str:
-        """Headline and sentences as text for a terminal, one a line."""
-        return "\n".join([self.headline, *(one.text for one in self.sentences)])
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict(Conclusion):
-    """A conclusion with its outcome in a word or two: the break-even's, a comparison's or a study's."""
-
-    outcome: Outcome | ComparisonOutcome | StudyOutcome
 
 
 def make_verdict(analysis: Analysis) -> Verdict:
@@ -92,8 +53,8 @@ def make_verdict(analysis: Analysis) -> Verdict:
 def _head(analysis: Analysis) -> tuple[Sentence, ...]:
     """Who was better, by scores, and whether the search paid, by energies."""
     winner, answer = winner_words(analysis), analysis.findings.answer
-    known = {"unknown": None, "models too weak for a verdict": "scored"}.get(answer.outcome, analysis.source.provenance)
-    paid = Sentence("Whether it paid", headline_words(winner, answer).removeprefix(winner), known)
+    known = paid_provenance([answer.outcome], analysis.source.provenance)
+    paid = Sentence("Whether it paid", paid_words(answer, bool(winner)), known)
     return (Sentence("Who won", winner.strip(), "scored"), paid) if winner else (paid,)
 
 

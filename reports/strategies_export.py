@@ -8,8 +8,8 @@ from typing import Any
 import pandas as pd
 
 from reports.basis import Basis
+from reports.conclusion import Conclusion
 from reports.export import plain, said_results, write_csv
-from reports.sentences import Conclusion
 from reports.statistics import LEVEL
 from reports.strategies import Result, Strategies
 from reports.strategies_energy import Energy

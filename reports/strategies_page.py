@@ -8,15 +8,17 @@ from nas.errors import UserError
 from nas.records import EnergySource
 from reports.assumptions import embodied_words, error_words, pue_words, region_words
 from reports.basis import Basis, common_source
+from reports.conclusion import Conclusion
 from reports.content import Tile
+from reports.emissions_csv import emissions_csv
 from reports.energy import run_cost_uj, split_energy
 from reports.export import write_json
 from reports.glossary import COMPARISON_GLOSSARY, Term
+from reports.interchange import energy_results
 from reports.load import load_run
 from reports.markdown import report_markdown
 from reports.page import remove_older_figures, render
 from reports.scenarios import worlds
-from reports.sentences import Conclusion
 from reports.settings import Assumptions, make_settings
 from reports.strategies import Strategies, analyse_strategies
 from reports.strategies_energy import Energy, energy_of
@@ -34,7 +36,7 @@ from reports.strategies_tables import (
     strategies_setup_table,
     variants_table,
 )
-from reports.strategies_words import UNIT_WORDS, baseline_words, num_strategies, quality_words, ratio_words
+from reports.strategies_words import UNIT_WORDS, baseline_words, num_strategies, quality_words, ratio_words, values_provenance
 from reports.words import energy_between, mass, plural
 
 OWN_TERMS = (
@@ -42,16 +44,27 @@ OWN_TERMS = (
     Term("Baseline", "The strategy that all others are tested against: random search, unless another is named."),
     Term("Hurdle, rung", "A number of training tokens at which it is decided which trials go on."),
     Term("Regret", "How far the best that was found is from the best there is."),
+    Term("Simulated", "From the function of a benchmark, by which nothing was trained."),
     Term("Sign-flip test", "Asks how often chance alone would give so large a mean difference, by trying all signs."),
 )
-KEPT_TERMS = ("Estimated", "Fully loaded", "g CO2e", "Holm's correction", "Measured, sampled", "Not separable", "p-value", "PUE")
+KEPT_TERMS = (
+    "Estimated",
+    "Fully loaded",
+    "g CO2e",
+    "Holm's correction",
+    "Measured, sampled",
+    "Not separable",
+    "p-value",
+    "PUE",
+    "Scored, counted, configured",
+)
 
 
 def write_strategies_report(folder: Path, output: Path, searched_in: str, assumptions: Assumptions | None = None) -> Conclusion:
     """Writes the report of the comparison in `folder` into `output` and returns the verdict.
 
-    That is index.html, the figures as PNG, results.md, strategies.json and strategies.csv. The same run and settings give the
-    same bytes.
+    That is index.html, the figures as PNG, results.md, strategies.json and strategies.csv; unless it was simulated also
+    energy.json and emissions.csv. The same run and settings give the same bytes.
 
     Args:
         folder: the comparison's run folder.
@@ -77,6 +90,9 @@ def write_strategies_report(folder: Path, output: Path, searched_in: str, assump
             (output / f"{drawing.name}.png").write_bytes(drawing.png)
         write_json(strategies_results(strategies, basis, energy, verdict), output / "strategies.json")
         write_strategies_csv(strategies, output / "strategies.csv")
+        if basis is not None:
+            write_json(energy_results(basis), output / "energy.json")
+            (output / "emissions.csv").write_text(emissions_csv(basis), encoding="utf-8")
         tables = (values["ranks"], *values["tables"], values["variants"], values["setup"])
         (output / "results.md").write_text(report_markdown(values["name"], verdict, tables), encoding="utf-8")
     except OSError as error:
@@ -155,7 +171,8 @@ def _best_tile(strategies: Strategies) -> Tile:
         detail += f", as {plural(len(others), 'other')}"
     elif best.interval is not None:
         detail += f"; 95 %: {quality_words(best.interval.low)} to {quality_words(best.interval.high)}"
-    return Tile("Ends best", best.name, f"{detail}; {plural(len(strategies.run.seeds), 'seed')}")
+    detail += f"; {plural(len(strategies.run.seeds), 'seed')}"
+    return Tile("Ends best", best.name, detail, values_provenance(strategies.run))
 
 
 def _separable_tile(strategies: Strategies) -> Tile:
@@ -166,7 +183,7 @@ def _separable_tile(strategies: Strategies) -> Tile:
     detail = f"{len(tests.that_are('not separable'))} not separable, {len(tests.that_are('worse'))} worse"
     if tests.powerless:
         detail = f"so few seeds can show nothing; it takes {tests.seeds_needed}"
-    return Tile(title, f"{len(better)} of {len(tests.rivals)}", detail)
+    return Tile(title, f"{len(better)} of {len(tests.rivals)}", detail, values_provenance(strategies.run))
 
 
 def _speed_tile(strategies: Strategies) -> Tile:

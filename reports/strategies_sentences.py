@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from reports.assumptions import at_pue, region_words
 from reports.basis import Basis
 from reports.comparison_sentences import FEW, listed
+from reports.conclusion import Conclusion, Sentence
 from reports.energy import run_cost_uj
 from reports.quality import metric_name
-from reports.sentences import Conclusion, Sentence
 from reports.statistics import LEVEL
 from reports.strategies import Strategies
 from reports.strategies_energy import Energy
@@ -20,6 +20,7 @@ from reports.strategies_words import (
     num_strategies,
     quality_words,
     speed_words,
+    values_provenance,
 )
 from reports.words import energy_between, mass_between, plural, significant
 
@@ -39,15 +40,9 @@ def make_strategies_verdict(strategies: Strategies, basis: Basis | None, energy:
         _cost(basis, energy) if basis is not None and energy is not None else _simulated(),
         _missing(strategies),
     )
-    head = Sentence("Which is best", _headline(strategies), _known(strategies))
+    compared = strategies.leaders and strategies.tests is not None and strategies.tests.rivals
+    head = Sentence("Which is best", _headline(strategies), values_provenance(strategies.run) if compared else None)
     return Conclusion(head=(head,), sentences=tuple(one for one in found if one is not None))
-
-
-def _known(strategies: Strategies) -> str | None:
-    """How values are known; None where no strategy has any."""
-    if not strategies.leaders:
-        return None
-    return "simulated" if strategies.run.simulated else "scored"
 
 
 def _headline(strategies: Strategies) -> str:
@@ -109,7 +104,7 @@ def _best(strategies: Strategies) -> Sentence | None:
     if beside is not None and beside.mean is not None and beside not in leaders:
         text += f"; {baseline_words(strategies)} at {quality_words(beside.mean)}"
     better = "Higher" if strategies.quality.maximised else "Lower"
-    return Sentence("Best", f"{text}. {better} is better.", _known(strategies))
+    return Sentence("Best", f"{text}. {better} is better.", values_provenance(strategies.run))
 
 
 def leaders_words(strategies: Strategies) -> str:
@@ -125,7 +120,9 @@ def _standing(strategies: Strategies, standing: str, topic: str) -> Sentence | N
     if not found:
         return None
     parts = "; ".join(f"{one.name} by {gain_words(one)}" for one in found)
-    return Sentence(topic, f"{topic} than {baseline_words(strategies)} at the end of the budget: {parts}.", _known(strategies))
+    return Sentence(
+        topic, f"{topic} than {baseline_words(strategies)} at the end of the budget: {parts}.", values_provenance(strategies.run)
+    )
 
 
 def _not_separable(strategies: Strategies) -> list[Sentence]:
@@ -133,7 +130,11 @@ def _not_separable(strategies: Strategies) -> list[Sentence]:
     if strategies.tests is None:
         return []
     return [
-        Sentence("Not separable", f"{one.name} {_apart(strategies.tests, one, baseline_words(strategies))}", _known(strategies))
+        Sentence(
+            "Not separable",
+            f"{one.name} {_apart(strategies.tests, one, baseline_words(strategies))}",
+            values_provenance(strategies.run),
+        )
         for one in strategies.tests.that_are("not separable")
     ]
 
@@ -182,7 +183,7 @@ def _speed(strategies: Strategies) -> Sentence | None:
         "How soon",
         f"To be as good on average as {who} at its end, a strategy needs this part of what {who} spent"
         f"{between}: {'; '.join(parts)}.",
-        _known(strategies),
+        "simulated" if strategies.run.simulated else None,  # shares of what was counted, scored and metered
     )
 
 
@@ -206,7 +207,7 @@ def _retrained(strategies: Strategies) -> Sentence | None:
             text += f" {rival.name} is {words} {baseline_words(strategies)} by {gain_words(rival)}."
         elif found.tests:
             text += f" {rival.name} {_apart(found.tests, rival, baseline_words(strategies))}"
-    return Sentence("Trained from scratch", text, _known(strategies))
+    return Sentence("Trained from scratch", text, "scored")
 
 
 def _unlike(strategies: Strategies) -> Sentence | None:

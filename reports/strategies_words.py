@@ -7,6 +7,7 @@ from nas.units import MICROJOULES_PER_WH, kwh
 from reports.statistics import Interval
 from reports.strategies import Strategies
 from reports.strategies_curves import Speed
+from reports.strategies_load import StrategyRun
 from reports.strategies_tests import Rival
 from reports.words import duration, energy, mass, number, p_words, significant
 
@@ -42,6 +43,17 @@ def baseline_words(strategies: Strategies) -> str:
     """The baseline's name in a sentence."""
     name = strategies.run.baseline
     return "random search" if name == "random" else str(name)
+
+
+def values_provenance(run: StrategyRun) -> str | None:
+    """How what strategies are compared by is known; None where several objectives are known in several ways, or by a meter."""
+    if run.simulated:
+        return "simulated"
+    kinds = {
+        "counted" if one.name in ("macs", "params") else "scored" if one.name.startswith("valid_") else None
+        for one in run.objectives
+    }
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def num_strategies(count: int) -> str:

@@ -3,9 +3,9 @@
 from dataclasses import asdict
 from typing import Any
 
+from reports.conclusion import Verdict
 from reports.export import RESULTS_SCHEMA, conclusion_results, evidence_results, metric_results, plain, said_results
 from reports.pace import Pace
-from reports.sentences import Verdict
 from reports.statistics import LEVEL
 from reports.study import Cell, Study
 

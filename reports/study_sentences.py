@@ -8,17 +8,9 @@ from reports.answer_words import FROM_THE_FIRST_USE, nothing_to_pay
 from reports.assumptions import at_pue, region_words
 from reports.break_even import Outcome
 from reports.comparison_sentences import listed
+from reports.conclusion import Conclusion, Sentence, StudyOutcome, Verdict, paid_provenance
 from reports.pace_page import pace_sentence
-from reports.sentences import (
-    Conclusion,
-    Sentence,
-    StudyOutcome,
-    Verdict,
-    make_verdict,
-    not_counted,
-    references_sentence,
-    sweep_sentence,
-)
+from reports.sentences import make_verdict, not_counted, references_sentence, sweep_sentence
 from reports.statistics import Comparison
 from reports.study import Cell, Study
 from reports.trend import Trend
@@ -48,9 +40,10 @@ def make_study_verdict(study: Study) -> Verdict:
 
 def _head(study: Study) -> tuple[Sentence, ...]:
     """Who won how often, by scores, and how many searches paid, by energies."""
-    won = Sentence("Who won", _headline(study), "scored" if study.judged else None)
+    weak = len(study.cells_that_are("models too weak")) == len(study.cells) > 0
+    won = Sentence("Who won", _headline(study), "scored" if study.judged or weak else None)
     paying = _paying_words(study)
-    return (won, Sentence("Whether they paid", paying, study.source.provenance)) if paying else (won,)
+    return (won, Sentence("Whether they paid", paying, _paying_provenance(study))) if paying else (won,)
 
 
 def outcome_of(study: Study) -> StudyOutcome:
@@ -90,9 +83,18 @@ def _searches(count: int) -> str:
     return "one search" if count == 1 else f"{count} searches"
 
 
+def _outcomes(study: Study) -> Counter[Outcome]:
+    """How often the finished searches came to each answer."""
+    return Counter(cell.analysis.findings.answer.outcome for cell in study.cells if cell.standing != "unfinished")
+
+
+def _paying_provenance(study: Study) -> str | None:
+    return paid_provenance(_outcomes(study), study.source.provenance)
+
+
 def _paying_words(study: Study) -> str:
     """How many searches pay back their carbon, and what is known of the others."""
-    counts = Counter(cell.analysis.findings.answer.outcome for cell in study.cells if cell.standing != "unfinished")
+    counts = _outcomes(study)
     total = sum(counts.values())
     if not total or counts["models too weak for a verdict"] == total:
         return ""
@@ -199,7 +201,7 @@ def _paying(study: Study) -> Sentence | None:
     if not words:
         return None
     text = f"{words} With 95 % intervals: {'; '.join(told)}." if told else words
-    return Sentence("Paying back", text, study.source.provenance)
+    return Sentence("Paying back", text, _paying_provenance(study))
 
 
 def _tightest(study: Study) -> Sentence | None:

@@ -9,7 +9,7 @@ from nas.units import MICROJOULES_PER_WH, kwh
 from reports.scenarios import Range
 from reports.statistics import Interval
 
-_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+_UNSEEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff]")
 
 UNKNOWN = "unknown"
 

@@ -12,21 +12,28 @@ import tarfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from nas.carbon import table
 from nas.records import Record
 from nas.testing import module_at
 from reports.analysis import Analysis, analyse
-from reports.answer_words import PAYS_AT_ONCE, answer_words, headline_words
+from reports.answer_words import PAYS_AT_ONCE, answer_words, paid_words
 from reports.break_even import GRID_DECIDES, BreakEven, Investment, Rates, break_even, net_emissions_g, summed_up, united
 from reports.comparison import compare_designs
 from reports.comparison_page import comparison_content
-from reports.interactive import data_block
+from reports.drawing import GRID, INK, MUTED, SEARCHED_COLOUR, STYLE, THEMED
+from reports.inline_svg import inline_svg
+from reports.interactive import data_block, interactive_search
 from reports.load import load_runs
 from reports.page import render_page
 from reports.payback import cell_data, payback_data, words_data
@@ -216,6 +223,46 @@ def again(analysis: Analysis, settings: Settings, reuses: int = 1, uses: int = 1
 
 def test_a_page_of_many_trials_is_small(page_file: Path) -> None:
     assert page_file.stat().st_size < LARGEST_BYTES
+
+
+def test_a_page_of_a_study_is_small(study: Study, printing: Callable[..., AbstractContextManager[None]]) -> None:
+    with printing():
+        page = render_page(study_content(study))
+    assert len(page.encode()) < LARGEST_BYTES / 2, "four small searches"
+
+
+def test_boxes_of_drawings_are_there_once(analysis: Analysis) -> None:
+    data = interactive_search(analysis).data
+    boxes, placed = data["boxes"], [place for _, places in data["layers"] for place in places]
+    assert len(set(boxes)) == len(boxes) < len(placed) / 2
+    assert set(placed) == set(range(len(boxes)))
+
+
+def test_figures_look_as_matplotlib_drew_them(browser: Any, tmp_path: Path) -> None:
+    """Marks, hatches, pixels, clips, turned and raised text: the short SVG and matplotlib's own differ by rounding alone."""
+    with matplotlib.rc_context(STYLE | {"svg.hashsalt": "looks"}):
+        figure = Figure(figsize=(6, 4), dpi=72)
+        axes = figure.subplots()
+        axes.bar([0, 1], [3, 2], color=SEARCHED_COLOUR, hatch="//", edgecolor=INK)
+        axes.plot([0, 0.4, 1.1], [1, 2.5, 9], marker="^", color=MUTED, label="$x^2$ & <b>")
+        axes.scatter(np.linspace(0, 1, 50), np.linspace(0, 3, 50) ** 1.1, alpha=0.3, color=GRID, edgecolors=INK)
+        axes.imshow(np.arange(12).reshape(3, 4), extent=(0.2, 0.6, 0.2, 1.2), aspect="auto")
+        axes.set(ylim=(0, 4), xlabel="below", ylabel="beside")
+        axes.legend()
+        written = StringIO()
+        FigureCanvasSVG(figure).print_svg(written)
+    named = {name: colour for colour, name in THEMED.items()}
+    sheet = f"svg{{width:600px;height:400px}}:root{{--font:'DejaVu Sans';{';'.join(f'{n}:{c}' for n, c in named.items())}}}"
+    own = written.getvalue()
+    shots = []
+    page = browser.new_page(viewport={"width": 640, "height": 440})
+    for svg in (own[own.index("<svg") :], inline_svg(own, "looks-wide", "a", THEMED)):
+        page.set_content(f"<style>{sheet}</style>{svg}")
+        shots.append(255 * imread(BytesIO(page.locator("svg").screenshot()), format="png")[..., :3])
+    page.close()
+    blank = np.abs(shots[0] - 255).mean()
+    assert shots[0].shape == shots[1].shape and blank > 10
+    assert np.abs(shots[0] - shots[1]).mean() < blank / 50
 
 
 def test_nothing_hostile_runs_and_all_of_it_is_shown(opened: Opened, analysis: Analysis) -> None:
@@ -444,7 +491,8 @@ def test_an_outcome_without_energies_is_said(computing: Any, analysis: Analysis)
         found = replace(analysis.findings, assumed=((answer, Rates(searched_g_per_uj=1.0, used_g_per_uj=1.0)),), answer=answer)
         case = replace(analysis, findings=found)
         told = page.evaluate("([cell, words]) => Payback.judge(cell, {}, words).headline", [payback_data(case), words_data()])
-        assert told == headline_words(winner_words(case), answer)
+        winner = winner_words(case)
+        assert told == winner + paid_words(answer, bool(winner))
 
 
 def test_numbers_are_written_alike(computing: Any) -> None:

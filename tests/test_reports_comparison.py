@@ -23,11 +23,11 @@ from reports.comparison_limits import make_limits
 from reports.comparison_page import make_comparison_tiles
 from reports.comparison_sentences import make_comparison_verdict
 from reports.comparison_tables import designs_table
+from reports.conclusion import Verdict
 from reports.export import comparison_results
 from reports.load import load_runs
 from reports.page import write_report
 from reports.payers_tables import design_costs_table
-from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import detectable, holm, two_sided_p
 

@@ -1,6 +1,5 @@
-"""SVG inside a page: short, its names its own, and it looks as matplotlib drew it."""
+"""SVG inside a page: short, and its names and rules its own. That it looks as drawn a browser tells (test_reports_browser)."""
 
-import re
 from io import StringIO
 from xml.etree import ElementTree
 
@@ -44,7 +43,7 @@ def test_coordinates_have_a_tenth_of_a_pixel_and_marks_a_hundredth() -> None:
     path = 'd="M 1.2345 2.96"'
     root = parts(f'<path {path}/><path id="mark" {path}/><rect x="-0.04" y="7.28" style="stroke-width: 0.666"/>')
     assert [one.attrib["d"] for one in root.findall("path")] == ["M1.2 3", "M1.23 2.96"]
-    assert first(root, "rect").attrib == {"x": "-0", "y": "7.3", "style": "stroke-width: 0.67"}
+    assert first(root, "rect").attrib == {"x": "0", "y": "7.3", "style": "stroke-width: 0.67"}
 
 
 def test_ids_are_kept_where_something_refers_to_them() -> None:
@@ -68,37 +67,40 @@ def test_ids_are_kept_where_something_refers_to_them() -> None:
 
 
 def test_groups_that_say_nothing_make_room_for_what_is_in_them_in_its_order() -> None:
-    root = parts('<g id="a"><g><rect x="1"/><g id="b"><rect x="2"/></g></g><rect x="3"/></g><g opacity="0.5"><rect x="4"/></g>')
+    nothing = "<defs><style>*{fill: red}</style></defs><metadata/>"
+    groups = '<g id="a"><g><rect x="1"/><g id="b"><rect x="2"/></g></g><rect x="3"/></g><g opacity="0.5"><rect x="4"/></g>'
+    root = parts(nothing + groups)
     assert [one.tag for one in root] == ["style", "rect", "rect", "rect", "g"]
     assert [one.get("x") for one in root.iter("rect")] == ["1", "2", "3", "4"]
 
 
 def test_styles_of_several_marks_are_classes_of_this_drawing_alone() -> None:
     red, blue = f"stroke: {MUTED}; stroke-width: 0.123456", "fill: none"
-    root = parts(f'<rect style="{red}"/><rect style="{blue}"/><rect style="{red};"/>')
-    assert [(one.get("class"), one.get("style")) for one in root.iter("rect")] == [
-        ("s1", None),
-        (None, "fill: none"),
-        ("s1", None),
-    ]
-    sheet = root.find("style")
-    assert sheet is not None and sheet.text is not None
-    assert sheet.text.endswith("#x .s1{stroke: var(--muted); stroke-width: 0.12}")
-    assert all(rule.startswith("#x ") for rule in re.findall(r"[^{}]+(?={)", sheet.text)), "a rule for the whole page"
+    own = "<style>*{stroke-linejoin: round}</style>"
+    root = parts(f'<defs>{own}</defs><rect style="{red}"/><rect style="{blue}"/><rect style="{red};"/>')
+    assert [one.get("class") for one in root.iter("rect")] == ["s1", None, "s1"]
+    assert [one.get("style") for one in root.iter("rect")] == [None, "fill: none", None]
+    sheet = first(root, "style").text
+    assert sheet == "#x *{stroke-linejoin: round}#x .s1{stroke: var(--muted); stroke-width: 0.12}", "none for the whole page"
 
 
 def test_texts_and_images_are_as_they_were() -> None:
-    pixels = "data:image/png;base64,ab/>=="
+    image = 'xlink:href="data:image/png;base64,\nab/=" width="3.00001" transform="scale(1 0.015625)"'
     style = "font: 11.5px 'DejaVu Sans', sans-serif; fill: red"
     root = parts(
-        f'<g id="t"><text style="{style}" transform="rotate(-0 1 2)">a 1.23456 &lt;b&gt;</text></g>'
-        f'<text transform="rotate(-90 1.0001 2)"><tspan x="1">c</tspan> <tspan x="2">d</tspan></text>'
-        f'<image xlink:href="{pixels}" width="3.00001"/>'
+        f'<g id="t"><text style="{style}" transform="rotate(-0 1 2)">a 1.23456 /> b</text></g>'
+        f'<text transform="rotate(-90 1.00001 2)"><tspan x="1">c</tspan> <tspan x="2">d</tspan></text>'
+        f"<image {image}/>"
     )
     level, upright = root.findall("text")
-    assert level.text == "a 1.23456 <b>" and level.attrib == {"style": "font: 11.5px var(--font); fill: red"}
+    assert level.text == "a 1.23456 /> b" and level.attrib == {"style": "font: 11.5px var(--font); fill: red"}
     assert upright.attrib == {"transform": "rotate(-90 1 2)"} and "".join(upright.itertext()) == "c d"
-    assert first(root, "image").attrib == {"href": pixels, "width": "3"}
+    pixels = "data:image/png;base64,ab/="
+    assert first(root, "image").attrib == {"href": pixels, "width": "3", "transform": "scale(1 0.0156)"}
+
+
+def test_characters_that_no_xml_holds_are_shown_as_such() -> None:
+    assert first(parts("<text>a\x01\uffff</text>"), "text").text == "a" + 2 * "\N{REPLACEMENT CHARACTER}"
 
 
 def test_a_drawing_of_many_marks_takes_less_than_half_of_what_matplotlib_writes() -> None:

@@ -1,7 +1,7 @@
 """Markdown to paste: every character that means something is escaped, rows stay rows."""
 
+from reports.conclusion import Sentence, Verdict
 from reports.markdown import escaped, report_markdown, table_markdown
-from reports.sentences import Sentence, Verdict
 from reports.study_sentences import Paragraph
 from reports.tables import Table
 

@@ -17,11 +17,12 @@ from nas.errors import UserError
 from nas.testing import module_at
 from nas.units import kwh
 from reports.analysis import analyse
+from reports.conclusion import Verdict
 from reports.export import neutralised
 from reports.load import load_run
 from reports.page import write_report
 from reports.search_page import make_tiles
-from reports.sentences import Verdict, make_verdict
+from reports.sentences import make_verdict
 from reports.settings import Assumptions, make_settings
 from reports.spent_tables import budget_table
 from reports.statistics import student_quantile
@@ -342,23 +343,28 @@ def test_inference_beside_other_work_is_named(tmp_path: Path) -> None:
         assert (words in (tmp_path / f"report-{name}" / "index.html").read_text()) == expected
 
 
+ENERGIES = ["scored", "estimated"]
+"""How a headline is known that says who was better and whether the search paid."""
+
+
 @pytest.mark.parametrize(
-    ("edit", "info", "outcome", "words"),
+    ("edit", "info", "outcome", "words", "known"),
     [
-        (scaled_energy(3.0), {}, "never", "never pays back"),
-        (scaled_energy(1.164), {}, "not separable", "Whether the searched model saves energy cannot be told"),
-        (better_than_all, {}, "outside the measured curve", "no saving was measured"),
-        (keep, {"final": {"margin_bleu": 25}}, "models too weak for a verdict", "did not beat that by 25 BLEU"),
-        (better_than_all, {"final": {"margin_bleu": 90}}, "models too weak for a verdict", "Both are only described"),
-        (without("final"), {}, "unknown", "no search champion"),
-        (unattributed, {}, "unknown", "energy or test score is not known"),
+        (scaled_energy(3.0), {}, "never", "never pays back", ENERGIES),
+        (scaled_energy(1.164), {}, "not separable", "Whether the searched model saves energy cannot be told", ENERGIES),
+        (better_than_all, {}, "outside the measured curve", "no saving was measured", ["scored", "scored"]),
+        (keep, {"final": {"margin_bleu": 25}}, "models too weak for a verdict", "did not beat that by 25 BLEU", ["scored"]),
+        (better_than_all, {"final": {"margin_bleu": 90}}, "models too weak for a verdict", "Both are only described", ["scored"]),
+        (without("final"), {}, "unknown", "no search champion", [None]),
+        (unattributed, {}, "unknown", "energy or test score is not known", ["scored", None]),
     ],
     ids=["never", "not-separable", "outside", "too-weak", "too-weak-and-better", "no-finals", "unattributed"],
 )
-def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str, words: str) -> None:
+def test_outcomes(tmp_path: Path, edit: Edit, info: dict[str, Any], outcome: str, words: str, known: list[str | None]) -> None:
     verdict = write_report([edited_run(tmp_path / "run", edit, info)], tmp_path / "report", "DEU", "FRA")
     assert verdict.outcome == outcome
     assert words in verdict.plain()
+    assert [one.provenance for one in verdict.head] == known
     page = (tmp_path / "report" / "index.html").read_text()
     assert all(f">{one.text}<".replace("'", "&#39;") in page for one in verdict.head)
     assert json.loads((tmp_path / "report" / "results.json").read_text())["break_even_loaded"]["uses"] is None

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,10 @@ from nas.testing import module_at
 from reports.markdown import escaped
 from reports.strategies import analyse_strategies
 from reports.strategies_export import strategies_results
-from reports.strategies_load import is_comparison, is_simulated, load_strategies
+from reports.strategies_load import Objective, is_comparison, is_simulated, load_strategies
 from reports.strategies_page import write_strategies_report
 from reports.strategies_sentences import make_strategies_verdict
+from reports.strategies_words import values_provenance
 
 Page: Any = module_at(Path(__file__).parent / "pages.py").Page
 Steps = Sequence[tuple[int, Sequence[float] | None]]
@@ -132,6 +134,46 @@ def test_results_to_paste_have_the_verdict_and_the_tables(reported: Path, result
     titles = re.findall("^## (.*)$", text, re.MULTILINE)
     assert len(titles) > 4 and all(one.replace("\\", "") in page for one in titles)
     assert all(re.search(rf"^\| (\*\*)?{name}(\*\*)? \|", text, re.MULTILINE) for name in ("random", "same", "good"))
+
+
+def test_statements_say_how_their_numbers_are_known(results: dict[str, Any], reported: Path) -> None:
+    known = {one["topic"]: one["provenance"] for one in results["verdict"]["sentences"]}
+    assert [one["provenance"] for one in results["verdict"]["head"]] == ["simulated"]
+    assert {known[topic] for topic in ("Best", "Better", "Not separable", "How soon")} == {"simulated"}
+    assert (known["What was compared"], known["How it was tested"]) == ("configured", None)
+    page = (reported / "index.html").read_text(encoding="utf-8")
+    assert 'by which nothing was trained">simulated</span>' in page
+
+
+@pytest.mark.parametrize(
+    ("names", "known"),
+    [
+        (["valid_bleu"], "scored"),
+        (["macs", "params"], "counted"),
+        (["valid_loss", "macs"], None),
+        (["joules_per_1000_outputs"], None),
+    ],
+)
+def test_values_are_known_as_their_objectives_are(reported: Path, names: list[str], known: str | None) -> None:
+    run = load_strategies(reported.parent)
+    objectives = tuple(Objective(name, False) for name in names)
+    assert values_provenance(run) == "simulated"
+    assert values_provenance(replace(run, simulated=False, objectives=objectives)) == known
+
+
+def test_a_trained_comparison_says_who_drew_what(tmp_path: Path, printing: Callable[..., AbstractContextManager[None]]) -> None:
+    """energy.json and emissions.csv are of the same energies as the verdict's."""
+    folder = Path(__file__).parent.parent / "results" / "strategies_translation"
+    with printing():
+        verdict = write_strategies_report(folder, tmp_path / "report", "DEU")
+    assert [one.provenance for one in verdict.head] == ["scored"]
+    energy = json.loads((tmp_path / "report" / "energy.json").read_text(encoding="utf-8"))
+    cost = next(one for one in verdict.sentences if one.topic == "What it cost")
+    assert cost.provenance == "estimated" == energy["machines"][0]["source"]["provenance"]
+    assert f"{energy['run']['loaded_j']['central'] / 3.6e6:.3g} kWh" in cost.text
+    with (tmp_path / "report" / "emissions.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == len(energy["trials"]) > 50
 
 
 def test_every_key_for_machines_is_documented(results: dict[str, Any]) -> None:

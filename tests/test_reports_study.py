@@ -366,6 +366,25 @@ def test_headlines(study: Study) -> None:
     assert headline(weak(lost), unfinished).startswith("No verdict yet: of 2 searches, none has one.")
 
 
+def test_headlines_say_how_they_are_known(study: Study) -> None:
+    """Who was better by scores; whether searches paid by energies, but by scores alone where no curve reaches so far."""
+
+    def known(*cells: Cell) -> list[str | None]:
+        return [one.provenance for one in make_study_verdict(replace(study, cells=cells)).head]
+
+    lost, _, won, _ = study.cells
+    unfinished, energies = replace(lost, gap="it lacks seed 3"), study.source.provenance
+    nothing = replace(won.analysis.findings, answer=BreakEven(outcome="unknown", reason="nobody knows"))
+    unknown = replace(won, analysis=replace(won.analysis, findings=nothing))
+    assert known(won, lost) == ["scored", energies] and energies != "scored"
+    assert known(lost, unfinished) == ["scored", "scored"]
+    assert known(unknown) == ["scored", None]
+    assert known(*map(weak, study.cells)) == ["scored"]
+    assert known(unfinished) == [None]
+    paragraphs = [cell_paragraph(one).head for one in (won, unfinished)]
+    assert [[one.provenance for one in head] for head in paragraphs] == [["scored", energies], [None]]
+
+
 def test_a_cell_that_the_correction_leaves_open_names_it(study: Study) -> None:
     paragraph = cell_paragraph(study.cells[3])
     better = "These runs cannot tell whether the search or the hand design is better after the correction for 4 comparisons. "

@@ -16,6 +16,7 @@ from nas.probe_lines import ProbeLine
 from nas.records import Record
 from nas.testing import module_at
 from reports.cheap_scores_page import cheap_scores_section
+from reports.conclusion import Verdict
 from reports.figure_tables import progress_table
 from reports.interactive import interactive_study
 from reports.load import load_run, load_runs
@@ -23,7 +24,6 @@ from reports.markdown import escaped, table_markdown
 from reports.page import write_report
 from reports.probes import lines_of
 from reports.quality_figures import best_against_carbon
-from reports.sentences import Verdict
 from reports.settings import make_settings
 from reports.statistics import compare
 from reports.study import Cell, Study
@@ -97,7 +97,8 @@ def test_results_to_paste_have_every_verdict(report: tuple[Path, Verdict], study
         low, high = signed(comparison.interval.low), signed(comparison.interval.high)
         chance = p_words(comparison.deciding_p_value)
         assert row[2].startswith(f"{signed(comparison.difference)} ({low} to {high}; {chance}; detectable from ")
-        assert f"## {escaped(cell.label)}\n\n**{escaped(cell_paragraph(cell).head[0].text)}**" in text
+        head = " ".join(f"**{escaped(one.text)}** ({one.provenance})" for one in cell_paragraph(cell).head)
+        assert f"## {escaped(cell.label)}\n\n{head}\n" in text
     assert table.rows[2][6].endswith("; estimated)") and table.rows[0][6].startswith("outside the measured curve")
 
 
