@@ -207,6 +207,8 @@ def load_runs(folders: Sequence[Path]) -> tuple[Run, ...]:
 
 FULL_BUDGET_ROLES = ("hand", "finalist", "final")
 """Roles trained at the experiment's full budget, which must agree for their models to be compared."""
+COUNTED_ROLES = (*FULL_BUDGET_ROLES, *SEARCH_ROLES, CONTROL)
+"""Roles whose records hold the counts of their architecture as it was decoded, before any stage."""
 
 
 def setting(record: Record) -> dict[str, Any]:
@@ -243,6 +245,23 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
                 raise UserError(
                     f"expected runs that share their {name}, got {differing(name, before, value)} in {whose} and {run.run_id}; "
                     "report them one by one"
+                )
+    _refuse_other_counting(runs)
+
+
+def _refuse_other_counting(runs: Sequence[Run]) -> None:
+    """Refuses runs that count the work of one architecture differently, whatever they call it: their axes are not the same."""
+    counted: dict[str, tuple[Any, str]] = {}
+    for run in runs:
+        for record in run.records:
+            if record.counts is None or record.architecture is None or record.role not in COUNTED_ROLES:
+                continue
+            macs = (record.counts.macs_paper, record.counts.macs)
+            before, whose = counted.setdefault(json.dumps(record.architecture, sort_keys=True, default=str), (macs, run.run_id))
+            if before != macs and whose != run.run_id:
+                raise UserError(
+                    f"expected runs that count alike, got {before} and {macs} MACs for the architecture of {record.design} in "
+                    f"{whose} and {run.run_id}; report them one by one"
                 )
 
 

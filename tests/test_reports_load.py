@@ -162,6 +162,26 @@ def test_two_runs_that_differ_are_refused_although_one_has_nothing_but_trials(ru
         load_runs([search_alone, run_copy("two"), other])
 
 
+def test_runs_that_count_one_architecture_differently_are_refused_whatever_they_call_it(run_copy: Callable[..., Path]) -> None:
+    """A trial of one is the hand design of the other."""
+
+    def drawn(record: dict[str, Any]) -> None:
+        if record["design"] == "lite_transformer-m":
+            record["architecture"] = {"encoder": {"width": 8, "layers": []}, "decoder": {"width": 8, "layers": []}}
+
+    def counted_otherwise(record: dict[str, Any]) -> None:
+        drawn(record)
+        if record["design"] == "lite_transformer-m":
+            record |= {"design": "searched-1", "role": "search"}
+            record["counts"]["macs_paper"] += 1
+
+    one, two = run_copy("one", drawn), run_copy("two", counted_otherwise)
+    with pytest.raises(UserError, match=r"count alike, got \(12500000, .*\) and \(12500001, .*the architecture of \S+ in "):
+        load_runs([one, two])
+    assert len(load_runs([run_copy("three", drawn), run_copy("four", drawn)])) == 2
+    assert len(load_runs([two])) == 1
+
+
 def test_a_run_of_controls_alone_hides_no_budget_of_the_others(run_copy: Callable[..., Path]) -> None:
     def as_control(record: dict[str, Any]) -> None:
         record["role"] = "control" if record["role"] == "hand" else record["role"]
