@@ -19,6 +19,7 @@ NO_TURN = re.compile(r"rotate\(-?0 .*\)")
 COMMAND = re.compile(r"([MLCQZz])([^MLCQZz]*)")
 REFERENCE = re.compile(r"(url\(#)([^)]+)")
 LINK = re.compile(r"^(#)(.+)")
+SPACE = re.compile(r"\s*([:;])\s*")
 OWN_FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'[^;]*")
 
 
@@ -68,7 +69,7 @@ def _shorten(element: Element) -> None:
     if "d" in element.attrib:
         element.attrib["d"] = _terse(element.attrib["d"])
     if "style" in element.attrib:
-        element.attrib["style"] = OWN_FONT.sub(r"\1var(--font)", element.attrib["style"]).strip("; ")
+        element.attrib["style"] = SPACE.sub(r"\1", OWN_FONT.sub(r"\1var(--font)", element.attrib["style"])).strip(";")
     if element.tag not in ("text", "tspan") and not (element.text or "").strip():
         element.text = None
     if element.tag != "tspan" and not (element.tail or "").strip():

@@ -1,6 +1,7 @@
 """Figures of what trained models show, each a function of a tidy table of `reports/probes.py`; fresh models are dashed."""
 
 from collections.abc import Sequence
+from math import ceil
 from typing import Any
 
 import pandas as pd
@@ -14,7 +15,6 @@ from reports.probes import (
     RANDOM,
     STACKS,
     TRAINED,
-    Contrast,
     contrasts,
     kinds_in,
     of_kind,
@@ -26,6 +26,8 @@ from reports.words import significant
 
 DASHED = (0, (4, 3))
 LOOKS: dict[str, dict[str, Any]] = {TRAINED: {"linestyle": "-"}, RANDOM: {"linestyle": DASHED, "alpha": 0.65}}
+MOST_BESIDE = 3
+"""Panels that have room beside each other."""
 MOST_DESIGNS = len(FAMILY_COLOURS)
 """Designs in a figure; the tables below it have all."""
 
@@ -35,9 +37,15 @@ def shown_designs(table: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys(table["design"]))[:MOST_DESIGNS]
 
 
-def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
+def _shown(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """The rows that a figure has room for, and the designs in the order of their colours, which are the same in all panels."""
+    designs = shown_designs(table)
+    return table[table["design"].isin(designs)], designs
+
+
+def _lines(axes: Axes, table: pd.DataFrame, designs: Sequence[str], x: str, y: str) -> None:
     """A line a design and weights: means over heads and seeds."""
-    for index, design in enumerate(shown_designs(table)):
+    for index, design in enumerate(designs):
         for weights, look in LOOKS.items():
             own = table[(table["design"] == design) & (table["weights"] == weights)]
             means = own.astype({y: float}).groupby(x)[y].mean()
@@ -49,10 +57,20 @@ def _lines(axes: Axes, table: pd.DataFrame, x: str, y: str) -> None:
 
 
 def _panels(paper: Paper, names: Sequence[str], height: int = 300) -> tuple[Figure, list[Axes]]:
-    figure, panels = paper.figure(260 if paper.narrow else height, panels=len(names))
-    for axes, name in zip(panels, names, strict=True):
+    """Panels in rows of equal length as far as they go."""
+    columns = _columns(paper, len(names))
+    rows = ceil(len(names) / columns)
+    figure, panels = paper.figure(260 if paper.narrow else height, panels=rows * columns, rows=rows)
+    for axes in panels[len(names) :]:
+        axes.remove()
+    for axes, name in zip(panels, names, strict=False):
         axes.set_title(name, fontsize=11)
-    return figure, panels
+    return figure, panels[: len(names)]
+
+
+def _columns(paper: Paper, count: int) -> int:
+    """How many panels stand side by side."""
+    return 1 if paper.narrow else ceil(count / ceil(count / MOST_BESIDE))
 
 
 def _whole_ticks(axes: Axes, table: pd.DataFrame) -> None:
@@ -62,14 +80,14 @@ def _whole_ticks(axes: Axes, table: pd.DataFrame) -> None:
 
 def distance_figure(table: pd.DataFrame) -> Drawing:
     """Mean distance of attention by layer, against what an even map has, one panel a stack."""
-    relative = relative_distance(table)
+    relative, designs = _shown(relative_distance(table))
     kinds = kinds_in(relative)
 
     def draw(paper: Paper) -> Figure:
         figure, panels = _panels(paper, [STACKS[one] for one in kinds])
         for axes, kind in zip(panels, kinds, strict=True):
             own = of_kind(relative, *kind)
-            _lines(axes, own, "layer", "ratio")
+            _lines(axes, own, designs, "layer", "ratio")
             axes.axhline(1, color=MUTED, linewidth=1)
             axes.set_ylim(bottom=0)
             axes.set_ylabel("distance, even map = 1")
@@ -93,6 +111,7 @@ def distance_figure(table: pd.DataFrame) -> Drawing:
 
 def spectrum_figure(table: pd.DataFrame) -> Drawing:
     """Cumulative singular values of the maps, one panel a kind of attention."""
+    table, designs = _shown(table)
     kinds = kinds_in(table)
     tokens = int(table["tokens"].iloc[0])
 
@@ -102,7 +121,7 @@ def spectrum_figure(table: pd.DataFrame) -> Drawing:
             own = of_kind(table, *kind)
             long = own[["design", "weights", "curve"]].explode("curve", ignore_index=False)
             long = long.assign(value=long["curve"].astype(float), place=long.groupby(level=0).cumcount())
-            _lines_without_marks(axes, long)
+            _lines_without_marks(axes, long, designs)
             for quarter in sorted(set(own["quarter"])):
                 axes.axvline(quarter, color=MUTED, linewidth=1)
             axes.set_ylim(0, 1.02)
@@ -136,8 +155,8 @@ def _quarters(table: pd.DataFrame) -> str:
     return f"{text}, towards slots at {of_slots}." if slots else f"{text}."
 
 
-def _lines_without_marks(axes: Axes, long: pd.DataFrame) -> None:
-    for index, design in enumerate(shown_designs(long)):
+def _lines_without_marks(axes: Axes, long: pd.DataFrame, designs: Sequence[str]) -> None:
+    for index, design in enumerate(designs):
         for weights, look in LOOKS.items():
             own = long[(long["design"] == design) & (long["weights"] == weights)]
             means = own.groupby("place")["value"].mean()
@@ -177,26 +196,23 @@ def sparsity_figure(table: pd.DataFrame) -> Drawing:
     )
 
 
-def _row_names(found: Sequence[Contrast], first: Sequence[Contrast], own: bool) -> list[str]:
-    """Names of a panel's rows; none where they are those of the first panel, which stands to its left."""
-    alike = not own and [one.design for one in found] == [one.design for one in first]
-    return ["" if alike else readable(one.design) for one in found]
-
-
 def _draw_shares(paper: Paper, table: pd.DataFrame, measure: str, even: str | None, words: str) -> Figure:
     """A share of every design, trained and fresh, and of an even map if that is a measure: one panel a kind of attention."""
-    kinds, designs = kinds_in(table), shown_designs(table)
+    table, designs = _shown(table)
+    kinds = kinds_in(table)
     figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(designs))
-    shown = [[one for one in contrasts(of_kind(table, *kind), measure, even) if one.design in designs] for kind in kinds]
-    for axes, found in zip(panels, shown, strict=True):
-        for place, one in enumerate(found):
+    columns = _columns(paper, len(kinds))
+    for index, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
+        for one in contrasts(of_kind(table, *kind), measure, even):
+            place = designs.index(one.design)
             axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
             if one.fresh is not None:
                 axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
             if one.even is not None:
                 axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
-        axes.set_yticks(range(len(found)), _row_names(found, shown[0], paper.narrow or axes is panels[0]))
-        axes.set_ylim(len(found) - 0.4, -0.6)
+        # The rows are those of the panel at the left, with a gap where a design has no such attention.
+        axes.set_yticks(range(len(designs)), ["" if index % columns else readable(one) for one in designs])
+        axes.set_ylim(len(designs) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.grid(visible=False, axis="y")
         axes.grid(visible=True, axis="x", color=GRID)
@@ -211,7 +227,7 @@ PART_NAMES = {"attention": "attention and convolution", "feed_forward": "feed-fo
 
 def depth_figure(table: pd.DataFrame) -> Drawing:
     """Cosine of the residual stream before and after a sublayer by depth, one panel a stack."""
-    own = table[table["part"] != "block"]
+    own, designs = _shown(table[table["part"] != "block"])
     stacks = [one for one in ("encoder", "decoder") if (own["stack"] == one).any()]
     panels_of = [
         (stack, part) for stack in stacks for part in PART_NAMES if ((own["stack"] == stack) & (own["part"] == part)).any()
@@ -225,10 +241,11 @@ def depth_figure(table: pd.DataFrame) -> Drawing:
         figure, panels = _panels(paper, names)
         for axes, (stack, part) in zip(panels, panels_of, strict=True):
             here = own[(own["stack"] == stack) & (own["part"] == part)]
-            _lines(axes, here, "layer", "similarity")
+            _lines(axes, here, designs, "layer", "similarity")
             axes.set_ylim(bottom=min(0.98, 0.98 * lowest), top=1.02)
             _whole_ticks(axes, here)
-        panels[0].set_ylabel("cosine before and after")
+        for axes in panels[:: _columns(paper, len(names))]:
+            axes.set_ylabel("cosine before and after")
         legend(figure, panels, paper)
         return figure
 

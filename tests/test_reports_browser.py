@@ -698,7 +698,10 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Study:
 
     def edit(record: Record) -> Record:
         plain = space.decode(tuple(dice.choice(gene.choices) for gene in space.genes())).to_plain()
-        return record if record.role == "reference" else replace(record, architecture=drawn.setdefault(record.design, plain))
+        own = (
+            record.design if record.role == "hand" else f"{record.run_id} {record.design}"
+        )  # trials of two runs share names alone
+        return record if record.role == "reference" else replace(record, architecture=drawn.setdefault(own, plain))
 
     folder = tmp_path_factory.mktemp("study") / "several"
     module.hand_run(folder / "hand", edit)

@@ -185,7 +185,7 @@ def test_few_trials_have_one_colour_each_in_all_runs(analysis: Analysis) -> None
     drawn = power_over_time(pd.concat([kept, second], ignore_index=True))
     assert drawn is not None and "Thin lines" not in drawn.caption
     assert all(f">{readable(one)}<" in drawn.wide_svg for one in trials[:3]) and ">search<" not in drawn.wide_svg
-    assert all(_marks(drawn.wide_svg, f"fill: var(--family-{at})") == times for at, times in ((1, 2), (2, 3), (3, 3)))
+    assert all(_marks(drawn.wide_svg, f"fill:var(--family-{at})") == times for at, times in ((1, 2), (2, 3), (3, 3)))
     parted = power_over_time(power)
     assert parted is not None and readable(trials[0]) not in parted.wide_svg and ">search<" in parted.wide_svg
 

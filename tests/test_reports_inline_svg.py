@@ -36,14 +36,14 @@ def test_paths_take_little_room_and_go_where_they_went() -> None:
     """Level and upright lines by one coordinate, from the beginning of a part again when it is closed."""
     path = "M 1 2 \nL 1.001 7 \nL 5 7 \nC 1 2 3 4 5 6 \nL 4 8 \nz\nL 1 3 \nM 9 9 \nL 9 9 \n"
     (drawn,) = parts(f'<path id="a" d="{path}" style="fill: none"/>').findall("path")
-    assert drawn.attrib == {"d": "M1 2V7H5C1 2 3 4 5 6L4 8zV3M9 9V9", "style": "fill: none"}
+    assert drawn.attrib == {"d": "M1 2V7H5C1 2 3 4 5 6L4 8zV3M9 9V9", "style": "fill:none"}
 
 
 def test_coordinates_have_a_tenth_of_a_pixel_and_marks_a_hundredth() -> None:
     path = 'd="M 1.2345 2.96"'
     root = parts(f'<path {path}/><path id="mark" {path}/><rect x="-0.04" y="7.28" style="stroke-width: 0.666"/>')
     assert [one.attrib["d"] for one in root.findall("path")] == ["M1.2 3", "M1.23 2.96"]
-    assert first(root, "rect").attrib == {"x": "0", "y": "7.3", "style": "stroke-width: 0.67"}
+    assert first(root, "rect").attrib == {"x": "0", "y": "7.3", "style": "stroke-width:0.67"}
 
 
 def test_ids_are_kept_where_something_refers_to_them() -> None:
@@ -63,7 +63,7 @@ def test_ids_are_kept_where_something_refers_to_them() -> None:
     assert first(root, "use").attrib["href"] == "#quality-wide-1"
     assert first(root, "g").attrib == {"clip-path": "url(#quality-wide-2)"}
     assert first(root, "g/rect").attrib == {"fill": "#mark"}
-    assert root.findall("path")[-1].attrib["style"] == "fill: url(#quality-wide-3)"
+    assert root.findall("path")[-1].attrib["style"] == "fill:url(#quality-wide-3)"
 
 
 def test_groups_that_say_nothing_make_room_for_what_is_in_them_in_its_order() -> None:
@@ -79,9 +79,9 @@ def test_styles_of_several_marks_are_classes_of_this_drawing_alone() -> None:
     own = "<style>*{stroke-linejoin: round}</style>"
     root = parts(f'<defs>{own}</defs><rect style="{red}"/><rect style="{blue}"/><rect style="{red};"/>')
     assert [one.get("class") for one in root.iter("rect")] == ["s1", None, "s1"]
-    assert [one.get("style") for one in root.iter("rect")] == [None, "fill: none", None]
+    assert [one.get("style") for one in root.iter("rect")] == [None, "fill:none", None]
     sheet = first(root, "style").text
-    assert sheet == "#x *{stroke-linejoin: round}#x .s1{stroke: var(--muted); stroke-width: 0.12}", "none for the whole page"
+    assert sheet == "#x *{stroke-linejoin: round}#x .s1{stroke:var(--muted);stroke-width:0.12}", "none for the whole page"
 
 
 def test_texts_and_images_are_as_they_were() -> None:
@@ -93,7 +93,7 @@ def test_texts_and_images_are_as_they_were() -> None:
         f"<image {image}/>"
     )
     level, upright = root.findall("text")
-    assert level.text == "a 1.23456 /> b" and level.attrib == {"style": "font: 11.5px var(--font); fill: red"}
+    assert level.text == "a 1.23456 /> b" and level.attrib == {"style": "font:11.5px var(--font);fill:red"}
     assert upright.attrib == {"transform": "rotate(-90 1 2)"} and "".join(upright.itertext()) == "c d"
     pixels = "data:image/png;base64,ab/="
     assert first(root, "image").attrib == {"href": pixels, "width": "3", "transform": "scale(1 0.0156)"}

@@ -5,16 +5,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 from manual_designs import make_macs_table
 from manual_designs.published_macs import TABLE, WorkByLength, published_work
 from nas.probe_lines import PARTS, PROBES_FILE, SEEN, Kind, ProbeLine, Weights
+from reports import probes_figures
+from reports.drawing import FAMILY_COLOURS, NARROW, WIDE, Paper
 from reports.load import load_run
 from reports.page import write_report
-from reports.probes import STACKS, Contrast, contrasts, own_of_both, probe_table, relative_distance
-from reports.probes_figures import _quarters, _row_names
+from reports.probes import STACKS, contrasts, own_of_both, probe_table, relative_distance
+from reports.probes_figures import _panels, _quarters, depth_figure, distance_figure, sparsity_figure, spectrum_figure
 from reports.work import overtakes, run_work, shares
 
 RECORDS = Path(__file__).parent / "records"
@@ -159,12 +163,51 @@ def test_sparsity_is_told_beside_fresh_models(
     assert f"training makes attention sparser is {seen}, all kinds together" in page and "Below even" in page and ">0.87<" in page
 
 
-def test_rows_of_a_panel_have_names_where_they_are_not_those_to_its_left() -> None:
-    first, second = (Contrast(design=name, trained=0.5, fresh=None, even=None, signs=()) for name in ("plain", "linformer"))
-    assert _row_names([first], [first], own=True) == ["plain"]
-    assert _row_names([first, second], [first, second], own=False) == ["", ""]
-    assert _row_names([first, second], [first], own=False) == ["plain", "linformer"]
-    assert _row_names([second], [first], own=False) == ["linformer"]
+@pytest.fixture
+def unrendered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures as sketches that are still to be drawn."""
+    monkeypatch.setattr(probes_figures, "render", lambda sketch: sketch)
+
+
+def seen_apart(run: Path, kind: Kind, **first: object) -> pd.DataFrame:
+    """A table of "one", whose rows are changed by `first`, and "two"."""
+    table = probe_table([load_run(run)], kind)
+    return table.assign(**{name: table[name].where(table["design"] != "one", value) for name, value in first.items()})
+
+
+@pytest.mark.usefixtures("unrendered")
+@pytest.mark.parametrize("paper", [WIDE, NARROW])
+def test_a_design_has_one_colour_in_all_panels(run_with: Callable[..., Path], paper: Paper) -> None:
+    """What the first design has stands in another panel than what the second has: each panel has a line of one design."""
+    run = run_with(*both("one", (0.6,)), *both("two", (0.8,)))
+    figures: list[Any] = [
+        distance_figure(seen_apart(run, "locality", stack="decoder")),
+        spectrum_figure(seen_apart(run, "spectrum", sees="slots")),
+        depth_figure(seen_apart(run, "depth", part="feed_forward")),
+    ]
+    for figure in figures:
+        panels = figure.draw(paper).axes
+        colours = [{line.get_color() for line in one.lines} & set(FAMILY_COLOURS) for one in panels]
+        assert sorted(colours, key=str) == sorted(({FAMILY_COLOURS[0]}, {FAMILY_COLOURS[1]}), key=str), figure.name
+
+
+@pytest.mark.usefixtures("unrendered")
+def test_rows_of_panels_side_by_side_are_of_the_same_designs(run_with: Callable[..., Path]) -> None:
+    run = run_with(*both("one", (0.6,)), *both("two", (0.8,)))
+    figure: Any = sparsity_figure(seen_apart(run, "locality", sees="slots"))
+    for paper, names in ((WIDE, [["one", "two"], ["", ""]]), (NARROW, [["one", "two"], ["one", "two"]])):
+        panels = figure.draw(paper).axes
+        assert [[one.get_text() for one in axes.get_yticklabels()] for axes in panels] == names
+        assert [{place for line in axes.lines for place in line.get_ydata()} for axes in panels] == [{1}, {0}]
+
+
+@pytest.mark.parametrize(("count", "rows"), [(1, [1]), (3, [3]), (4, [2, 2]), (5, [3, 2]), (7, [3, 3, 1])])
+def test_panels_stand_in_rows_that_have_room(count: int, rows: list[int]) -> None:
+    figure, panels = _panels(WIDE, [str(one) for one in range(count)])
+    figure.draw_without_rendering()
+    tops = [round(axes.get_position().y1, 3) for axes in panels]
+    assert figure.axes == panels and [tops.count(top) for top in sorted(set(tops), reverse=True)] == rows
+    assert len({round(axes.get_position().x0, 3) for axes in _panels(NARROW, ["a", "b"])[1]}) == 1
 
 
 def test_what_moved_the_other_way_is_not_seen(run_with: Callable[..., Path], tmp_path: Path) -> None:
