@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter
 
 from reports.drawing import FAMILY_COLOURS, FAMILY_MARKERS, GRID, INK, MUTED, SURFACE, Drawing, Paper, Sketch, render
@@ -202,12 +203,16 @@ def _draw_shares(paper: Paper, table: pd.DataFrame, measure: str, even: str | No
     kinds = kinds_in(table)
     figure, panels = _panels(paper, [STACKS[one] for one in kinds], height=150 + 36 * len(designs))
     columns = _columns(paper, len(kinds))
+    layout = figure.get_layout_engine()
+    assert isinstance(layout, ConstrainedLayoutEngine), "Paper.figure chooses it"
+    layout.set(w_pad=12 / 72)  # the last tick of a panel stands beside the first of the next
     for index, (axes, kind) in enumerate(zip(panels, kinds, strict=True)):
         for one in contrasts(of_kind(table, *kind), measure, even):
             place = designs.index(one.design)
-            axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained")
+            axes.plot([one.trained], [place], "o", color=FAMILY_COLOURS[0], markersize=9, label="trained", clip_on=False)
             if one.fresh is not None:
-                axes.plot([one.fresh], [place], "o", markerfacecolor="none", color=FAMILY_COLOURS[0], label="fresh weights")
+                hollow: dict[str, Any] = {"markerfacecolor": "none", "color": FAMILY_COLOURS[0], "clip_on": False}
+                axes.plot([one.fresh], [place], "o", label="fresh weights", **hollow)
             if one.even is not None:
                 axes.plot([one.even], [place], "|", color=INK, markersize=18, label="by its length")
         # The rows are those of the panel at the left, with a gap where a design has no such attention.
