@@ -9,6 +9,7 @@ from reports.conclusion import Sentence, Verdict
 from reports.design_costs import mean_training_uj
 from reports.models import Model
 from reports.processors import kind_words
+from reports.sentences import sweep_sentence
 from reports.statistics import Interval
 from reports.words import (
     energy,
@@ -94,9 +95,10 @@ def _compared(compared: Compared) -> Sentence | None:
         return None
     runs = compared.ranked[0].runs
     budget = number(runs[0].budget_tokens)
+    rates = ", each with a learning rate of its own," if sweep_sentence(compared.ranked) else ""
     return Sentence(
         "What was compared",
-        f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe for {budget} "
+        f"{plural(len(compared.ranked), 'hand design')}, trained on the same corpus by the same recipe{rates} for {budget} "
         f"{compared.metric.budget} with {seeds_words(compared.ranked)} each, scored on "
         f"{rows_words(compared.num_sentences, compared.num_groups, compared.metric.rows)}{_where(compared)}.",
         "configured",

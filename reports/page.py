@@ -89,6 +89,8 @@ def write_report(
     else:
         compared = compare_designs(runs, settings)
         content = comparison_content(replace(compared, warnings=(*compared.warnings, *_unread(folders))))
+        several = (folders.name or " + ".join(run.run_id for run in runs)) if len(runs) > 1 else None
+        content = replace(content, title=several)
     page = render_page(content)
     try:
         remove_older_figures(output, content.all_drawings)

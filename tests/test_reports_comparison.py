@@ -49,6 +49,7 @@ DESIGNS = (
     ("gamma-m", "gamma", 0.500, 9_000_000),
 )
 """Quality before sentences are drawn: alpha-m and beta-m all but equal, the two others far below."""
+PARTS = {"one": ("alpha-m", "beta-s"), "two": ("beta-m", "gamma-m")}
 SEEDS = (1, 2, 3)
 SETTINGS = make_settings("DEU", "FRA")
 Edit = Callable[[Record], Record | None]
@@ -163,6 +164,25 @@ def test_a_worse_one_is_told_from_one_that_is_not_separable(report: Judged) -> N
     assert report.verdict.headline == f"{best} scores best, but {(pair - {best}).pop()} cannot be told apart from it; " + (
         "2 of 4 are worse."
     )
+
+
+def test_several_runs_have_the_name_of_their_study_and_rates_of_their_own(tmp_path: Path) -> None:
+    """Each run holds two of the designs, as the parts of a study do."""
+
+    def part(names: tuple[str, ...]) -> Edit:
+        def edit(record: Record) -> Record | None:
+            swept = record.recipe | {"swept_learning_rates": [0.001, 0.003], "peak_learning_rate": 0.003}
+            return replace(record, recipe=swept) if record.role != "hand" or record.design in names else None
+
+        return edit
+
+    runs = [write_run(tmp_path / "tuned" / name, part(names), run_id=name) for name, names in PARTS.items()]
+    verdict = write_report([tmp_path / "tuned"], tmp_path / "report", "DEU", "FRA")
+    assert "by the same recipe, each with a learning rate of its own, for 800,000 target tokens" in verdict.sentences[0].text
+    assert "is the difference real? <b>tuned</b>" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    write_report(runs, tmp_path / "report", "DEU", "FRA")
+    assert "is the difference real? <b>one + two</b>" in (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert (tmp_path / "report" / "results.md").read_text(encoding="utf-8").startswith("# one + two\n")
 
 
 def test_the_table_of_designs(report: Judged) -> None:
