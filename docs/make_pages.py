@@ -42,6 +42,7 @@ REFERENCE = (
     "reports/page.py",
     "reports/checklist.py",
     "reports/analysis.py",
+    "reports/conclusion.py",
     "reports/sentences.py",
     "reports/study.py",
     "reports/drawing.py",

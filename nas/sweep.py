@@ -12,8 +12,8 @@ RATE = "peak_learning_rate"
 
 
 def swept_rates(record: Record) -> tuple[float, ...]:
-    """The peak learning rates that its recipe was to be swept over; none where it was not."""
-    return tuple(record.recipe.get(SWEPT, ()))
+    """The peak learning rates that its recipe was to be swept over; none where it was not, or names none of its own."""
+    return tuple(record.recipe.get(SWEPT, ())) if RATE in record.recipe else ()
 
 
 def common_recipe(record: Record) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """A figure's SVG as a part of the page: its ids its own, colours and fonts the page's, and without what no browser needs.
 
-What matplotlib writes is three times as long: an id for each group, a style for each mark, paths with spaces and hidden decimals.
+What matplotlib writes is more than twice as long: an id for each group, a style for each mark, spaces and hidden decimals in
+paths.
 """
 
 import re

@@ -250,7 +250,10 @@ def _refuse_mixture(runs: Sequence[Run]) -> None:
 
 
 def _refuse_other_counting(runs: Sequence[Run]) -> None:
-    """Refuses runs that count the work of one architecture differently, whatever they call it: their axes are not the same."""
+    """Refuses runs that count the work of one architecture differently, whatever they call it: their axes are not the same.
+
+    Hand designs are held to their name as well (`_shared`): one may change under it, and older records hold no architecture.
+    """
     counted: dict[str, tuple[Any, str]] = {}
     for run in runs:
         for record in run.records:

@@ -185,6 +185,11 @@ def test_several_runs_have_the_name_of_their_study_and_rates_of_their_own(tmp_pa
     assert (tmp_path / "report" / "results.md").read_text(encoding="utf-8").startswith("# one + two\n")
 
 
+def test_a_recipe_with_rates_and_none_of_its_own_was_not_swept(tmp_path: Path) -> None:
+    found = judged(tmp_path, lambda record: replace(record, recipe=record.recipe | {"swept_learning_rates": [0.001, 0.003]}))
+    assert found.results["best"] and "a learning rate of its own" not in found.verdict.plain()
+
+
 def test_the_table_of_designs(report: Judged) -> None:
     table = designs_table(report.compared)
     assert len(set(table.heads)) == len(table.heads) and table.heads[1] == "Verdict"
